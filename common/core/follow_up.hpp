@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Work that a change makes necessary: rebuilding an initramfs, updating package lists. Steps name theirs (Step::then), the
+// journal keeps them until they are done, so that a run that dies in between owes them to the next.
+#pragma once
+
+#include "common/core/json.hpp"
+#include "common/host/host.hpp"
+
+namespace pvegpu {
+
+struct FollowUp {
+  enum class When {
+    now,        ///< the change has no effect without it, or other steps need it: never put off
+    next_boot,  ///< only the next boot needs it: `follow_ups: later` may put it off
+  };
+  enum class OnFailure {
+    keep_pending,  ///< stays owed and is tried again at the next run
+    revert,        ///< the files written for it get their old bytes back
+  };
+
+  std::string kind;               ///< names the judge of its outcome, see judge()
+  std::vector<std::string> argv;
+  When when = When::now;
+  OnFailure on_failure = OnFailure::keep_pending;
+  int rank = 50;                  ///< lower runs first
+  std::chrono::seconds timeout{600};
+  json data = nullptr;            ///< what judge() needs to know; not part of the identity
+
+  /// Stable hash of kind and argv: the same work asked for twice is done once.
+  std::string id() const;
+  /// "run update-initramfs -u -k all"
+  std::string title() const;
+
+  json to_json() const;
+  static Result<FollowUp> from_json(const json& value);
+};
+
+/// `apt-get update`. `ours`: for each source that this run answers for, the "URI SUITE" that apt prints for it. Only their
+/// failures count; the failures of others are reported.
+FollowUp follow_up_apt_update(std::vector<std::string> ours);
+/// `systemctl daemon-reload`
+FollowUp follow_up_daemon_reload();
+/// `update-initramfs -u -k all`
+FollowUp follow_up_initramfs();
+/// `update-grub`
+FollowUp follow_up_grub();
+/// `proxmox-boot-tool refresh`
+FollowUp follow_up_boot_refresh();
+
+struct Judgement {
+  std::optional<Error> failure = {};
+  std::vector<std::string> warnings = {};  ///< worth telling, not ours to fail for
+};
+/// Whether the program did its work. A kind of its own judges its program's output; all others go by the exit code.
+Judgement judge(const FollowUp& follow_up, const CommandResult& result);
+
+}  // namespace pvegpu

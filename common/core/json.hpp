@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// JSON as the project uses it: keys keep their order, bad input never crashes and is never quoted back.
+#pragma once
+
+#include "common/core/result.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace pvegpu {
+
+using json = nlohmann::ordered_json;
+
+/// Parses one JSON value. The error says where, never what: the text may hold secrets, and nlohmann's messages quote it.
+/// Deeper than 64 levels is refused, since deeper values crash dump().
+Result<json> parse_json(std::string_view text);
+
+/// One line, whatever is in it: bytes that are not UTF-8 become U+FFFD.
+std::string dump_json(const json& value);
+
+}  // namespace pvegpu
