@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# nlohmann/json: the wire is JSON.  fmt: messages (std::format needs g++ 13).  libpci: PCI functions and their names.
+# libkmod: what a kernel release's modules are.  The first two are header-only here, the last two are on every Proxmox host.
+find_package(nlohmann_json 3.9 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(libpci REQUIRED IMPORTED_TARGET libpci)
+pkg_check_modules(libkmod REQUIRED IMPORTED_TARGET libkmod)
+find_path(FMT_INCLUDE_DIR fmt/format.h REQUIRED)

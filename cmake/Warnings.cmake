@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+add_library(pve_gpu_warnings INTERFACE)
+# missing-field-initializers: designated initialisers leave members to their defaults on purpose.
+target_compile_options(pve_gpu_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wnull-dereference -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(pve_gpu_warnings INTERFACE -Wno-gnu-statement-expression)
+endif()
+if(PVE_GPU_WERROR)
+  target_compile_options(pve_gpu_warnings INTERFACE -Werror)
+endif()

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# cmake -C cmake/portable.cmake: the executable that travels. Built in a Debian 11 root (CMake 3.18 has no presets), so that it
+# starts on Proxmox VE 7, 8 and 9; libstdc++ and libgcc inside, libc, libpci and libkmod from the host.
+set(CMAKE_BUILD_TYPE MinSizeRel CACHE STRING "")
+set(BUILD_TESTING OFF CACHE BOOL "")
+set(PVE_GPU_STATIC_RUNTIME ON CACHE BOOL "")
+set(PVE_GPU_WERROR ON CACHE BOOL "")
+set(CMAKE_EXE_LINKER_FLAGS "-s" CACHE STRING "")
