@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// The kinds of follow-up work and how their outcome is judged.
+#include "common/core/follow_up.hpp"
+
+#include "common/text/strings.hpp"
+
+namespace pvegpu {
+namespace {
+
+constexpr const char* kind_apt_update = "apt-update";
+
+/// The lines of a program's output that say why it failed: the last ones that are not empty.
+std::string last_lines(const CommandResult& result, std::size_t count) {
+  std::vector<std::string> kept;
+  for (const auto* stream : {&result.err, &result.out}) {
+    std::vector<std::string> some;
+    for (const auto& line : text::lines(*stream))
+      if (!text::trim(line).empty()) some.push_back(text::trim(line));
+    if (some.size() > count) some.erase(some.begin(), some.end() - static_cast<std::ptrdiff_t>(count));
+    kept = std::move(some);
+    if (!kept.empty()) break;
+  }
+  return fmt::format("{}", fmt::join(kept, " | "));
+}
+
+}  // namespace
+
+std::string FollowUp::id() const {
+  return text::sha256_hex(fmt::format("{}\x1f{}", kind, fmt::join(argv, "\x1f"))).substr(0, 16);
+}
+
+std::string FollowUp::title() const { return fmt::format("run {}", fmt::join(argv, " ")); }
+
+json FollowUp::to_json() const {
+  return {{"kind", kind},
+          {"argv", argv},
+          {"when", when == When::now ? "now" : "next_boot"},
+          {"on_failure", on_failure == OnFailure::revert ? "revert" : "keep_pending"},
+          {"rank", rank},
+          {"timeout", timeout.count()},
+          {"data", data}};
+}
+
+Result<FollowUp> FollowUp::from_json(const json& value) {
+  try {
+    FollowUp out;
+    out.kind = value.at("kind").get<std::string>();
+    out.argv = value.at("argv").get<std::vector<std::string>>();
+    out.when = value.at("when") == "now" ? When::now : When::next_boot;
+    out.on_failure = value.at("on_failure") == "revert" ? OnFailure::revert : OnFailure::keep_pending;
+    out.rank = value.at("rank").get<int>();
+    out.timeout = std::chrono::seconds(value.at("timeout").get<std::int64_t>());
+    out.data = value.at("data");
+    if (out.argv.empty()) return Error{"a follow-up without a program"};
+    return out;
+  } catch (const nlohmann::detail::exception&) {
+    return Error{"not a follow-up record"};
+  }
+}
+
+FollowUp follow_up_apt_update(std::vector<std::string> ours) {
+  return {.kind = kind_apt_update,
+          .argv = {"apt-get", "update"},
+          .on_failure = FollowUp::OnFailure::revert,
+          .rank = 20,
+          .data = std::move(ours)};
+}
+FollowUp follow_up_daemon_reload() { return {.kind = "program", .argv = {"systemctl", "daemon-reload"}, .rank = 10}; }
+FollowUp follow_up_initramfs() {
+  return {.kind = "program",
+          .argv = {"update-initramfs", "-u", "-k", "all"},
+          .when = FollowUp::When::next_boot,
+          .rank = 60,
+          .timeout = std::chrono::seconds(1800)};
+}
+FollowUp follow_up_grub() { return {.kind = "program", .argv = {"update-grub"}, .when = FollowUp::When::next_boot, .rank = 70}; }
+FollowUp follow_up_boot_refresh() {
+  return {.kind = "program", .argv = {"proxmox-boot-tool", "refresh"}, .when = FollowUp::When::next_boot, .rank = 80};
+}
+
+Judgement judge(const FollowUp& follow_up, const CommandResult& result) {
+  Judgement out;
+  if (result.timed_out)
+    out.failure = Error{fmt::format("did not end within {} s; run it by hand to see what it waits for", follow_up.timeout.count())};
+  else if (result.exit_code != 0)
+    out.failure = Error{fmt::format("exit code {}: {}", result.exit_code, last_lines(result, 5))};
+  return out;
+}
+
+}  // namespace pvegpu

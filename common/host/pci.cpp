@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// PCI functions by libpci, through sysfs only.
+#include "common/host/real_host.hpp"
+
+#include <algorithm>
+#include <cstdarg>
+
+extern "C" {
+#include <pci/pci.h>
+}
+
+namespace pvegpu {
+namespace {
+
+struct PciFailure {
+  std::string message;
+};
+
+// libpci's own handler calls exit(1): no answer would reach Ansible.
+[[noreturn]] void fail(char* format, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  throw PciFailure{text};
+}
+void be_quiet(char*, ...) {}
+
+class Access {
+ public:
+  explicit Access(const std::string& sysfs_path) : access_(::pci_alloc()) {
+    access_->method = PCI_ACCESS_SYS_BUS_PCI;  // else it silently tries others, down to raw I/O ports
+    access_->error = fail;
+    access_->warning = be_quiet;
+    std::string path = sysfs_path;
+    ::pci_set_param(access_, const_cast<char*>("sysfs.path"), path.data());
+  }
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+  ~Access() { ::pci_cleanup(access_); }
+
+  pci_access* get() const { return access_; }
+
+ private:
+  pci_access* access_;
+};
+
+}  // namespace
+
+Result<std::vector<PciDevice>> RealHost::pci_devices() const {
+  constexpr const char* sysfs = "/sys/bus/pci";
+  if (!exists(std::string(sysfs) + "/devices"))
+    return Error{fmt::format("{}/devices is missing: no PCI bus, or /sys is not mounted", sysfs), ENOENT};
+  try {
+    const Access access(at(sysfs));
+    ::pci_init(access.get());
+    ::pci_scan_bus(access.get());
+    std::vector<PciDevice> out;
+    for (pci_dev* device = access.get()->devices; device; device = device->next) {
+      ::pci_fill_info(device, PCI_FILL_IDENT | PCI_FILL_CLASS);
+      out.push_back({fmt::format("{:04x}:{:02x}:{:02x}.{:x}", static_cast<unsigned>(device->domain), device->bus, device->dev, device->func),
+                     device->vendor_id, device->device_id, device->device_class});
+    }
+    std::sort(out.begin(), out.end(), [](const PciDevice& a, const PciDevice& b) { return a.address < b.address; });
+    return out;
+  } catch (const PciFailure& e) {
+    return Error{fmt::format("list PCI devices: {}", e.message)};
+  }
+}
+
+std::string RealHost::pci_name(std::uint16_t vendor, std::uint16_t device) const {
+  try {
+    const Access access(at("/sys/bus/pci"));
+    ::pci_init(access.get());
+    char buffer[256];
+    const char* name = ::pci_lookup_name(access.get(), buffer, sizeof buffer, PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS, vendor, device);
+    return name ? name : std::string();
+  } catch (const PciFailure&) {
+    return {};
+  }
+}
+
+}  // namespace pvegpu

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// Files, directories, attributes, locks and time of the real machine.
+#include "common/host/real_host.hpp"
+
+#include "common/host/fd.hpp"
+#include "common/text/strings.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+
+namespace pvegpu {
+namespace {
+
+constexpr std::size_t largest_file = std::size_t{64} << 20;
+
+Error failed(std::string_view verb, const std::string& path) {
+  const int code = errno;
+  return Error::from_errno(fmt::format("{} {}", verb, path), code);
+}
+
+std::string parent_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == path.npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+/// /etc/pve is a FUSE file system that takes no chmod, no chown, and syncs by itself (PVE-FACTS: pmxcfs).
+bool on_pmxcfs(const std::string& path) { return path.starts_with("/etc/pve/"); }
+
+/// Removes a temporary file unless it was moved away.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  const std::string& path() const { return path_; }
+  void moved() { path_.clear(); }
+
+ private:
+  std::string path_;
+};
+
+Result<> sync_directory(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return failed("sync directory", path);
+  return {};
+}
+
+class FileLock final : public HostLock {
+ public:
+  explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
+
+ private:
+  Fd fd_;  // closing releases the lock
+};
+
+}  // namespace
+
+Result<std::string> HostView::read_attr(const std::string& path) const { return text::trim_right(PVEGPU_TRY(read_file(path))); }
+
+Query Query::unit_state(const std::string& unit) {
+  return Query({"systemctl", "show", "--property=LoadState,ActiveState,SubState,UnitFileState", "--", unit});
+}
+
+Result<std::string> RealHost::read_file(const std::string& path) const {
+  const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return failed("read", path);
+  std::string out;
+  char buffer[16384];
+  while (true) {
+    const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("read", path);
+    if (n == 0) return out;
+    if (out.size() + static_cast<std::size_t>(n) > largest_file) return Error::from_errno("read " + path, EFBIG);
+    out.append(buffer, static_cast<std::size_t>(n));
+  }
+}
+
+Result<std::string> RealHost::read_link(const std::string& path) const {
+  char buffer[PATH_MAX];
+  const ssize_t n = ::readlink(at(path).c_str(), buffer, sizeof buffer);
+  if (n < 0) return failed("read link", path);
+  return std::string(buffer, static_cast<std::size_t>(n));
+}
+
+Result<std::vector<std::string>> RealHost::list_dir(const std::string& path) const {
+  DIR* dir = ::opendir(at(path).c_str());
+  if (!dir) return failed("list", path);
+  std::vector<std::string> out;
+  errno = 0;
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") out.emplace_back(name);
+    errno = 0;
+  }
+  const int code = errno;
+  ::closedir(dir);
+  if (code != 0) return Error::from_errno("list " + path, code);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<FileInfo> RealHost::stat(const std::string& path, Links links) const {
+  struct stat st {};
+  if (::fstatat(AT_FDCWD, at(path).c_str(), &st, links == Links::keep ? AT_SYMLINK_NOFOLLOW : 0) != 0) return failed("stat", path);
+  const FileType type = S_ISREG(st.st_mode)   ? FileType::regular
+                        : S_ISDIR(st.st_mode) ? FileType::directory
+                        : S_ISLNK(st.st_mode) ? FileType::symlink
+                                              : FileType::other;
+  return FileInfo{type, st.st_mode & 07777u, st.st_uid, st.st_gid, static_cast<std::uint64_t>(st.st_size)};
+}
+
+Result<std::uint64_t> RealHost::free_space(const std::string& path) const {
+  struct statvfs fs {};
+  if (::statvfs(at(path).c_str(), &fs) != 0) return failed("ask for free space at", path);
+  return std::uint64_t{fs.f_bavail} * fs.f_frsize;
+}
+
+uid_t RealHost::effective_uid() const { return ::geteuid(); }
+
+std::chrono::system_clock::time_point RealHost::now() const { return std::chrono::system_clock::now(); }
+
+std::string RealHost::kernel_release() const {
+  utsname name{};
+  return ::uname(&name) == 0 ? name.release : std::string();
+}
+
+Result<CommandResult> RealHost::query(const Query& query) const { return run_program({query.argv(), std::chrono::seconds(30)}); }
+
+Result<CommandResult> RealHost::run(const Command& command) { return run_program(command); }
+
+Result<> RealHost::write_file(const std::string& path, const std::string& content, const FileMeta& meta) {
+  // A symbolic link stays a link: what it points to is replaced.
+  std::string target = at(path);
+  if (char* real = ::realpath(target.c_str(), nullptr)) {
+    target = real;
+    std::free(real);
+  }
+  FileMeta wish = meta;
+  if (auto now = stat(path); now && !on_pmxcfs(path)) {
+    if (!wish.mode) wish.mode = now->mode;
+    if (!wish.uid) wish.uid = now->uid;
+    if (!wish.gid) wish.gid = now->gid;
+  }
+  TemporaryFile temporary(fmt::format("{}.pve-gpu.{}", target, ::getpid()));
+  ::unlink(temporary.path().c_str());  // of a killed run with the same process id
+  const Fd fd(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return failed("write", path);
+  if (!write_all(fd.get(), content)) return failed("write", path);
+  if (!on_pmxcfs(path)) {
+    if (wish.uid || wish.gid) {
+      const uid_t uid = wish.uid.value_or(static_cast<uid_t>(-1));
+      const gid_t gid = wish.gid.value_or(static_cast<gid_t>(-1));
+      if (::fchown(fd.get(), uid, gid) != 0) return failed("set the owner of", path);
+    }
+    if (::fchmod(fd.get(), wish.mode.value_or(0644)) != 0) return failed("set the mode of", path);
+  }
+  if (::fsync(fd.get()) != 0) return failed("sync", path);
+  if (::rename(temporary.path().c_str(), target.c_str()) != 0) return failed("replace", path);
+  temporary.moved();
+  if (on_pmxcfs(path)) return {};
+  return sync_directory(parent_of(target));
+}
+
+Result<> RealHost::remove_file(const std::string& path) {
+  if (::unlink(at(path).c_str()) != 0) return failed("remove", path);
+  if (on_pmxcfs(path)) return {};
+  return sync_directory(parent_of(at(path)));
+}
+
+Result<> RealHost::make_symlink(const std::string& path, const std::string& target) {
+  if (::symlink(target.c_str(), at(path).c_str()) != 0) return failed("make link", path);
+  return sync_directory(parent_of(at(path)));
+}
+
+Result<> RealHost::make_dir(const std::string& path, unsigned mode) {
+  if (::mkdir(at(path).c_str(), mode) != 0) return failed("make directory", path);
+  if (!on_pmxcfs(path) && ::chmod(at(path).c_str(), mode) != 0) return failed("set the mode of", path);  // umask
+  return {};
+}
+
+Result<> RealHost::remove_dir(const std::string& path) {
+  if (::rmdir(at(path).c_str()) != 0) return failed("remove directory", path);
+  return {};
+}
+
+Result<> RealHost::write_attr(const std::string& path, const std::string& value) {
+  const Fd fd(::open(at(path).c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return failed("open", path);
+  const ssize_t n = ::write(fd.get(), value.data(), value.size());
+  if (n < 0) return failed(fmt::format("write '{}' to", value), path);
+  if (static_cast<std::size_t>(n) != value.size()) return Error{fmt::format("write '{}' to {}: only {} bytes were taken", value, path, n)};
+  return {};
+}
+
+Result<std::string> RealHost::adopt_file(const std::string& source, const std::string& directory,
+                                         const std::optional<std::string>& sha256) {
+  const Fd in(::open(at(source).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) return failed("read", source);
+  if (!exists(directory))
+    if (auto made = make_dir(directory, 0700); !made) return made.error();
+  TemporaryFile temporary(fmt::format("{}/.adopt.{}", at(directory), ::getpid()));
+  ::unlink(temporary.path().c_str());
+  const Fd out(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));
+  if (!out) return failed("copy into", directory);
+  text::Sha256 hash;
+  std::string buffer(std::size_t{1} << 20, '\0');
+  while (true) {
+    const ssize_t n = ::read(in.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("read", source);
+    if (n == 0) break;
+    const std::string_view part(buffer.data(), static_cast<std::size_t>(n));
+    hash.add(part);
+    if (!write_all(out.get(), part)) return failed("copy into", directory);
+  }
+  const std::string sum = hash.hex();
+  if (sha256 && text::lower(*sha256) != sum)
+    return Error{fmt::format("{} has the SHA-256 {}, not {}; get the file again, or correct the checksum", source, sum, *sha256)};
+  if (::fsync(out.get()) != 0) return failed("sync", directory);
+  const std::string path = fmt::format("{}/{}", directory, sum);
+  if (::rename(temporary.path().c_str(), at(path).c_str()) != 0) return failed("copy into", directory);
+  temporary.moved();
+  if (auto synced = sync_directory(at(directory)); !synced) return synced.error();
+  return path;
+}
+
+Result<std::unique_ptr<HostLock>> RealHost::lock(const std::string& path, std::chrono::seconds patience) {
+  Fd fd(::open(at(path).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return failed("open lock", path);
+  const auto deadline = now() + patience;
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return failed("lock", path);
+    if (now() >= deadline) return Error::from_errno("lock " + path, EWOULDBLOCK);
+    pause(std::chrono::milliseconds(100));
+  }
+  return std::unique_ptr<HostLock>(std::make_unique<FileLock>(std::move(fd)));
+}
+
+void RealHost::pause(std::chrono::milliseconds time) {
+  timespec left{static_cast<time_t>(time.count() / 1000), static_cast<long>(time.count() % 1000 * 1000000)};
+  while (::nanosleep(&left, &left) != 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace pvegpu
