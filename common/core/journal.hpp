@@ -40,7 +40,8 @@ std::vector<std::string> undo_paths(const HostView& host, const std::string& mod
 Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path);
 /// Before `module` writes `after` to `path`. The first image of a module stays; edits by others in between are noted.
 Result<> record_undo(Host& host, const std::string& module, const FileChange& change);
-Result<> forget_undo(Host& host, const std::string& module, const std::string& path);
+/// After `module` withdrew from a file that read `before`. Modules that changed the file after it get records without its part.
+Result<> forget_undo(Host& host, const std::string& module, const FileChange& withdrawn, const std::optional<std::string>& before);
 Result<> restore_undo_record(Host& host, const std::string& path, const std::optional<std::string>& record);
 
 /// The boot in which this wait was first seen, if it was.

@@ -11,13 +11,15 @@ namespace pvegpu {
 
 /// How a step touches a file that the executor keeps an undo record and a before-image of.
 struct FileChange {
-  enum class Kind { write, remove, withdraw };
+  enum class Kind { write, remove, withdraw, forget };  ///< forget: only the undo record is left to remove
   Kind kind = Kind::write;
   std::string path;
   std::string content;  ///< write: the new bytes; withdraw: what remains, unless `gone`
-  bool gone = false;    ///< withdraw: the file shall not exist any more
+  bool gone = false;    ///< the file shall not exist any more
   FileMeta meta = {};
   std::vector<std::string> directories = {};  ///< write: to be made first; withdraw: made by us, to be removed if empty
+  /// withdraw: takes our part out of any version of the file.
+  std::function<std::optional<std::string>(const std::string&)> without_ours = {};
 };
 
 /// One difference, what makes it vanish, and how to see that it did.
@@ -43,6 +45,13 @@ struct FileOptions {
 struct AttrOptions {
   std::chrono::milliseconds within{0};
   std::vector<FollowUp> then = {};
+};
+
+struct UnitWish {
+  enum class AtBoot { keep, enabled, disabled };
+  enum class Now { keep, active, inactive };
+  AtBoot at_boot = AtBoot::keep;
+  Now now = Now::keep;
 };
 
 /// What a plan waits for when the rest can't be planned yet.
@@ -75,8 +84,8 @@ class Plan {
   Plan& ensure_attr(const std::string& path, const std::string& value, AttrOptions options = {});
   /// The kernel module is loaded.
   Plan& ensure_loaded(const std::string& name, const std::string& options = {});
-  /// The unit is enabled (or not) and active (or not).
-  Plan& ensure_unit(const std::string& unit, bool enabled, bool active);
+  /// A systemd unit is enabled or disabled, active or not.
+  Plan& ensure_unit(const std::string& unit, UnitWish wish);
   /// Anything else: write-only attributes, installers.
   Plan& effect(Step step);
 

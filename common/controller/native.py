@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+# The action plugin of every pve.gpu module: one round trip a task, to the executable that is staged on the host.
+"""
+Ansible's own way to run a compiled module uploads it for every task, in six round trips. Here Ansible's `normal` action does the work
+as ever, but its _configure_module() hands out a short shell script in the place of the module, which _execute_module() pipelines as it
+does any script: become, environment, check and diff mode, no_log and the reading of the result stay Ansible's.
+
+The script looks for the executable under a name that is its SHA-256, in a folder that belongs to the user who runs it, and feeds it the
+arguments on its standard input. If it isn't there, a second script brings it along and runs it. Where the script says that nothing has
+started (no folder, noexec, ...), and where Ansible can't or shall not pipeline (async, su, keep_remote_files, `pipelining: false`, ...),
+the task takes Ansible's ordinary way. What may have started is never started again.
+"""
+from __future__ import (absolute_import, division, print_function)
+__metaclass__ = type
+
+import base64
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import json
+import shlex
+import uuid
+
+from ansible import constants as C
+from ansible.plugins.action.normal import ActionModule as NormalAction
+
+STATE = 'pve_gpu_staging'    # the key of the script's own answers; no module returns it
+STARTED = 'pve-gpu:started'  # what the executable prints before anything else
+
+# A connection that breaks while this is sent leaves functions that nobody calls: `main` is its last word.
+#
+# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there. No line begins with
+# a brace, or its echo could be taken for the result.
+#
+# Each folder on the way to the executable must belong to root or to the user and be writable by nobody else, so that nobody else can
+# put another file there between the check of its bytes and its start. `-O /` means root. PATH is the script's own while it looks,
+# since a task's `environment` may hold another. Variables begin with _: an exported namesake would reach the module.
+SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; exit; }
+say() { printf '{"pve_gpu_staging":"%s","msg":"%s"}\n' "$1" "$2"; exit; }
+fetch() {
+@FETCH@
+}
+main() {
+_P=$PATH PATH=/usr/sbin:/usr/bin:/sbin:/bin
+if [ -O / ]; then _d=/var/lib; else _d=$HOME/.cache; fi
+_d=$_d/pve-gpu/bin; _f=$_d/@SUM@
+[ -e "$_d" ] || (umask 077; mkdir -p "$_d") 2>/dev/null || say no "the staging folder cannot be made"
+_p=$(cd -P "$_d" 2>/dev/null && pwd -P) || say no "the staging folder cannot be entered"
+[ -O "$_d" ] && [ ! -L "$_d" ] || say unsafe "the staging folder belongs to another user or is a symbolic link"
+set --
+while [ "$_p" ]; do set -- "$_p" "$@"; _p=${_p%/*}; done
+_s=$(stat -c %u%A / "$@" "$_f" 2>/dev/null)
+_n=0 _u= _o=
+for _i in $_s; do case $_i in *d*) _u=${_i%%d*};; esac; done
+for _i in $_s; do case $_i in
+0d????-??-?|"$_u"d????-??-?) _n=$((_n+1));;
+"$_u"-r-x------) _o=1;;
+esac; done
+[ $_n = $(($#+1)) ] || say unsafe "other users can write to the staging folder or to a folder above it"
+[ "$_o" ] && [ "$(sha256sum <"$_f")" = "@SUM@  -" ] || fetch
+[ -x "$_f" ] || say no "the staging folder is on a file system mounted noexec"
+@ONCE@PATH=$_P
+printf %s @ARGS@ | "$_f" --staged
+}
+main
+'''
+
+# The executable isn't there. First: could it be?
+ASK = r'''_t=$(mktemp "$_d/.new.XXXXXXXX" 2>/dev/null) || say no "the staging folder cannot be written"
+chmod 0500 "$_t"; [ -x "$_t" ]; _i=$?; rm -f "$_t"
+[ $_i = 0 ] || say no "the staging folder is on a file system mounted noexec"
+command -v gzip >/dev/null && say gzip "not staged yet"
+say cat "not staged yet"'''
+
+# Then it comes in the script. Other versions go when they are older than a day, and so do leftovers of broken transfers.
+BRING = r'''_t=$(mktemp "$_d/.new.XXXXXXXX" 2>/dev/null) || say no "the staging folder cannot be written"
+trap 'rm -f "$_t"' EXIT; trap exit HUP INT TERM
+base64 -d 2>/dev/null <<'.' | @UNPACK@ >"$_t" 2>/dev/null
+@DATA@
+.
+[ "$(sha256sum <"$_t")" = "@SUM@  -" ] || say no "the executable did not arrive whole: the disk may be full"
+chmod 0500 "$_t" && mv -fT "$_t" "$_f" 2>/dev/null || say no "the executable cannot be moved into the staging folder"
+trap - EXIT HUP INT TERM
+find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} + 2>/dev/null'''
+
+UNPACK = {'gzip': ('gzip -dc', gzip.compress), 'cat': ('cat', bytes)}    # the script's answer, and what then is sent
+
+# With `ansible_ssh_retries`, Ansible's connection sends a command again after it broke, no matter how far the command had come.
+ONCE = r'''find "$_d" -name '.ran.*' -mmin +60 -exec rm -f {} + 2>/dev/null
+_i=$_d/.ran.@ID@; (set -C; : >"$_i") 2>/dev/null || [ ! -e "$_i" ] || say again
+'''
+
+
+def compose(executable, args, unpack=None, once=False):
+    """the script for one task; unpack: the key of UNPACK by which the executable is sent along; once: guard against ssh's retries"""
+    script = SCRIPT.replace('@FETCH@', BRING if unpack else ASK)
+    script = script.replace('@ONCE@', ONCE.replace('@ID@', uuid.uuid4().hex) if once else '')
+    script = script.replace('@SUM@', hashlib.sha256(executable).hexdigest())
+    if unpack:
+        command, pack = UNPACK[unpack]
+        script = script.replace('@UNPACK@', command).replace('@DATA@', base64.encodebytes(pack(executable)).decode().rstrip('\n'))
+    return script.replace('@ARGS@', shlex.quote(args)).encode('ascii')    # last: arguments are no template
+
+
+def encode(args, bits):
+    """the arguments as the JSON that Ansible sends; bits: what _configure_module() returns since 2.19, else None"""
+    if bits:
+        from ansible.module_utils.common.json import Direction, get_module_encoder
+        return json.dumps(args, cls=get_module_encoder(bits.serialization_profile, Direction.CONTROLLER_TO_MODULE))
+    from ansible.module_utils.common.json import AnsibleJSONEncoder
+    return json.dumps(args, cls=AnsibleJSONEncoder, vault_to_text=True)
+
+
+class ActionModule(NormalAction):
+    _staged = False         # an attempt with the staged executable is under way
+    _unpack = None          # how that attempt sends the executable along, if it does
+    _composed = False       # it has replaced the module by a script
+    _at_default = None      # `pipelining` was left at its default; kept, since setting an option changes its origin
+
+    def run(self, tmp=None, task_vars=None):
+        with self._pipelining(task_vars):
+            result = self._run_staged(tmp, task_vars)
+        return super().run(tmp, task_vars) if result is None else result
+
+    def _run_staged(self, tmp, task_vars):
+        """the task's result, or None: nothing has started, and the ordinary way is open"""
+        if not self._can_stage():
+            return None
+        self._unpack = None
+        while True:
+            self._staged, self._composed = True, False
+            try:
+                result = super().run(tmp, task_vars)
+            finally:
+                self._staged = False
+            if not self._composed:
+                return result    # an ansible-core that we do not know: that was the ordinary way
+            state = self._state(result)
+            if state is None:
+                return result
+            self._say('%s: %s' % (state, result.get('msg')))
+            if state not in UNPACK or self._unpack:
+                if state == 'unsafe':
+                    self._display.warning('pve.gpu on %s: the executable is uploaded for every task, because %s. It is kept in /var/lib/pve-gpu/bin for '
+                                          'root and in ~/.cache/pve-gpu/bin for others: correct owner and mode there, or remove that folder.'
+                                          % (self._get_remote_addr(task_vars), result.get('msg')))
+                return None
+            self._unpack = state
+
+    def _can_stage(self):
+        become, shell = self._connection.become, self._connection._shell
+        return (not self._task.async_val and (not become or become.name == 'sudo') and getattr(shell, 'SHELL_FAMILY', None) == 'sh'
+                and self._is_pipelining_enabled('new'))
+
+    def _state(self, result):
+        """why nothing has started; None: the result stands, because the module has answered or may have started"""
+        if result.get(STATE) == 'again':
+            result.pop(STATE)
+            result['msg'] = ('The connection broke after the module had started, and ssh connected again: the module was not run a second time, '
+                             'so what it has done is unknown. Run the playbook again once the connection is stable.')
+            result['failed'] = True
+            return None
+        if STATE in result:
+            return result[STATE]
+        out, err, rc = result.get('module_stdout'), result.get('module_stderr') or '', result.get('rc')
+        if out is None:
+            return None
+        if STARTED not in out:
+            if rc in (126, 127):    # the shell could not start it
+                return 'no'
+            if rc == 1 and self._connection.become and not out.strip() and err.startswith('sudo:'):    # requiretty
+                return 'no'
+        result['msg'] = ('The module %s but gave no answer (exit code %s), and was not run again, so what it has done is unknown. '
+                         'See module_stderr and the host\'s journal, then run the task again.'
+                         % ('started' if STARTED in out else 'may have started', rc))
+        return None
+
+    def _say(self, text):
+        self._display.vvv('pve.gpu.native: %s' % text, host=self._connection.get_option('host') if self._connection.transport == 'ssh' else None)
+
+    @contextlib.contextmanager
+    def _pipelining(self, task_vars):
+        """pipelining on where the user left it at its default, which is off"""
+        conn, become = self._connection, self._connection.become
+        force = conn.transport in ('ssh', 'local') and (not become or become.name == 'sudo') and not conn.get_option('pipelining')
+        if force and self._at_default is None:
+            self._at_default = self._origin_is_default(task_vars)
+        force = force and self._at_default
+        if force:
+            conn.set_option('pipelining', True)
+        try:
+            yield
+        finally:
+            if force:
+                conn.set_option('pipelining', False)
+
+    def _origin_is_default(self, task_vars):
+        conn = self._connection
+        if hasattr(conn, 'get_option_and_origin'):    # since 2.16
+            return conn.get_option_and_origin('pipelining')[1] == 'default'
+        # Before, ask for the variables as the user wrote them: in task_vars the connection's own value has been added.
+        hostvars = task_vars['hostvars']
+        host = hostvars._inventory.get_host(self._task.delegate_to or task_vars['inventory_hostname'])
+        written = hostvars._variable_manager.get_vars(play=self._task._parent._play, host=host, task=self._task,
+                                                      include_hostvars=False, include_delegate_to=False)
+        return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
+                                                    variables=written)[1] == 'default'
+
+    def _configure_module(self, module_name, module_args, task_vars):
+        built = super()._configure_module(module_name, module_args, task_vars)
+        if not self._staged:
+            return built
+        try:
+            if len(built) == 2:    # since 2.19
+                bits, path = built
+                style, executable = bits.module_style, bits.b_module_data
+            else:
+                bits, (style, dummy, executable, path) = None, built
+            if style != 'binary':
+                return built
+            script = compose(executable, encode(module_args, bits), self._unpack, once=bool(self.get_connection_option('reconnection_retries')))
+            if bits:
+                built = dataclasses.replace(bits, module_style='new', shebang='#!/bin/sh', b_module_data=script), path
+            else:
+                built = 'new', '#!/bin/sh', script, path
+            self._composed = True
+        except (AttributeError, ImportError, TypeError, ValueError) as ex:
+            self._say('the ordinary way, since this ansible-core is unknown: %r' % ex)
+        return built

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+// Plan, run, plan again until nothing is left.
+#include "common/core/executor.hpp"
+
+#include "common/core/journal.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace {
+
+constexpr int most_rounds = 5;
+constexpr const char* lock_file = "/run/pve-gpu.lock";
+constexpr std::chrono::seconds lock_patience{600};
+
+/// Ends the run with a failed answer.
+struct Failure {
+  std::string message;
+  std::string step = {};  ///< the step that failed, if one did
+};
+
+template <class T>
+T must(Result<T> result, const std::string& step) {
+  if (!result) throw Failure{fmt::format("{}: {}", step, result.error().message), step};
+  return *std::move(result);
+}
+
+std::string shown(const std::optional<std::string>& value) { return value ? fmt::format("'{}'", *value) : std::string("absent"); }
+
+class Execution {
+ public:
+  Execution(const Task& task, const Planner& planner, RunMode mode, Host& host)
+      : task_(task), planner_(planner), mode_(mode), host_(host), effects_(!mode.check && task.effects == Effects::allowed) {}
+
+  json run() {
+    try {
+      std::unique_ptr<HostLock> lock;
+      if (effects_) lock = take_lock();
+      effects_ ? apply() : foresee();
+    } catch (const Failure& failure) {
+      fail(failure);
+    } catch (const ModuleError& error) {
+      fail({error.what()});
+    }
+    return answer();
+  }
+
+ private:
+  std::unique_ptr<HostLock> take_lock() {
+    auto lock = host_.lock(lock_file, lock_patience);
+    if (lock) return *std::move(lock);
+    const Error& error = lock.error();
+    if (error.code == EACCES || error.code == EPERM)
+      throw Failure{fmt::format("{}; this module changes the host and must run as root: use become", error.message)};
+    if (error.code == EWOULDBLOCK)
+      throw Failure{fmt::format("another run of pve-gpu has held {} for {} s; wait for it, or find it with: fuser {}", lock_file,
+                                lock_patience.count(), lock_file)};
+    throw Failure{error.message};
+  }
+
+  Plan make_plan() {
+    Plan plan(host_, task_.module);
+    planner_(host_, plan);
+    reports_ = plan.reports();
+    reboot_reason_ = plan.reboot_reason();
+    plan_warnings_ = plan.warnings();
+    if (plan.refusal()) throw Failure{*plan.refusal()};
+    if (task_.effects == Effects::none && !plan.empty())
+      throw Failure{fmt::format("{} is an information module but its plan has the step '{}'; please report this", task_.module, plan.steps()[0].target)};
+    return plan;
+  }
+
+  /// What this module owes from an earlier run and this plan's steps do not trigger again.
+  std::vector<Owed> left_over(const Plan& plan, const std::vector<FollowUp>& triggered) const {
+    std::vector<Owed> out;
+    auto all = journal::owed(host_);
+    if (!all) {
+      if (effects_) throw Failure{all.error().message};
+      return out;  // an unprivileged check: what root owes can't be seen
+    }
+    for (const Owed& owed : *all) {
+      const bool mine = std::find(owed.modules.begin(), owed.modules.end(), task_.module) != owed.modules.end();
+      const bool again = std::any_of(triggered.begin(), triggered.end(), [&](const FollowUp& f) { return f.id() == owed.follow_up.id(); });
+      if (mine && !again && !put_off(plan, owed.follow_up)) out.push_back(owed);
+    }
+    return out;
+  }
+
+  static bool put_off(const Plan& plan, const FollowUp& follow_up) {
+    return plan.puts_off_next_boot_work() && follow_up.when == FollowUp::When::next_boot;
+  }
+
+  /// The follow-ups of all steps, each once, in the order they run.
+  static std::vector<FollowUp> triggered_by(const Plan& plan) {
+    std::vector<FollowUp> out;
+    for (const Step& step : plan.steps())
+      for (const FollowUp& f : step.then)
+        if (std::none_of(out.begin(), out.end(), [&](const FollowUp& g) { return g.id() == f.id(); })) out.push_back(f);
+    std::stable_sort(out.begin(), out.end(), [](const FollowUp& a, const FollowUp& b) { return a.rank < b.rank; });
+    return out;
+  }
+
+  // --- check mode: say what a run would do ----------------------------------------------------------------------------------
+  void foresee() {
+    const Plan plan = make_plan();
+    const auto triggered = triggered_by(plan);
+    if (task_.effects == Effects::allowed) {
+      for (const Owed& owed : left_over(plan, triggered)) done(owed.follow_up.title());
+      for (const Step& step : plan.steps()) {
+        note_difference(step);
+        done(step.target);
+      }
+      for (const FollowUp& f : triggered)
+        if (put_off(plan, f))
+          pending_.push_back(f.title());
+        else
+          done(f.title());
+    }
+    wait(plan);
+  }
+
+  // --- the run --------------------------------------------------------------------------------------------------------------
+  void apply() {
+    bool settled = false;  // the last round carried out a plan that was whole
+    for (int round = 0; round < most_rounds; ++round) {
+      const Plan plan = make_plan();
+      const auto triggered = triggered_by(plan);
+      if (const auto owed = left_over(plan, triggered); !owed.empty()) {
+        for (const Owed& each : owed) follow_up(each.follow_up);
+        settled = false;
+        continue;  // it may have changed what is to be done
+      }
+      if (plan.empty()) {
+        wait(plan);
+        must(journal::tidy(host_), "tidy /var/lib/pve-gpu");
+        return;
+      }
+      if (settled)
+        throw Failure{fmt::format("did not take effect: {} is to be done again right after it was done; something on this host undoes it", plan.steps()[0].target),
+                      plan.steps()[0].target};
+      settled = carry_out(plan, triggered) && plan.waits().empty();
+    }
+    throw Failure{fmt::format("does not settle: after {} rounds there is still something to do; last done: {}", most_rounds,
+                              steps_.empty() ? std::string("nothing") : steps_.back())};
+  }
+
+  /// False: the host changed since it was planned for, so the rest is to be planned anew.
+  bool carry_out(const Plan& plan, const std::vector<FollowUp>& triggered) {
+    for (const FollowUp& f : triggered) owe(plan, f);
+    try {
+      for (const Step& step : plan.steps()) {
+        if (step.observe && must(step.observe(host_), step.target) != step.current) return false;
+        note_difference(step);
+        perform(step);
+        done(step.target);
+        verify(step);
+      }
+    } catch (const Failure&) {
+      for (const FollowUp& f : triggered)
+        if (f.on_failure == FollowUp::OnFailure::revert) revert(f);
+      throw;
+    }
+    for (const FollowUp& f : triggered)
+      if (put_off(plan, f))
+        pending_.push_back(f.title());
+      else
+        follow_up(f);
+    return true;
+  }
+
+  void owe(const Plan& plan, const FollowUp& f) {
+    Owed owed{f, {task_.module}, put_off(plan, f), {}};
+    if (f.on_failure == FollowUp::OnFailure::revert)
+      for (const Step& step : plan.steps())
+        if (step.file && std::any_of(step.then.begin(), step.then.end(), [&](const FollowUp& g) { return g.id() == f.id(); }))
+          owed.images.push_back(image_of(*step.file));
+    must(journal::owe(host_, owed), "note what is owed: " + f.title());
+  }
+
+  BeforeImage image_of(const FileChange& change) {
+    BeforeImage image;
+    image.path = change.path;
+    image.directories = change.directories;
+    if (auto bytes = host_.read_file(change.path)) {
+      image.existed = true;
+      image.bytes = *std::move(bytes);
+      if (const auto info = host_.stat(change.path)) image.meta = {info->mode, info->uid, info->gid};
+    }
+    image.undo_record = must(journal::undo_record(host_, change.path), "read the undo record of " + change.path);
+    return image;
+  }
+
+  void perform(const Step& step) {
+    if (!step.file) {
+      if (step.apply) must(step.apply(host_), step.target);
+      return;
+    }
+    using Kind = FileChange::Kind;
+    const FileChange& change = *step.file;
+    if (change.kind == Kind::write || change.kind == Kind::remove) must(journal::record_undo(host_, task_.module, change), step.target);
+    if (change.kind == Kind::write)
+      for (const std::string& directory : change.directories)
+        if (!host_.exists(directory)) must(host_.make_dir(directory, 0755), step.target);
+    if (change.kind != Kind::forget) {
+      if (!change.gone)
+        must(host_.write_file(change.path, change.content, change.meta), step.target);
+      else if (host_.stat(change.path, Links::keep))
+        must(host_.remove_file(change.path), step.target);
+    }
+    if (change.kind == Kind::withdraw || change.kind == Kind::forget) {
+      if (change.gone) remove_if_empty(change.directories, step.target);
+      must(journal::forget_undo(host_, task_.module, change, step.current), step.target);
+    }
+  }
+
+  void remove_if_empty(const std::vector<std::string>& directories, const std::string& target) {
+    for (auto it = directories.rbegin(); it != directories.rend(); ++it)
+      if (const auto names = host_.list_dir(*it); names && names->empty()) must(host_.remove_dir(*it), target);
+  }
+
+  void verify(const Step& step) {
+    const auto deadline = host_.now() + step.within;
+    while (true) {
+      const Result<> seen = effect_of(step);
+      if (seen) return;
+      if (host_.now() >= deadline)
+        throw Failure{fmt::format("{}: did not take effect: {}", step.target, seen.error().message), step.target};
+      host_.pause(std::chrono::milliseconds(50));
+    }
+  }
+
+  Result<> effect_of(const Step& step) const {
+    if (step.verify) return step.verify(host_);
+    if (!step.observe) return {};
+    const auto now = PVEGPU_TRY(step.observe(host_));
+    if (now == step.desired) return {};
+    if (step.sensitive || step.file) return Error{"it does not read back as it was written"};
+    return Error{fmt::format("it is {}, not {}", shown(now), shown(step.desired))};
+  }
+
+  // --- follow-ups -----------------------------------------------------------------------------------------------------------
+  void follow_up(const FollowUp& f) {
+    const auto result = host_.run({f.argv, f.timeout});
+    Judgement judgement;
+    if (result)
+      judgement = judge(f, *result);
+    else
+      judgement.failure = result.error();
+    warnings_.insert(warnings_.end(), judgement.warnings.begin(), judgement.warnings.end());
+    if (!judgement.failure) {
+      must(journal::settle(host_, f), f.title());
+      done(f.title());
+      return;
+    }
+    std::string message = fmt::format("{}: {}", f.title(), judgement.failure->message);
+    if (f.on_failure == FollowUp::OnFailure::revert) {
+      if (revert(f)) message += "; the files have their old content again";
+    } else {
+      message += "; it is still owed and the next run tries it again";
+    }
+    throw Failure{message, f.title()};
+  }
+
+  /// Puts back what was there before the steps that named `f`; true if there was something to put back.
+  bool revert(const FollowUp& f) {
+    const std::string step = "put back what was before: " + f.title();
+    bool any = false;
+    for (const Owed& owed : must(journal::owed(host_), step)) {
+      if (owed.follow_up.id() != f.id()) continue;
+      for (auto image = owed.images.rbegin(); image != owed.images.rend(); ++image) {
+        put_back(*image, step);
+        reverted_.push_back(image->path);
+        any = true;
+      }
+    }
+    must(journal::settle(host_, f), step);
+    must(journal::tidy(host_), step);
+    return any;
+  }
+
+  void put_back(const BeforeImage& image, const std::string& step) {
+    if (image.existed)
+      must(host_.write_file(image.path, image.bytes, image.meta), step);
+    else if (host_.exists(image.path))
+      must(host_.remove_file(image.path), step);
+    if (!image.existed) remove_if_empty(image.directories, step);
+    must(journal::restore_undo_record(host_, image.path, image.undo_record), step);
+  }
+
+  // --- waits ----------------------------------------------------------------------------------------------------------------
+  /// A wait that outlives the boot in which it began is a failure: what it waited for did not come.
+  void wait(const Plan& plan) {
+    const std::string boot_id = host_.read_attr("/proc/sys/kernel/random/boot_id").value_or("unknown");
+    for (const Wait& each : plan.waits()) {
+      const auto since = journal::waiting_since(host_, task_.instance, each);
+      if (!since) {
+        if (effects_) throw Failure{since.error().message};
+        continue;
+      }
+      if (*since && **since != boot_id) throw Failure{fmt::format("{} (this host was rebooted since, and it is still so)", each.reason)};
+    }
+    waits_ = plan.waits();
+    if (effects_) must(journal::record_waits(host_, task_.instance, waits_, boot_id), "note what is waited for");
+  }
+
+  // --- the answer -----------------------------------------------------------------------------------------------------------
+  void done(const std::string& step) { steps_.push_back(step); }
+
+  void note_difference(const Step& step) {
+    if (!mode_.diff || step.current == step.desired) return;
+    const auto side = [&](const std::optional<std::string>& value) {
+      if (!value) return std::string();
+      if (step.sensitive) return std::string("(content not shown)\n");
+      return value->ends_with('\n') || value->empty() ? *value : *value + "\n";
+    };
+    const auto header = [&](const std::optional<std::string>& value) { return value ? step.target : step.target + " (absent)"; };
+    diff_.push_back({{"before_header", header(step.current)}, {"after_header", header(step.desired)}, {"before", side(step.current)}, {"after", side(step.desired)}});
+  }
+
+  void fail(const Failure& failure) { failure_ = failure; }
+
+  json answer() const {
+    // Every file that changed has its old bytes again, and nothing else was done.
+    const bool all_reverted = !reverted_.empty() && std::all_of(steps_.begin(), steps_.end(), [&](const std::string& step) {
+      return std::any_of(reverted_.begin(), reverted_.end(), [&](const std::string& path) { return step.ends_with(" " + path); });
+    });
+    json out{{"changed", !steps_.empty() && !all_reverted}};
+    if (failure_) {
+      out["failed"] = true;
+      out["msg"] = failure_->message;
+      if (!failure_->step.empty()) out["failed_step"] = failure_->step;
+    }
+    if (!reverted_.empty()) out["reverted"] = reverted_;
+    if (task_.effects == Effects::allowed) {
+      out["steps"] = steps_;
+      out["reboot_required"] = reboot_reason_.has_value();
+      if (reboot_reason_) out["reboot_reason"] = *reboot_reason_;
+      if (!pending_.empty()) out["follow_ups_pending"] = pending_;
+    }
+    if (!waits_.empty()) {
+      out["pending_on"] = waits_[0].on;
+      out["pending_reason"] = waits_[0].reason;
+    }
+    for (const auto& [key, value] : reports_.items()) out[key] = value;
+    std::vector<std::string> warnings = plan_warnings_;
+    warnings.insert(warnings.end(), warnings_.begin(), warnings_.end());
+    if (!warnings.empty()) out["warnings"] = warnings;
+    if (mode_.diff && task_.effects == Effects::allowed) out["diff"] = diff_;
+    return out;
+  }
+
+  const Task& task_;
+  const Planner& planner_;
+  const RunMode mode_;
+  Host& host_;
+  const bool effects_;
+
+  std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, reverted_;
+  std::vector<Wait> waits_;
+  std::optional<std::string> reboot_reason_;
+  std::optional<Failure> failure_;
+  json reports_ = json::object();
+  json diff_ = json::array();
+};
+
+}  // namespace
+
+json execute(const Task& task, const Planner& planner, RunMode mode, Host& host) {
+  return Execution(task, planner, mode, host).run();
+}
+
+}  // namespace pvegpu

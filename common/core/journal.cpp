@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+// The executor's memory: one small JSON file per owed follow-up, changed file and waiting task.
+#include "common/core/journal.hpp"
+
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::journal {
+namespace {
+
+std::string directory(std::string_view kind) { return fmt::format("{}/{}", state_dir, kind); }
+std::string file(std::string_view kind, std::string_view id) { return fmt::format("{}/{}.json", directory(kind), id); }
+std::string undo_file(std::string_view path) { return file("undo", text::sha256_hex(path).substr(0, 16)); }
+std::string wait_file(std::string_view instance) { return file("waits", text::sha256_hex(instance).substr(0, 16)); }
+
+/// What a file's bytes are known by; "" for no file.
+std::string fingerprint(const std::optional<std::string>& bytes) { return bytes ? text::sha256_hex(*bytes) : std::string(); }
+
+Result<std::optional<std::string>> bytes_of(const HostView& host, const std::string& path) {
+  auto bytes = host.read_file(path);
+  if (bytes) return std::optional<std::string>(*std::move(bytes));
+  if (bytes.error().not_found()) return std::optional<std::string>();
+  return bytes.error();
+}
+
+Error damaged(const std::string& path) {
+  return {fmt::format("{} is damaged; look at what it says, then move it away", path)};
+}
+
+Result<std::optional<json>> load(const HostView& host, const std::string& path) {
+  const auto bytes = PVEGPU_TRY(bytes_of(host, path));
+  if (!bytes) return std::optional<json>();
+  auto value = parse_json(*bytes);
+  if (!value || !value->is_object()) return damaged(path);
+  return std::optional<json>(*std::move(value));
+}
+
+Result<> save(Host& host, const std::string& kind, const std::string& path, const json& value) {
+  for (const std::string& each : {std::string(state_dir), directory(kind)})
+    if (!host.exists(each))
+      if (auto made = host.make_dir(each, 0700); !made && made.error().code != EEXIST) return made.error();
+  return host.write_file(path, dump_json(value) + "\n", {.mode = 0600, .uid = {}, .gid = {}});
+}
+
+json meta_to_json(const FileMeta& meta) {
+  json out = json::object();
+  if (meta.mode) out["mode"] = *meta.mode;
+  if (meta.uid) out["uid"] = *meta.uid;
+  if (meta.gid) out["gid"] = *meta.gid;
+  return out;
+}
+FileMeta meta_from_json(const json& value) {
+  FileMeta out;
+  if (value.contains("mode")) out.mode = value["mode"].get<unsigned>();
+  if (value.contains("uid")) out.uid = value["uid"].get<uid_t>();
+  if (value.contains("gid")) out.gid = value["gid"].get<gid_t>();
+  return out;
+}
+
+json image_to_json(const BeforeImage& image) {
+  json out{{"path", image.path},
+           {"existed", image.existed},
+           {"bytes", text::base64(image.bytes)},
+           {"meta", meta_to_json(image.meta)},
+           {"directories", image.directories},
+           {"undo_record", nullptr}};
+  if (image.undo_record) out["undo_record"] = *image.undo_record;
+  return out;
+}
+BeforeImage image_from_json(const json& value) {
+  BeforeImage out;
+  out.path = value.at("path").get<std::string>();
+  out.existed = value.at("existed").get<bool>();
+  out.bytes = text::from_base64(value.at("bytes").get<std::string>());
+  out.meta = meta_from_json(value.at("meta"));
+  out.directories = value.at("directories").get<std::vector<std::string>>();
+  if (!value.at("undo_record").is_null()) out.undo_record = value["undo_record"].get<std::string>();
+  return out;
+}
+
+Result<Owed> owed_from_json(const json& value, const std::string& path) {
+  try {
+    Owed out;
+    out.follow_up = PVEGPU_TRY(FollowUp::from_json(value.at("follow_up")));
+    out.modules = value.at("modules").get<std::vector<std::string>>();
+    out.put_off = value.at("put_off").get<bool>();
+    for (const json& image : value.at("images")) out.images.push_back(image_from_json(image));
+    return out;
+  } catch (const nlohmann::detail::exception&) {
+    return damaged(path);
+  }
+}
+
+/// What one module did to one file. The records of a file are in the order of the modules' first changes.
+struct Contribution {
+  std::string module;
+  bool existed = false;
+  std::string before;
+  FileMeta meta = {};
+  std::string after;     ///< fingerprint of what we wrote
+  bool mixed = false;    ///< others edited in between: the old bytes must not come back whole
+  std::vector<std::string> directories = {};
+
+  std::optional<std::string> old_bytes() const { return existed ? std::optional<std::string>(before) : std::nullopt; }
+  /// The file reads as we left it, or as we found it.
+  bool matches(const std::optional<std::string>& now) const { return fingerprint(now) == after || now == old_bytes(); }
+};
+
+using Contributions = std::vector<Contribution>;
+
+Result<Contributions> contributions(const HostView& host, const std::string& path) {
+  const auto record = PVEGPU_TRY(load(host, undo_file(path)));
+  Contributions out;
+  if (!record) return out;
+  try {
+    for (const json& value : record->at("contributions")) {
+      Contribution c;
+      c.module = value.at("module").get<std::string>();
+      c.existed = value.at("existed").get<bool>();
+      c.before = text::from_base64(value.at("before").get<std::string>());
+      c.meta = meta_from_json(value.at("meta"));
+      c.after = value.at("after").get<std::string>();
+      c.mixed = value.at("mixed").get<bool>();
+      c.directories = value.at("directories").get<std::vector<std::string>>();
+      out.push_back(std::move(c));
+    }
+    return out;
+  } catch (const nlohmann::detail::exception&) {
+    return damaged(undo_file(path));
+  }
+}
+
+Result<> save_contributions(Host& host, const std::string& path, const Contributions& all) {
+  const std::string record = undo_file(path);
+  if (all.empty()) {
+    if (host.exists(record)) return host.remove_file(record);
+    return {};
+  }
+  json list = json::array();
+  for (const Contribution& c : all)
+    list.push_back({{"module", c.module},
+                    {"existed", c.existed},
+                    {"before", text::base64(c.before)},
+                    {"meta", meta_to_json(c.meta)},
+                    {"after", c.after},
+                    {"mixed", c.mixed},
+                    {"directories", c.directories}});
+  return save(host, "undo", record, {{"path", path}, {"contributions", std::move(list)}});
+}
+
+Contributions::iterator find(Contributions& all, const std::string& module) {
+  return std::find_if(all.begin(), all.end(), [&](const Contribution& c) { return c.module == module; });
+}
+
+}  // namespace
+
+Result<std::vector<Owed>> owed(const HostView& host) {
+  std::vector<Owed> out;
+  auto names = host.list_dir(directory("pending"));
+  if (!names) {
+    if (names.error().not_found()) return out;
+    return names.error();
+  }
+  for (const std::string& name : *names) {
+    if (!name.ends_with(".json")) continue;
+    const std::string path = directory("pending") + "/" + name;
+    const auto record = PVEGPU_TRY(load(host, path));
+    if (record) out.push_back(PVEGPU_TRY(owed_from_json(*record, path)));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Owed& a, const Owed& b) { return a.follow_up.rank < b.follow_up.rank; });
+  return out;
+}
+
+Result<> owe(Host& host, const Owed& wish) {
+  const std::string path = file("pending", wish.follow_up.id());
+  Owed merged = wish;
+  if (const auto record = PVEGPU_TRY(load(host, path))) {
+    Owed old = PVEGPU_TRY(owed_from_json(*record, path));
+    for (const std::string& module : old.modules)
+      if (std::find(merged.modules.begin(), merged.modules.end(), module) == merged.modules.end()) merged.modules.push_back(module);
+    for (const BeforeImage& image : merged.images)
+      if (std::none_of(old.images.begin(), old.images.end(), [&](const BeforeImage& i) { return i.path == image.path; }))
+        old.images.push_back(image);
+    merged.images = std::move(old.images);
+  }
+  json images = json::array();
+  for (const BeforeImage& image : merged.images) images.push_back(image_to_json(image));
+  return save(host, "pending", path,
+              {{"follow_up", merged.follow_up.to_json()}, {"modules", merged.modules}, {"put_off", merged.put_off}, {"images", std::move(images)}});
+}
+
+Result<> settle(Host& host, const FollowUp& done) {
+  const std::string path = file("pending", done.id());
+  if (host.exists(path)) return host.remove_file(path);
+  return {};
+}
+
+Result<std::optional<UndoView>> undo(const HostView& host, const std::string& module, const std::string& path) {
+  Contributions all = PVEGPU_TRY(contributions(host, path));
+  const auto mine = find(all, module);
+  if (mine == all.end()) return std::optional<UndoView>();
+  const auto now = PVEGPU_TRY(bytes_of(host, path));
+  const bool last = std::next(mine) == all.end();
+  return std::optional<UndoView>(
+      UndoView{path, mine->existed, mine->before, mine->meta, last && !mine->mixed && mine->matches(now), mine->directories});
+}
+
+std::vector<std::string> undo_paths(const HostView& host, const std::string& module) {
+  std::vector<std::string> out;
+  for (const std::string& name : host.list_dir(directory("undo")).value_or({})) {
+    const auto record = load(host, directory("undo") + "/" + name).value_or({});
+    if (!record || !record->contains("path") || !(*record)["path"].is_string()) continue;
+    const auto path = (*record)["path"].get<std::string>();
+    auto all = contributions(host, path).value_or({});
+    if (find(all, module) != all.end()) out.push_back(path);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path) { return bytes_of(host, undo_file(path)); }
+
+Result<> record_undo(Host& host, const std::string& module, const FileChange& change) {
+  Contributions all = PVEGPU_TRY(contributions(host, change.path));
+  const auto now = PVEGPU_TRY(bytes_of(host, change.path));
+  const std::string after = change.gone ? std::string() : text::sha256_hex(change.content);
+  const auto mine = find(all, module);
+  if (mine == all.end()) {
+    Contribution c;
+    c.module = module;
+    c.existed = now.has_value();
+    c.before = now.value_or("");
+    if (const auto info = host.stat(change.path)) c.meta = {info->mode, info->uid, info->gid};
+    c.after = after;
+    c.directories = change.directories;
+    all.push_back(std::move(c));
+  } else {
+    if (std::next(mine) != all.end())  // others built on our version: neither theirs nor ours may come back whole
+      for (auto it = mine; it != all.end(); ++it) it->mixed = true;
+    else if (!mine->matches(now))
+      mine->mixed = true;
+    mine->after = after;
+    for (const std::string& d : change.directories)
+      if (std::find(mine->directories.begin(), mine->directories.end(), d) == mine->directories.end()) mine->directories.push_back(d);
+  }
+  return save_contributions(host, change.path, all);
+}
+
+Result<> forget_undo(Host& host, const std::string& module, const FileChange& withdrawn, const std::optional<std::string>& before) {
+  Contributions all = PVEGPU_TRY(contributions(host, withdrawn.path));
+  const auto mine = find(all, module);
+  if (mine == all.end()) return {};
+  const std::string after = withdrawn.gone ? std::string() : text::sha256_hex(withdrawn.content);
+  for (auto it = std::next(mine); it != all.end(); ++it) {
+    if (it->after == fingerprint(before)) it->after = after;
+    if (!it->existed) continue;
+    const auto rest = withdrawn.without_ours ? withdrawn.without_ours(it->before) : std::optional<std::string>(it->before);
+    it->existed = rest.has_value();
+    it->before = rest.value_or("");
+  }
+  all.erase(mine);
+  return save_contributions(host, withdrawn.path, all);
+}
+
+Result<> restore_undo_record(Host& host, const std::string& path, const std::optional<std::string>& record) {
+  const std::string target = undo_file(path);
+  if (record) return host.write_file(target, *record, {.mode = 0600, .uid = {}, .gid = {}});
+  if (host.exists(target)) return host.remove_file(target);
+  return {};
+}
+
+Result<std::optional<std::string>> waiting_since(const HostView& host, const std::string& instance, const Wait& wait) {
+  const auto record = PVEGPU_TRY(load(host, wait_file(instance)));
+  if (!record || !record->contains("waits")) return std::optional<std::string>();
+  for (const json& each : (*record)["waits"])
+    if (each.value("on", "") == wait.on && each.value("reason", "") == wait.reason) return std::optional<std::string>(each.value("boot_id", ""));
+  return std::optional<std::string>();
+}
+
+Result<> record_waits(Host& host, const std::string& instance, const std::vector<Wait>& waits, const std::string& boot_id) {
+  const std::string path = wait_file(instance);
+  const auto old = PVEGPU_TRY(load(host, path));
+  if (waits.empty()) return old ? host.remove_file(path) : Result<>();
+  json list = json::array();
+  for (const Wait& wait : waits) {
+    const auto since = PVEGPU_TRY(waiting_since(host, instance, wait));
+    list.push_back({{"on", wait.on}, {"reason", wait.reason}, {"boot_id", since.value_or(boot_id)}});
+  }
+  const json record{{"instance", instance}, {"waits", std::move(list)}};
+  if (old == record) return {};
+  return save(host, "waits", path, record);
+}
+
+Result<> tidy(Host& host) {
+  for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), std::string(state_dir)}) {
+    const auto names = host.list_dir(each);
+    if (names && names->empty())
+      if (auto removed = host.remove_dir(each); !removed) return removed.error();
+  }
+  return {};
+}
+
+}  // namespace pvegpu::journal

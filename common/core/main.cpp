@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// The executable: one answer a run, whoever calls and however. The only place that prints.
+#include "common/core/run.hpp"
+#include "common/host/real_host.hpp"
+
+#include "version.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace {
+
+using namespace pvegpu;
+
+constexpr const char* usage = R"(pve-gpu: Ansible modules for GPU hosts, in one executable
+
+  pve-gpu --list               the modules, one a line
+  pve-gpu --describe NAME      a module's documentation as JSON
+  pve-gpu --version
+  pve-gpu NAME [ARGS.json]     run a module by hand; without a file, arguments come from standard input
+  pve-gpu ARGS_FILE            as Ansible runs it: the file says which module
+  pve-gpu --staged             as the action plugin runs it: says that it started, then reads standard input
+
+A module is run without changing anything by "_ansible_check_mode": true in its arguments, and shows differences
+by "_ansible_diff": true.
+)";
+
+int answer(const Answer& result) {
+  const bool written = std::fputs(result.line.c_str(), stdout) >= 0 && std::fputc('\n', stdout) >= 0 && std::fflush(stdout) == 0;
+  return result.failed || !written ? 1 : 0;
+}
+
+Result<std::string> read_all(int fd) {
+  std::string out;
+  char buffer[16384];
+  while (true) {
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error::from_errno("read arguments from standard input", errno);
+    if (n == 0) return out;
+    out.append(buffer, static_cast<std::size_t>(n));
+    if (out.size() > std::size_t{64} << 20) return Error{"the arguments are larger than 64 MiB"};
+  }
+}
+
+int run(const std::vector<RegistryEntry>& modules, std::string name, const Result<std::string>& args, Host& host) {
+  if (!args) return answer(failed_answer(args.error().message));
+  return answer(run_task(modules, std::move(name), *args, host));
+}
+
+int dispatch(const std::vector<std::string>& words, const std::string& called_as) {
+  const std::vector<RegistryEntry> modules = registry();
+  const auto known = [&](const std::string& name) {
+    for (const RegistryEntry& entry : modules)
+      if (name == entry.name) return true;
+    return false;
+  };
+  RealHost host;
+
+  if (known(called_as)) return run(modules, called_as, words.empty() ? read_all(0) : host.read_file(words[0]), host);
+  if (words.empty() || words[0] == "--help" || words[0] == "-h") {
+    std::fputs(usage, words.empty() ? stderr : stdout);
+    return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "--version") {
+    std::puts("pve-gpu " PVE_GPU_VERSION);
+    return 0;
+  }
+  if (words[0] == "--list") {
+    for (const RegistryEntry& entry : modules) std::puts(entry.name);
+    return 0;
+  }
+  if (words[0] == "--describe") {
+    for (const RegistryEntry& entry : modules)
+      if (words.size() == 2 && words[1] == entry.name) {
+        std::puts(entry.module().describe().dump(2).c_str());
+        return 0;
+      }
+    std::fputs("pve-gpu: --describe takes the name of a module; --list lists them\n", stderr);
+    return 2;
+  }
+  if (words[0] == "--staged") {
+    // The action plugin must know that a module began, so that it is never run a second time.
+    std::puts("pve-gpu:started");
+    std::fflush(stdout);
+    return run(modules, {}, read_all(0), host);
+  }
+  if (known(words[0])) {
+    if (words.size() > 1 && words[1] != "-") return run(modules, words[0], host.read_file(words[1]), host);
+    if (words.size() == 1 && ::isatty(0)) return run(modules, words[0], std::string("{}"), host);
+    return run(modules, words[0], read_all(0), host);
+  }
+  return run(modules, {}, host.read_file(words[0]), host);
+}
+
+/// The name we were called by, as Ansible uploads a module: .../AnsiballZ_repo
+std::string own_name(const char* argv0) {
+  std::string name = argv0 ? argv0 : "";
+  name.erase(0, name.rfind('/') + 1);
+  constexpr std::string_view prefix = "AnsiballZ_";
+  if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  return name;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    return dispatch({argv + (argc > 0 ? 1 : 0), argv + argc}, own_name(argc > 0 ? argv[0] : nullptr));
+  } catch (const std::exception& e) {
+    return answer(failed_answer(fmt::format("internal error: {}; please report it", e.what())));
+  }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// From wishes to differences.
+#include "common/core/plan.hpp"
+
+#include "common/core/journal.hpp"
+#include "common/text/strings.hpp"
+
+namespace pvegpu {
+namespace {
+
+using Observed = Result<std::optional<std::string>>;
+
+Observed file_now(const HostView& host, const std::string& path) {
+  auto bytes = host.read_file(path);
+  if (bytes) return std::optional<std::string>(*std::move(bytes));
+  if (bytes.error().not_found()) return std::optional<std::string>();
+  return bytes.error();
+}
+
+/// "0644 0:0", of what the wish names only.
+Observed meta_now(const HostView& host, const std::string& path, const FileMeta& wish) {
+  const FileInfo info = PVEGPU_TRY(host.stat(path));
+  std::string out;
+  if (wish.mode) out += fmt::format("mode {:04o} ", info.mode);
+  if (wish.uid || wish.gid) out += fmt::format("owner {}:{} ", info.uid, info.gid);
+  return std::optional<std::string>(text::trim_right(out));
+}
+std::string meta_wished(const FileMeta& wish, const FileInfo& now) {
+  std::string out;
+  if (wish.mode) out += fmt::format("mode {:04o} ", *wish.mode);
+  if (wish.uid || wish.gid) out += fmt::format("owner {}:{} ", wish.uid.value_or(now.uid), wish.gid.value_or(now.gid));
+  return text::trim_right(out);
+}
+
+/// Directories above `path` that do not exist, outermost first.
+std::vector<std::string> missing_directories(const HostView& host, const std::string& path) {
+  std::vector<std::string> out;
+  for (auto slash = path.rfind('/'); slash != path.npos && slash > 0; slash = path.rfind('/', slash - 1)) {
+    std::string directory = path.substr(0, slash);
+    if (host.exists(directory)) break;
+    out.insert(out.begin(), std::move(directory));
+  }
+  return out;
+}
+
+/// One property of `systemctl show`.
+std::string property(const std::string& shown, std::string_view name) {
+  for (const std::string& line : text::lines(shown))
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == '=') return line.substr(name.size() + 1);
+  return {};
+}
+
+Observed unit_property(const HostView& host, const std::string& unit, std::string_view name) {
+  const CommandResult shown = PVEGPU_TRY(host.query(Query::unit_state(unit)));
+  if (shown.exit_code != 0) return Error{fmt::format("systemctl show {}: exit code {}: {}", unit, shown.exit_code, text::trim(shown.err))};
+  return std::optional<std::string>(property(shown.out, name));
+}
+
+}  // namespace
+
+Plan& Plan::ensure_file(const std::string& path, const std::string& content, FileOptions options) {
+  auto now = file_now(host_, path).or_fail("look at " + path);
+  Step step;
+  step.target = "file " + path;
+  step.then = std::move(options.then);
+  step.sensitive = options.sensitive;
+  step.file = FileChange{.kind = FileChange::Kind::write, .path = path, .content = content, .meta = options.meta};
+  if (now != content) {
+    step.current = std::move(now);
+    step.desired = content;
+    step.observe = [path](const HostView& host) { return file_now(host, path); };
+    step.file->directories = missing_directories(host_, path);
+    steps_.push_back(std::move(step));
+    return *this;
+  }
+  const FileMeta& wish = options.meta;
+  if (!wish.mode && !wish.uid && !wish.gid) return *this;
+  step.current = meta_now(host_, path, wish).or_fail("look at " + path);
+  step.desired = meta_wished(wish, host_.stat(path).or_fail("look at " + path));
+  if (step.current == step.desired) return *this;
+  step.target = "mode and owner of " + path;
+  step.observe = [path, wish](const HostView& host) { return meta_now(host, path, wish); };
+  steps_.push_back(std::move(step));
+  return *this;
+}
+
+Plan& Plan::ensure_absent(const std::string& path, FileOptions options) {
+  auto now = file_now(host_, path).or_fail("look at " + path);
+  if (!now) return *this;
+  Step step;
+  step.target = "file " + path;
+  step.current = std::move(now);
+  step.observe = [path](const HostView& host) { return file_now(host, path); };
+  step.then = std::move(options.then);
+  step.sensitive = options.sensitive;
+  step.file = FileChange{.kind = FileChange::Kind::remove, .path = path, .gone = true};
+  steps_.push_back(std::move(step));
+  return *this;
+}
+
+Plan& Plan::ensure_attr(const std::string& path, const std::string& value, AttrOptions options) {
+  std::string now = host_.read_attr(path).or_fail("read attribute");
+  if (now == value) return *this;
+  Step step;
+  step.target = "attribute " + path;
+  step.current = std::move(now);
+  step.desired = value;
+  step.observe = [path](const HostView& host) -> Observed { return std::optional<std::string>(PVEGPU_TRY(host.read_attr(path))); };
+  step.apply = [path, value](Host& host) { return host.write_attr(path, value); };
+  step.within = options.within;
+  step.then = std::move(options.then);
+  return effect(std::move(step));
+}
+
+Plan& Plan::ensure_loaded(const std::string& name, const std::string& options) {
+  const std::string release = host_.kernel_release();
+  const KernelModule module = host_.kernel_module(name, release).or_fail("look for kernel module " + name);
+  if (module.loaded) return *this;
+  if (!module.available) return refuse(fmt::format("kernel {} has no module {}; install the package that brings it", release, name));
+  Step step;
+  step.target = "kernel module " + name;
+  step.desired = "loaded";
+  step.observe = [name, release](const HostView& host) -> Observed {
+    const KernelModule now = PVEGPU_TRY(host.kernel_module(name, release));
+    return now.loaded ? std::optional<std::string>("loaded") : std::nullopt;
+  };
+  step.apply = [name, options](Host& host) { return host.load_module(name, options); };
+  step.within = std::chrono::seconds(5);
+  return effect(std::move(step));
+}
+
+Plan& Plan::ensure_unit(const std::string& unit, UnitWish wish) {
+  const auto want = [&](std::string_view what, std::string desired, const char* verb, std::vector<std::string> as_good) {
+    auto now = unit_property(host_, unit, what).or_fail("look at unit " + unit);
+    as_good.push_back(desired);
+    const auto is_good = [as_good](const std::optional<std::string>& state) {
+      for (const auto& good : as_good)
+        if (state == good) return true;
+      return false;
+    };
+    if (is_good(now)) return;
+    Step step;
+    step.target = fmt::format("unit {}", unit);
+    step.current = std::move(now);
+    step.desired = std::move(desired);
+    step.observe = [unit, name = std::string(what)](const HostView& host) { return unit_property(host, unit, name); };
+    step.verify = [unit, name = std::string(what), is_good](const HostView& host) -> Result<> {
+      const auto state = PVEGPU_TRY(unit_property(host, unit, name));
+      if (is_good(state)) return {};
+      return Error{fmt::format("its {} is '{}'; see: systemctl status {}", name, state.value_or(""), unit)};
+    };
+    step.apply = [unit, verb = std::string(verb)](Host& host) -> Result<> {
+      const CommandResult done = PVEGPU_TRY(host.run({{"systemctl", verb, "--", unit}, std::chrono::seconds(300)}));
+      if (done.exit_code != 0) return Error{fmt::format("systemctl {} {}: {}", verb, unit, text::trim(done.err))};
+      return {};
+    };
+    step.within = std::chrono::seconds(5);
+    effect(std::move(step));
+  };
+  if (wish.at_boot == UnitWish::AtBoot::enabled) want("UnitFileState", "enabled", "enable", {"static", "alias", "enabled-runtime"});
+  if (wish.at_boot == UnitWish::AtBoot::disabled) want("UnitFileState", "disabled", "disable", {"", "static", "masked"});
+  if (wish.now == UnitWish::Now::active) want("ActiveState", "active", "start", {});
+  if (wish.now == UnitWish::Now::inactive) want("ActiveState", "inactive", "stop", {"failed"});
+  return *this;
+}
+
+Plan& Plan::effect(Step step) {
+  steps_.push_back(std::move(step));
+  return *this;
+}
+
+Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<std::string>(const std::string&)>& without_ours,
+                     FileOptions options) {
+  auto now = file_now(host_, path).or_fail("look at " + path);
+  const std::optional<UndoView> undo = undo_view(path);
+  std::optional<std::string> remains;
+  FileMeta meta;
+  if (undo && undo->untouched) {
+    if (undo->existed) {
+      remains = undo->before;
+      meta = undo->meta;
+    }
+  } else {
+    if (now) remains = without_ours(*now);
+    if (undo && remains) {
+      json kept = reports_.value("kept_foreign_edits", json::array());
+      kept.push_back(path);
+      report("kept_foreign_edits", std::move(kept));
+    }
+  }
+  if (!undo && now == remains) return *this;
+  Step step;
+  step.then = std::move(options.then);
+  step.sensitive = options.sensitive;
+  step.file = FileChange{.kind = FileChange::Kind::withdraw,
+                         .path = path,
+                         .content = remains.value_or(""),
+                         .gone = !remains,
+                         .meta = meta,
+                         .directories = undo ? undo->directories : std::vector<std::string>(),
+                         .without_ours = without_ours};
+  if (now != remains) {
+    step.target = "file " + path;
+    step.current = std::move(now);
+    step.desired = std::move(remains);
+    step.observe = [path](const HostView& host) { return file_now(host, path); };
+  } else {
+    step.file->kind = FileChange::Kind::forget;
+    step.target = "undo record of " + path;
+    step.current = "kept";
+    step.observe = [path, module = module_](const HostView& host) -> Observed {
+      return PVEGPU_TRY(journal::undo(host, module, path)) ? std::optional<std::string>("kept") : std::nullopt;
+    };
+    step.then.clear();
+  }
+  return effect(std::move(step));
+}
+
+std::vector<std::string> Plan::recorded_files() const { return journal::undo_paths(host_, module_); }
+
+std::optional<UndoView> Plan::undo_view(const std::string& path) const {
+  return journal::undo(host_, module_, path).or_fail("read the undo record of " + path);
+}
+
+Plan& Plan::later(Wait wait) {
+  waits_.push_back(std::move(wait));
+  return *this;
+}
+
+Plan& Plan::refuse(std::string reason) {
+  if (!refusal_) refusal_ = std::move(reason);
+  return *this;
+}
+
+Plan& Plan::reboot_if(bool differs, std::string reason) {
+  if (differs && !reboot_reason_) reboot_reason_ = std::move(reason);
+  return *this;
+}
+
+Plan& Plan::report(std::string key, json value) {
+  reports_[std::move(key)] = std::move(value);
+  return *this;
+}
+
+Plan& Plan::warn(std::string message) {
+  warnings_.push_back(std::move(message));
+  return *this;
+}
+
+Plan& Plan::put_off_next_boot_work() {
+  put_off_ = true;
+  return *this;
+}
+
+}  // namespace pvegpu

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// One task: arguments in, one masked line out, a line in the system log as Python modules write it.
+#include "common/core/run.hpp"
+
+#include "common/core/mask.hpp"
+#include "common/text/strings.hpp"
+
+#include <syslog.h>
+
+namespace pvegpu {
+namespace {
+
+struct Facility {
+  const char* name;
+  int value;
+};
+constexpr Facility facilities[] = {{"LOG_USER", LOG_USER},     {"LOG_DAEMON", LOG_DAEMON}, {"LOG_AUTH", LOG_AUTH},     {"LOG_AUTHPRIV", LOG_AUTHPRIV},
+                                   {"LOG_SYSLOG", LOG_SYSLOG}, {"LOG_CRON", LOG_CRON},     {"LOG_KERN", LOG_KERN},     {"LOG_LOCAL0", LOG_LOCAL0},
+                                   {"LOG_LOCAL1", LOG_LOCAL1}, {"LOG_LOCAL2", LOG_LOCAL2}, {"LOG_LOCAL3", LOG_LOCAL3}, {"LOG_LOCAL4", LOG_LOCAL4},
+                                   {"LOG_LOCAL5", LOG_LOCAL5}, {"LOG_LOCAL6", LOG_LOCAL6}, {"LOG_LOCAL7", LOG_LOCAL7}};
+
+/// "Invoked with a=b c=d", as AnsibleModule._log_invocation() does; nothing under no_log.
+void log_invocation(const std::string& module, const json& args, const json& answer) {
+  if (args.contains("_ansible_no_log") && params::parse_bool(args["_ansible_no_log"]).value_or(true)) return;
+  const json& shown = answer.contains("invocation") ? answer["invocation"]["module_args"] : json::object();
+  std::string line = "Invoked with";
+  for (const auto& [key, value] : shown.items())
+    line += fmt::format(" {}={}", key, value.is_string() ? value.get<std::string>() : value.is_null() ? "None" : dump_json(value));
+  int facility = LOG_USER;
+  if (args.contains("_ansible_syslog_facility"))
+    for (const Facility& f : facilities)
+      if (args["_ansible_syslog_facility"] == f.name) facility = f.value;
+  const std::string identity = "ansible-" + module;
+  ::openlog(identity.c_str(), 0, facility);
+  ::syslog(LOG_INFO, "%s", line.c_str());
+  ::closelog();
+}
+
+/// "pve.gpu.repo" and "ansible.legacy.repo" are "repo".
+std::string last_component(const std::string& name) { return name.substr(name.rfind('.') + 1); }
+
+Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
+  const auto args = parse_json(args_text);
+  if (!args) return failed_answer(fmt::format("the module's arguments are {}", args.error().message));
+  if (!args->is_object()) return failed_answer("the module's arguments are not a JSON object");
+  if (name.empty() && args->contains("_ansible_module_name") && (*args)["_ansible_module_name"].is_string())
+    name = last_component((*args)["_ansible_module_name"].get<std::string>());
+  for (const RegistryEntry& entry : modules) {
+    if (name != entry.name) continue;
+    const Module& module = entry.module();
+    const json answer = mask(module.run(*args, host), module.secrets(*args));
+    log_invocation(name, *args, answer);
+    return {dump_json(answer), answer.value("failed", false)};
+  }
+  std::vector<std::string> names;
+  for (const RegistryEntry& entry : modules) names.emplace_back(entry.name);
+  return failed_answer(name.empty() ? "the arguments do not say which module to run (_ansible_module_name)"
+                                    : fmt::format("there is no module '{}'; there are: {}", name.substr(0, 60), fmt::join(names, ", ")));
+}
+
+}  // namespace
+
+Answer failed_answer(std::string_view message) {
+  return {dump_json({{"failed", true}, {"changed", false}, {"msg", message}}), true};
+}
+
+Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
+  try {
+    return run_unguarded(modules, std::move(name), args_text, host);
+  } catch (const std::bad_alloc&) {
+    return failed_answer("out of memory");
+  } catch (const nlohmann::detail::exception& e) {
+    return failed_answer(fmt::format("internal error: JSON exception {}; please report it", e.id));  // its text may quote a secret
+  } catch (const std::exception& e) {
+    return failed_answer(fmt::format("internal error: {}; please report it", e.what()));
+  }
+}
+
+}  // namespace pvegpu
