@@ -67,7 +67,8 @@ class Execution {
     plan_warnings_ = plan.warnings();
     if (plan.refusal()) throw Failure{*plan.refusal()};
     if (task_.effects == Effects::none && !plan.empty())
-      throw Failure{fmt::format("{} is an information module but its plan has the step '{}'; please report this", task_.module, plan.steps()[0].target)};
+      throw Failure{fmt::format("{} is an information module but its plan has the step '{}'; please report this", task_.module,
+                                plan.steps()[0].target)};
     return plan;
   }
 
@@ -137,7 +138,8 @@ class Execution {
         return;
       }
       if (settled)
-        throw Failure{fmt::format("did not take effect: {} is to be done again right after it was done; something on this host undoes it", plan.steps()[0].target),
+        throw Failure{fmt::format("did not take effect: {} is to be done again right after it was done; something on this host undoes it",
+                                  plan.steps()[0].target),
                       plan.steps()[0].target};
       settled = carry_out(plan, triggered) && plan.waits().empty();
     }
@@ -315,7 +317,10 @@ class Execution {
       return value->ends_with('\n') || value->empty() ? *value : *value + "\n";
     };
     const auto header = [&](const std::optional<std::string>& value) { return value ? step.target : step.target + " (absent)"; };
-    diff_.push_back({{"before_header", header(step.current)}, {"after_header", header(step.desired)}, {"before", side(step.current)}, {"after", side(step.desired)}});
+    diff_.push_back({{"before_header", header(step.current)},
+                     {"after_header", header(step.desired)},
+                     {"before", side(step.current)},
+                     {"after", side(step.desired)}});
   }
 
   void fail(const Failure& failure) { failure_ = failure; }
@@ -366,8 +371,6 @@ class Execution {
 
 }  // namespace
 
-json execute(const Task& task, const Planner& planner, RunMode mode, Host& host) {
-  return Execution(task, planner, mode, host).run();
-}
+json execute(const Task& task, const Planner& planner, RunMode mode, Host& host) { return Execution(task, planner, mode, host).run(); }
 
 }  // namespace pvegpu

@@ -25,9 +25,7 @@ std::string last_lines(const CommandResult& result, std::size_t count) {
 
 }  // namespace
 
-std::string FollowUp::id() const {
-  return text::sha256_hex(fmt::format("{}\x1f{}", kind, fmt::join(argv, "\x1f"))).substr(0, 16);
-}
+std::string FollowUp::id() const { return text::sha256_hex(fmt::format("{}\x1f{}", kind, fmt::join(argv, "\x1f"))).substr(0, 16); }
 
 std::string FollowUp::title() const { return fmt::format("run {}", fmt::join(argv, " ")); }
 

@@ -18,13 +18,13 @@ struct FollowUp {
     revert,        ///< the files written for it get their old bytes back
   };
 
-  std::string kind;               ///< names the judge of its outcome, see judge()
+  std::string kind;  ///< names the judge of its outcome, see judge()
   std::vector<std::string> argv;
   When when = When::now;
   OnFailure on_failure = OnFailure::keep_pending;
-  int rank = 50;                  ///< lower runs first
+  int rank = 50;  ///< lower runs first
   std::chrono::seconds timeout{600};
-  json data = nullptr;            ///< what judge() needs to know; not part of the identity
+  json data = nullptr;  ///< what judge() needs to know; not part of the identity
 
   /// Stable hash of kind and argv: the same work asked for twice is done once.
   std::string id() const;

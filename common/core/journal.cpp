@@ -24,9 +24,7 @@ Result<std::optional<std::string>> bytes_of(const HostView& host, const std::str
   return bytes.error();
 }
 
-Error damaged(const std::string& path) {
-  return {fmt::format("{} is damaged; look at what it says, then move it away", path)};
-}
+Error damaged(const std::string& path) { return {fmt::format("{} is damaged; look at what it says, then move it away", path)}; }
 
 Result<std::optional<json>> load(const HostView& host, const std::string& path) {
   const auto bytes = PVEGPU_TRY(bytes_of(host, path));
@@ -98,8 +96,8 @@ struct Contribution {
   bool existed = false;
   std::string before;
   FileMeta meta = {};
-  std::string after;     ///< fingerprint of what we wrote
-  bool mixed = false;    ///< others edited in between: the old bytes must not come back whole
+  std::string after;   ///< fingerprint of what we wrote
+  bool mixed = false;  ///< others edited in between: the old bytes must not come back whole
   std::vector<std::string> directories = {};
 
   std::optional<std::string> old_bytes() const { return existed ? std::optional<std::string>(before) : std::nullopt; }
@@ -186,8 +184,9 @@ Result<> owe(Host& host, const Owed& wish) {
   }
   json images = json::array();
   for (const BeforeImage& image : merged.images) images.push_back(image_to_json(image));
-  return save(host, "pending", path,
-              {{"follow_up", merged.follow_up.to_json()}, {"modules", merged.modules}, {"put_off", merged.put_off}, {"images", std::move(images)}});
+  return save(
+      host, "pending", path,
+      {{"follow_up", merged.follow_up.to_json()}, {"modules", merged.modules}, {"put_off", merged.put_off}, {"images", std::move(images)}});
 }
 
 Result<> settle(Host& host, const FollowUp& done) {
@@ -274,7 +273,8 @@ Result<std::optional<std::string>> waiting_since(const HostView& host, const std
   const auto record = PVEGPU_TRY(load(host, wait_file(instance)));
   if (!record || !record->contains("waits")) return std::optional<std::string>();
   for (const json& each : (*record)["waits"])
-    if (each.value("on", "") == wait.on && each.value("reason", "") == wait.reason) return std::optional<std::string>(each.value("boot_id", ""));
+    if (each.value("on", "") == wait.on && each.value("reason", "") == wait.reason)
+      return std::optional<std::string>(each.value("boot_id", ""));
   return std::optional<std::string>();
 }
 

@@ -15,7 +15,7 @@ struct BeforeImage {
   bool existed = false;
   std::string bytes;
   FileMeta meta = {};
-  std::vector<std::string> directories = {};  ///< that the change makes, outermost first
+  std::vector<std::string> directories = {};    ///< that the change makes, outermost first
   std::optional<std::string> undo_record = {};  ///< the undo record as it was, so that reverting takes ours back too
 };
 
@@ -30,7 +30,7 @@ struct Owed {
 namespace journal {
 
 Result<std::vector<Owed>> owed(const HostView& host);
-Result<> owe(Host& host, const Owed& owed);        ///< adds to an owed follow-up with the same id: its oldest images stay
+Result<> owe(Host& host, const Owed& owed);  ///< adds to an owed follow-up with the same id: its oldest images stay
 Result<> settle(Host& host, const FollowUp& done);
 
 /// How this module found and left `path`.

@@ -10,12 +10,12 @@ namespace pvegpu {
 /// What ansible-doc shows beside the parameters, which come from the Spec. YAML texts are checked by the contract tests.
 struct ModuleDoc {
   const char* name;
-  const char* summary;                     ///< one line, no full stop
-  std::vector<const char*> description;    ///< one sentence or paragraph each
-  const char* examples;                    ///< YAML: a list of tasks
-  const char* returns = "";                ///< YAML: the keys that this module reports, in RETURN's form
+  const char* summary;                   ///< one line, no full stop
+  std::vector<const char*> description;  ///< one sentence or paragraph each
+  const char* examples;                  ///< YAML: a list of tasks
+  const char* returns = "";              ///< YAML: the keys that this module reports, in RETURN's form
   std::vector<const char*> notes = {};
-  Effects effects = Effects::allowed;      ///< none: an information module, whose plan may hold no step
+  Effects effects = Effects::allowed;  ///< none: an information module, whose plan may hold no step
 };
 
 /// One module with its parameter type erased, so that tools and tests can walk all of them.
@@ -65,10 +65,10 @@ class ModuleOf final : public Module {
 };
 
 /// Each modules/NAME.cpp ends with PVEGPU_MODULE(NAME, doc, spec, plan); the registry is generated from the file names.
-#define PVEGPU_MODULE(name, params, doc, spec, plan)                         \
-  const Module& module_##name() {                                            \
-    static const ModuleOf<params> module{doc, spec, plan};                   \
-    return module;                                                           \
+#define PVEGPU_MODULE(name, params, doc, spec, plan)       \
+  const Module& module_##name() {                          \
+    static const ModuleOf<params> module{doc, spec, plan}; \
+    return module;                                         \
   }
 
 }  // namespace pvegpu

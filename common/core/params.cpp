@@ -30,8 +30,7 @@ std::string joined(const std::vector<std::string>& words) { return fmt::format("
 Result<bool> parse_bool(const json& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_string() || value.is_number()) {
-    const std::string text =
-        text::lower(value.is_string() ? text::trim(value.get_ref<const std::string&>()) : dump_json(value));
+    const std::string text = text::lower(value.is_string() ? text::trim(value.get_ref<const std::string&>()) : dump_json(value));
     for (const char* word : {"yes", "on", "1", "true", "t", "y", "1.0"})
       if (text == word) return true;
     for (const char* word : {"no", "off", "0", "false", "f", "n", "0.0"})
@@ -126,8 +125,7 @@ json SpecBase::describe() const {
 json SpecBase::constraints() const {
   json out = json::array();
   for (const auto& names : exclusive_) out.push_back(fmt::format("Only one of {} may be given.", joined(names)));
-  for (const auto& c : required_if_)
-    out.push_back(fmt::format("When {} is {}, {} must be given.", c.name, c.value, joined(c.required)));
+  for (const auto& c : required_if_) out.push_back(fmt::format("When {} is {}, {} must be given.", c.name, c.value, joined(c.required)));
   return out;
 }
 

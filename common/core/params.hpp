@@ -77,7 +77,7 @@ struct Type<Secret> {
   static json print(const Secret&) { return nullptr; }
 };
 template <class E>
-  requires std::is_enum_v<E>
+requires std::is_enum_v<E>
 struct Type<E> {
   static std::vector<std::string> names() {
     std::vector<std::string> out;
@@ -128,7 +128,7 @@ struct Type<std::vector<T>> {
 };
 /// A struct with `static const Spec<T>& spec()` is a dict with suboptions.
 template <class T>
-  requires requires { T::spec(); }
+requires requires { T::spec(); }
 struct Type<T> {
   static Shape shape() {
     Shape s{"dict"};

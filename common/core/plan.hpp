@@ -24,17 +24,17 @@ struct FileChange {
 
 /// One difference, what makes it vanish, and how to see that it did.
 struct Step {
-  std::string target;                                    ///< "file /etc/default/grub.d/pve-gpu.cfg"
-  std::optional<std::string> current = {}, desired = {}; ///< nullopt: absent
+  std::string target;                                     ///< "file /etc/default/grub.d/pve-gpu.cfg"
+  std::optional<std::string> current = {}, desired = {};  ///< nullopt: absent
   /// Reads the value now. It is compared with `current` before the step (else the run plans anew) and with `desired` after it.
   std::function<Result<std::optional<std::string>>(const HostView&)> observe = {};
   std::function<Result<>(Host&)> apply = {};
   /// Instead of comparing observe() with `desired`: error = did not take effect.
   std::function<Result<>(const HostView&)> verify = {};
-  std::chrono::milliseconds within{0};                   ///< how late the effect may show
+  std::chrono::milliseconds within{0};  ///< how late the effect may show
   std::vector<FollowUp> then = {};
-  std::optional<FileChange> file = {};                   ///< set: the executor applies it itself, with its undo record
-  bool sensitive = false;                                ///< its contents are left out of diffs
+  std::optional<FileChange> file = {};  ///< set: the executor applies it itself, with its undo record
+  bool sensitive = false;               ///< its contents are left out of diffs
 };
 
 struct FileOptions {
@@ -64,9 +64,9 @@ struct Wait {
 struct UndoView {
   std::string path;
   bool existed = false;
-  std::string before;         ///< bytes before our first change
-  FileMeta meta = {};         ///< mode and owner before
-  bool untouched = false;     ///< the file still is byte for byte as we left it (or not written yet)
+  std::string before;                         ///< bytes before our first change
+  FileMeta meta = {};                         ///< mode and owner before
+  bool untouched = false;                     ///< the file still is byte for byte as we left it (or not written yet)
   std::vector<std::string> directories = {};  ///< made by us for it, outermost first
 };
 

@@ -6,7 +6,10 @@
 // Not std::expected: g++ 10 has none.
 #pragma once
 
+// fmt is used through this header only. The second macro keeps <locale> out: it is half of the executable otherwise (810 kB
+// against 400 kB with no module in it).
 #define FMT_HEADER_ONLY 1
+#define FMT_STATIC_THOUSANDS_SEPARATOR 44
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -24,9 +27,7 @@ struct Error {
   std::string message;
   int code = 0;  ///< errno, or 0 where there is none
 
-  static Error from_errno(std::string_view what, int code) {
-    return {fmt::format("{}: {}", what, std::strerror(code)), code};
-  }
+  static Error from_errno(std::string_view what, int code) { return {fmt::format("{}: {}", what, std::strerror(code)), code}; }
   bool not_found() const { return code == ENOENT || code == ENOTDIR; }
 };
 
@@ -38,9 +39,7 @@ struct ModuleError : std::runtime_error {
 template <class T = std::monostate>
 class [[nodiscard]] Result {
  public:
-  Result()
-    requires std::is_same_v<T, std::monostate>
-      : state_(T{}) {}
+  Result() requires std::is_same_v<T, std::monostate> : state_(T{}) {}
   Result(T value) : state_(std::move(value)) {}
   Result(Error error) : state_(std::move(error)) {}
 

@@ -14,10 +14,11 @@ struct Facility {
   const char* name;
   int value;
 };
-constexpr Facility facilities[] = {{"LOG_USER", LOG_USER},     {"LOG_DAEMON", LOG_DAEMON}, {"LOG_AUTH", LOG_AUTH},     {"LOG_AUTHPRIV", LOG_AUTHPRIV},
-                                   {"LOG_SYSLOG", LOG_SYSLOG}, {"LOG_CRON", LOG_CRON},     {"LOG_KERN", LOG_KERN},     {"LOG_LOCAL0", LOG_LOCAL0},
-                                   {"LOG_LOCAL1", LOG_LOCAL1}, {"LOG_LOCAL2", LOG_LOCAL2}, {"LOG_LOCAL3", LOG_LOCAL3}, {"LOG_LOCAL4", LOG_LOCAL4},
-                                   {"LOG_LOCAL5", LOG_LOCAL5}, {"LOG_LOCAL6", LOG_LOCAL6}, {"LOG_LOCAL7", LOG_LOCAL7}};
+constexpr Facility facilities[] = {{"LOG_USER", LOG_USER},         {"LOG_DAEMON", LOG_DAEMON}, {"LOG_AUTH", LOG_AUTH},
+                                   {"LOG_AUTHPRIV", LOG_AUTHPRIV}, {"LOG_SYSLOG", LOG_SYSLOG}, {"LOG_CRON", LOG_CRON},
+                                   {"LOG_KERN", LOG_KERN},         {"LOG_LOCAL0", LOG_LOCAL0}, {"LOG_LOCAL1", LOG_LOCAL1},
+                                   {"LOG_LOCAL2", LOG_LOCAL2},     {"LOG_LOCAL3", LOG_LOCAL3}, {"LOG_LOCAL4", LOG_LOCAL4},
+                                   {"LOG_LOCAL5", LOG_LOCAL5},     {"LOG_LOCAL6", LOG_LOCAL6}, {"LOG_LOCAL7", LOG_LOCAL7}};
 
 /// "Invoked with a=b c=d", as AnsibleModule._log_invocation() does; nothing under no_log.
 void log_invocation(const std::string& module, const json& args, const json& answer) {
@@ -60,9 +61,7 @@ Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name
 
 }  // namespace
 
-Answer failed_answer(std::string_view message) {
-  return {dump_json({{"failed", true}, {"changed", false}, {"msg", message}}), true};
-}
+Answer failed_answer(std::string_view message) { return {dump_json({{"failed", true}, {"changed", false}, {"msg", message}}), true}; }
 
 Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
   try {

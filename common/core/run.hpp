@@ -7,7 +7,7 @@
 namespace pvegpu {
 
 struct Answer {
-  std::string line;    ///< one JSON object, no newline in or after it
+  std::string line;  ///< one JSON object, no newline in or after it
   bool failed = true;
 };
 

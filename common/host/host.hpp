@@ -45,7 +45,7 @@ struct PciDevice {
 
 /// A kernel module as libkmod finds it in one release's module directory, and as /sys/module shows it now.
 struct KernelModule {
-  bool available = false;               ///< a file of that release, or built in
+  bool available = false;  ///< a file of that release, or built in
   bool built_in = false;
   std::string file;                     ///< path of the .ko, empty when built in or absent
   std::string version;                  ///< its `version` field, empty when it has none
@@ -67,7 +67,7 @@ class Query {
 };
 
 struct Command {
-  std::vector<std::string> argv;        ///< never a shell
+  std::vector<std::string> argv;  ///< never a shell
   std::chrono::seconds timeout{120};
 };
 

@@ -19,7 +19,8 @@ using Context = std::unique_ptr<kmod_ctx, UnrefContext>;
 using Module = std::unique_ptr<kmod_module, UnrefModule>;
 
 bool is_module_name(const std::string& name) {
-  return !name.empty() && name.size() < 56 && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
+  return !name.empty() && name.size() < 56 &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
 }
 
 /// sysfs and libkmod spell names with underscores.
@@ -32,7 +33,8 @@ Error kmod_failed(std::string_view what, int negative_errno) { return Error::fro
 
 Result<Module> open_module(kmod_ctx* context, const std::string& name) {
   kmod_module* module = nullptr;
-  if (const int code = ::kmod_module_new_from_name(context, name.c_str(), &module); code < 0) return kmod_failed("kernel module " + name, code);
+  if (const int code = ::kmod_module_new_from_name(context, name.c_str(), &module); code < 0)
+    return kmod_failed("kernel module " + name, code);
   return Module(module);
 }
 
@@ -78,7 +80,8 @@ Result<> RealHost::load_module(const std::string& name, const std::string& optio
   if (!context) return Error{"libkmod can't be started"};
   ::kmod_set_log_priority(context.get(), 0);
   const Module module = PVEGPU_TRY(open_module(context.get(), name));
-  const int code = ::kmod_module_probe_insert_module(module.get(), 0, options.empty() ? nullptr : options.c_str(), nullptr, nullptr, nullptr);
+  const int code =
+      ::kmod_module_probe_insert_module(module.get(), 0, options.empty() ? nullptr : options.c_str(), nullptr, nullptr, nullptr);
   if (code < 0 && code != -EEXIST) return kmod_failed("load kernel module " + name, code);
   return {};
 }
@@ -89,7 +92,8 @@ Result<> RealHost::unload_module(const std::string& name) {
   if (!context) return Error{"libkmod can't be started"};
   ::kmod_set_log_priority(context.get(), 0);
   const Module module = PVEGPU_TRY(open_module(context.get(), name));
-  if (const int code = ::kmod_module_remove_module(module.get(), O_NONBLOCK); code < 0) return kmod_failed("unload kernel module " + name, code);
+  if (const int code = ::kmod_module_remove_module(module.get(), O_NONBLOCK); code < 0)
+    return kmod_failed("unload kernel module " + name, code);
   return {};
 }
 

@@ -59,8 +59,9 @@ Result<std::vector<PciDevice>> RealHost::pci_devices() const {
     std::vector<PciDevice> out;
     for (pci_dev* device = access.get()->devices; device; device = device->next) {
       ::pci_fill_info(device, PCI_FILL_IDENT | PCI_FILL_CLASS);
-      out.push_back({fmt::format("{:04x}:{:02x}:{:02x}.{:x}", static_cast<unsigned>(device->domain), device->bus, device->dev, device->func),
-                     device->vendor_id, device->device_id, device->device_class});
+      out.push_back(
+          {fmt::format("{:04x}:{:02x}:{:02x}.{:x}", static_cast<unsigned>(device->domain), device->bus, device->dev, device->func),
+           device->vendor_id, device->device_id, device->device_class});
     }
     std::sort(out.begin(), out.end(), [](const PciDevice& a, const PciDevice& b) { return a.address < b.address; });
     return out;

@@ -75,8 +75,7 @@ struct Stream {
 Result<CommandResult> run_program(const Command& command) {
   if (command.argv.empty()) return Error{"no program to run"};
   const std::string program = find_program(command.argv[0]);
-  if (program.empty())
-    return Error{fmt::format("{} is not installed (looked in {})", command.argv[0], system_path), ENOENT};
+  if (program.empty()) return Error{fmt::format("{} is not installed (looked in {})", command.argv[0], system_path), ENOENT};
 
   int out_pipe[2], err_pipe[2];
   if (::pipe2(out_pipe, O_CLOEXEC) != 0) return Error::from_errno("make a pipe", errno);
@@ -104,8 +103,7 @@ Result<CommandResult> run_program(const Command& command) {
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   std::vector<std::string> argv = command.argv, environment = child_environment();
   pid_t child = -1;
-  const int failure =
-      ::posix_spawn(&child, program.c_str(), &actions, &attributes, pointers(argv).data(), pointers(environment).data());
+  const int failure = ::posix_spawn(&child, program.c_str(), &actions, &attributes, pointers(argv).data(), pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failure != 0) return Error::from_errno("start " + program, failure);

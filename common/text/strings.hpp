@@ -8,9 +8,9 @@
 
 namespace pvegpu::text {
 
-std::string trim(std::string_view s);        ///< without white space at both ends
+std::string trim(std::string_view s);  ///< without white space at both ends
 std::string trim_right(std::string_view s);
-std::string lower(std::string_view s);       ///< ASCII only
+std::string lower(std::string_view s);  ///< ASCII only
 /// Every part between separators, empty ones too; "" gives one empty part.
 std::vector<std::string> split(std::string_view s, char separator);
 /// Words between runs of white space.
