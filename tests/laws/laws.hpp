@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The laws that hold for every module and every planner, as functions over something that can be run on a FakeHost. Each returns
+// what is broken, one finding a line; nothing when the law holds.
+#pragma once
+
+#include "common/core/executor.hpp"
+#include "tests/laws/fake_host.hpp"
+
+namespace pvegpu::laws {
+
+/// One task on one world.
+struct Subject {
+  std::string name;
+  std::function<FakeHost()> world;
+  std::function<json(FakeHost&, RunMode)> run;
+  /// Takes back what `run` did; empty where nothing can be taken back.
+  std::function<json(FakeHost&, RunMode)> undo = {};
+  /// What happens between `run` and `undo`, or between two runs: a reboot, for instance.
+  std::function<void(FakeHost&)> afterwards = {};
+};
+
+using Findings = std::vector<std::string>;
+
+/// What a run may leave in the world without having changed the host: products of programs (they are checked for being up to
+/// date instead), the lock, clocks.
+Tree state_of(const FakeHost& host);
+
+/// L1: check mode performs no effect, takes no lock.
+Findings check_mode_has_no_effect(const Subject& subject);
+/// L2: after a run the plan is empty: a second run has no effect, neither has a check.
+Findings second_run_has_no_effect(const Subject& subject);
+/// L3: check's steps are a prefix of the run's, and the same when nothing was `later`.
+Findings check_predicts_run(const Subject& subject);
+/// L4: whatever happens at any effect, a rerun ends in the same files with every follow-up done, and `undo` still undoes.
+Findings converges_from_any_effect(const Subject& subject);
+/// L6: `undo` after `run` leaves the host as it was, without a state directory.
+Findings undo_restores(const Subject& subject);
+
+/// `undo` as a subject of its own, on the world that `run` leaves.
+Subject undoing(const Subject& subject);
+
+}  // namespace pvegpu::laws
