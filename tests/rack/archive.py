@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# A small signed package archive that stands for Debian's and Proxmox's, and the web server that answers in their names.
+"""archive.py OUT: build the archive below OUT, an absent or empty directory.
+archive.py --serve OUT ADDRESS: build it if it is not there, then serve it on ADDRESS, ports 80 and 443, until killed.
+
+OUT/www/HOST/... is what each host serves, OUT/keys/{debian,proxmox}.gpg the public keys, OUT/tls/cert.pem the server's
+certificate. Keys are made anew by every build. Every suite and component has one package, `rack-probe`, whose version names
+them: `apt-cache policy rack-probe` tells which sources are active. enterprise.proxmox.com answers 401 without a login, as the
+real one does, and takes any login.
+"""
+import argparse
+import concurrent.futures
+import email.utils
+import hashlib
+import http.server
+import io
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+
+SUITES = ('bullseye', 'bookworm', 'trixie')
+# Ceph releases that Proxmox builds for each suite; bullseye's use the older component names (PVE-FACTS 5.1)
+CEPH = {'bullseye': ('pacific', 'quincy'), 'bookworm': ('quincy', 'reef', 'squid'), 'trixie': ('squid', 'tentacle')}
+HOSTS = ('ftp.debian.org', 'security.debian.org', 'download.proxmox.com', 'enterprise.proxmox.com', 'mirror.example.org')
+
+
+def repositories():
+    """(key, host, directory, suite, components) of every repository."""
+    for suite in SUITES:
+        debian = ['main', 'contrib', 'non-free'] + ([] if suite == 'bullseye' else ['non-free-firmware'])
+        yield 'debian', 'ftp.debian.org', 'debian', suite, debian
+        yield 'debian', 'ftp.debian.org', 'debian', suite + '-updates', debian
+        yield 'debian', 'security.debian.org', 'debian-security', suite + '-security', debian
+        test = 'pve-test' if suite == 'trixie' else 'pvetest'
+        yield 'proxmox', 'download.proxmox.com', 'debian/pve', suite, ['pve-no-subscription', test]
+        yield 'proxmox', 'enterprise.proxmox.com', 'debian/pve', suite, ['pve-enterprise']
+        for ceph in CEPH[suite]:
+            components = ['main', 'test'] if suite == 'bullseye' else ['no-subscription', 'test']
+            yield 'proxmox', 'download.proxmox.com', 'debian/ceph-' + ceph, suite, components
+            if suite != 'bullseye':
+                yield 'proxmox', 'enterprise.proxmox.com', 'debian/ceph-' + ceph, suite, ['enterprise']
+
+
+def probe_package(version):
+    """The .deb of rack-probe: control data and nothing else."""
+    control = ('Package: rack-probe\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\n'
+               'Description: tells which package source it came from\n' % version).encode()
+
+    def archive(files):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode='w:gz', format=tarfile.GNU_FORMAT) as tar:
+            for name, content in files:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        return buffer.getvalue()
+
+    package = b'!<arch>\n'
+    for name, content in (('debian-binary', b'2.0\n'), ('control.tar.gz', archive([('./control', control)])),
+                          ('data.tar.gz', archive([]))):
+        package += ('%-16s%-12d%-6d%-6d%-8s%-10d`\n' % (name, 0, 0, 0, '100644', len(content))).encode() + content
+        package += b'\n' * (len(content) % 2)
+    return control, package
+
+
+def write(path, content):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as file:
+        file.write(content)
+
+
+def build_repository(base, suite, components):
+    """Packages and Release of one suite; returns the path of Release."""
+    sums = []
+    for component in components:
+        version = '1.0+%s.%s' % (component.replace('-', '.'), suite.replace('-', '.'))
+        control, package = probe_package(version)
+        name = 'pool/%s/rack-probe_%s_all.deb' % (component, version)
+        write(os.path.join(base, name), package)
+        index = control + ('Filename: %s\nSize: %d\nSHA256: %s\n\n' % (
+            name, len(package), hashlib.sha256(package).hexdigest())).encode()
+        for place, content in (('%s/binary-amd64/Packages' % component, index), ('%s/binary-all/Packages' % component, b'')):
+            write(os.path.join(base, 'dists', suite, place), content)
+            sums.append(' %s %d %s\n' % (hashlib.sha256(content).hexdigest(), len(content), place))
+    release = ('Origin: rack\nLabel: rack\nSuite: %s\nCodename: %s\nDate: %s\nArchitectures: all amd64\nComponents: %s\nSHA256:\n%s' % (
+        suite, suite, email.utils.formatdate(usegmt=True).replace('GMT', 'UTC'), ' '.join(components), ''.join(sums)))
+    path = os.path.join(base, 'dists', suite, 'Release')
+    write(path, release.encode())
+    return path
+
+
+def run(*argv, **options):
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+    if done.returncode:
+        raise RuntimeError('%s: exit code %d: %s' % (' '.join(argv), done.returncode, done.stdout.decode(errors='replace').strip()))
+    return done.stdout
+
+
+def gpg_home(out):
+    """Where the secret keys live while the archive is built: gpg-agent's socket there may have no more than 107 characters."""
+    home = os.path.join(os.path.abspath(out), 'gpg')
+    return home if len(home) < 80 else '/tmp/rack-gpg.' + hashlib.sha256(home.encode()).hexdigest()[:12]
+
+
+def gpg(home, *argv):
+    return run('gpg', '--homedir', home, '--batch', '--quiet', '--no-tty', '--yes', '--pinentry-mode', 'loopback', *argv)
+
+
+def make_keys(out):
+    """The server's certificate and the two signing keys. OUT/keys appears last: who waits for it finds all of them."""
+    os.makedirs(os.path.join(out, 'tls'))
+    run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30',
+        '-subj', '/CN=rack', '-addext', 'subjectAltName=' + ','.join('DNS:' + host for host in HOSTS),
+        '-keyout', os.path.join(out, 'tls', 'key.pem'), '-out', os.path.join(out, 'tls', 'cert.pem'))
+    drop_secret_keys(out)
+    home = gpg_home(out)
+    os.mkdir(home, 0o700)
+    unfinished = os.path.join(out, 'keys.new')
+    os.mkdir(unfinished)
+    for name in ('debian', 'proxmox'):
+        gpg(home, '--passphrase', '', '--quick-gen-key', name + '@rack.example.org', 'ed25519', 'sign', 'never')
+        gpg(home, '--output', os.path.join(unfinished, name + '.gpg'), '--export', name + '@rack.example.org')
+    os.rename(unfinished, os.path.join(out, 'keys'))
+
+
+def drop_secret_keys(out):
+    home = gpg_home(out)
+    if os.path.isdir(home):
+        run('gpgconf', '--homedir', home, '--kill', 'all')
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def build(out):
+    os.makedirs(out, exist_ok=True)
+    if os.listdir(out):
+        raise RuntimeError('%s is not empty: name an absent or empty directory' % out)
+    try:
+        make_keys(out)
+        build_tree(out, gpg_home(out))
+    finally:
+        drop_secret_keys(out)
+
+
+def build_tree(out, home):
+    www = os.path.join(out, 'www')
+    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components))
+            for key, host, directory, suite, components in repositories()]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(lambda job: gpg(home, '--local-user', job[0] + '@rack.example.org', '--digest-algo', 'SHA256', '--output',
+                                      os.path.join(os.path.dirname(job[1]), 'InRelease'), '--clearsign', job[1]), jobs))
+    # the old spelling `deb http://security.debian.org SUITE-security` has no directory
+    for name in ('dists', 'pool'):
+        os.symlink('debian-security/' + name, os.path.join(www, 'security.debian.org', name))
+    mirror = os.path.join(www, 'mirror.example.org')
+    os.makedirs(mirror)
+    os.symlink('../ftp.debian.org/debian', os.path.join(mirror, 'debian'))
+    os.symlink('../security.debian.org/debian-security', os.path.join(mirror, 'debian-security'))
+    os.symlink('../download.proxmox.com/debian', os.path.join(mirror, 'proxmox'))
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    # headers and body leave in one segment each: without this Nagle and delayed ACK cost 40 ms a file
+    disable_nagle_algorithm = True
+    www = ''
+
+    def setup(self):
+        super().setup()
+        self.directory = self.www
+
+    def send_head(self):
+        host = self.headers.get('Host', '').split(':')[0]
+        self.directory = os.path.join(self.www, host if host in HOSTS else 'unknown')
+        if host == 'enterprise.proxmox.com' and not self.headers.get('Authorization'):
+            body = b'401 Unauthorized\n'
+            self.send_response(401)
+            self.send_header('WWW-Authenticate', 'Basic realm="Proxmox Enterprise Repository"')
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            return io.BytesIO(body)
+        return super().send_head()
+
+    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+        sys.stderr.write('%s %s %s\n' % (self.client_address[0], self.headers.get('Host', '-') if self.headers else '-', format % args))
+        sys.stderr.flush()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+
+def serve(out, address, ready=None):
+    if not os.path.isdir(os.path.join(out, 'www')):
+        build(out)
+    Handler.www = os.path.join(out, 'www')
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(out, 'tls', 'cert.pem'), os.path.join(out, 'tls', 'key.pem'))
+    secure = Server((address, 443), Handler)
+    # the handshake happens in the connection's own thread, at its first read
+    secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+    plain = Server((address, 80), Handler)
+    threading.Thread(target=secure.serve_forever, daemon=True).start()
+    if ready is not None:
+        os.write(ready, b'ready\n')
+        os.close(ready)
+    plain.serve_forever()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('out')
+    parser.add_argument('address', nargs='?')
+    parser.add_argument('--serve', action='store_true')
+    parser.add_argument('--ready-fd', type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    try:
+        if options.serve:
+            serve(options.out, options.address or parser.error('--serve needs an address'), options.ready_fd)
+        else:
+            build(options.out)
+    except (RuntimeError, OSError) as error:
+        print('archive: %s' % error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
