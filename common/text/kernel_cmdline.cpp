@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// Taking kernel command lines apart and putting them together.
+#include "common/text/kernel_cmdline.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::text {
+namespace {
+
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+struct Token {
+  std::size_t begin, end;
+};
+
+/// Blanks inside double quotes do not end a token.
+std::vector<Token> tokens(std::string_view line) {
+  std::vector<Token> out;
+  for (std::size_t at = 0; at < line.size();) {
+    if (is_blank(line[at])) {
+      ++at;
+      continue;
+    }
+    Token token{at, at};
+    bool quoted = false;
+    for (; at < line.size() && (quoted || !is_blank(line[at])); ++at)
+      if (line[at] == '"') quoted = !quoted;
+    token.end = at;
+    out.push_back(token);
+  }
+  return out;
+}
+
+/// The kernel strips quotes around the whole token, or around the value.
+KernelParameter parameter_of(std::string_view token) {
+  if (token.size() >= 1 && token.front() == '"') {
+    token.remove_prefix(1);
+    if (token.ends_with('"')) token.remove_suffix(1);
+  }
+  const auto equals = token.find('=');
+  KernelParameter out{std::string(token.substr(0, equals)), std::nullopt};
+  if (equals == token.npos) return out;
+  std::string_view value = token.substr(equals + 1);
+  if (value.starts_with('"')) {
+    value.remove_prefix(1);
+    if (value.ends_with('"')) value.remove_suffix(1);
+  }
+  out.value = std::string(value);
+  return out;
+}
+
+}  // namespace
+
+std::string KernelParameter::print() const {
+  if (!value) return key;
+  const bool blanks = std::any_of(value->begin(), value->end(), is_blank);
+  return blanks ? key + "=\"" + *value + "\"" : key + "=" + *value;
+}
+
+bool same_key(std::string_view a, std::string_view b) {
+  const auto plain = [](char c) { return c == '-' ? '_' : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return plain(x) == plain(y); });
+}
+
+bool operator==(const KernelParameter& a, const KernelParameter& b) { return same_key(a.key, b.key) && a.value == b.value; }
+
+std::vector<KernelParameter> parse_kernel_cmdline(std::string_view line) {
+  std::vector<KernelParameter> out;
+  for (const Token& token : tokens(line)) {
+    const std::string_view word = line.substr(token.begin, token.end - token.begin);
+    if (word == "--") break;
+    out.push_back(parameter_of(word));
+  }
+  return out;
+}
+
+std::optional<KernelParameter> parse_kernel_parameter(std::string_view token) {
+  if (std::any_of(token.begin(), token.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; })) return std::nullopt;
+  if (std::count(token.begin(), token.end(), '"') % 2 != 0) return std::nullopt;
+  const auto found = tokens(token);
+  if (found.size() != 1) return std::nullopt;
+  KernelParameter out = parameter_of(token.substr(found[0].begin, found[0].end - found[0].begin));
+  if (out.key.empty() || out.key == "--" || out.key.find('"') != out.key.npos) return std::nullopt;
+  return out;
+}
+
+std::string without_parameters(std::string_view line, const std::vector<KernelParameter>& drop) {
+  std::string out;
+  std::size_t kept = 0;  // end of the last token that stays
+  bool kernels = true;   // not yet behind "--"
+  for (const Token& token : tokens(line)) {
+    const std::string_view word = line.substr(token.begin, token.end - token.begin);
+    if (word == "--") kernels = false;
+    const KernelParameter parameter = parameter_of(word);
+    if (kernels && std::any_of(drop.begin(), drop.end(), [&](const KernelParameter& d) { return d == parameter; })) {
+      // The first token has no blanks before it that it could take along: it takes those after it.
+      if (out.empty() && kept == 0 && token.begin == 0)
+        for (kept = token.end; kept < line.size() && line[kept] == ' ';) ++kept;
+      else
+        kept = token.end;
+      continue;
+    }
+    out.append(line.substr(kept, token.end - kept));
+    kept = token.end;
+  }
+  out.append(line.substr(kept));
+  return out;
+}
+
+std::string with_parameters(std::string_view line, const std::vector<KernelParameter>& add) {
+  std::string words;
+  for (const KernelParameter& parameter : add) words += (words.empty() ? "" : " ") + parameter.print();
+  if (words.empty()) return std::string(line);
+  for (const Token& token : tokens(line))
+    if (line.substr(token.begin, token.end - token.begin) == "--")
+      return std::string(line.substr(0, token.begin)) + words + " " + std::string(line.substr(token.begin));
+  std::size_t end = line.size();
+  while (end > 0 && is_blank(line[end - 1])) --end;
+  const std::string head(line.substr(0, end));
+  return head + (head.empty() ? "" : " ") + words + std::string(line.substr(end));
+}
+
+}  // namespace pvegpu::text
