@@ -107,6 +107,10 @@ class HostView {
   Result<std::string> read_attr(const std::string& path) const;
 };
 
+/// A file is written under its name with this at the end, then renamed. A run that is killed leaves it; the next write to the
+/// same path removes it, which a name of its own for each process could not.
+inline constexpr const char* temporary_suffix = ".pve-gpu-new";
+
 /// Held until destroyed.
 class HostLock {
  public:
@@ -116,7 +120,8 @@ class HostLock {
 class Host : public HostView {
  public:
   /// Atomic and durable: temporary file in the same directory, fsync, rename, fsync of the directory. Missing parent
-  /// directories are an error. On pmxcfs (/etc/pve) without chmod, chown and fsync of the directory, which it refuses.
+  /// directories are an error. The temporary name is fixed (PATH.pve-gpu-new): what a killed run left goes with the next write.
+  /// On pmxcfs (/etc/pve) without chmod, chown and fsync of the directory, which it refuses.
   virtual Result<> write_file(const std::string& path, const std::string& content, const FileMeta& meta = {}) = 0;
   virtual Result<> remove_file(const std::string& path) = 0;  ///< a file or a symbolic link; absent is an error
   virtual Result<> make_symlink(const std::string& path, const std::string& target) = 0;

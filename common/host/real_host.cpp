@@ -165,8 +165,8 @@ Result<> RealHost::write_file(const std::string& path, const std::string& conten
     if (!wish.uid) wish.uid = now->uid;
     if (!wish.gid) wish.gid = now->gid;
   }
-  TemporaryFile temporary(fmt::format("{}.pve-gpu.{}", target, ::getpid()));
-  ::unlink(temporary.path().c_str());  // of a killed run with the same process id
+  TemporaryFile temporary(target + temporary_suffix);
+  ::unlink(temporary.path().c_str());  // of a killed run
   const Fd fd(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return failed("write", path);
   if (!write_all(fd.get(), content)) return failed("write", path);
@@ -222,8 +222,8 @@ Result<std::string> RealHost::adopt_file(const std::string& source, const std::s
   if (!in) return failed("read", source);
   if (!exists(directory))
     if (auto made = make_dir(directory, 0700); !made) return made.error();
-  TemporaryFile temporary(fmt::format("{}/.adopt.{}", at(directory), ::getpid()));
-  ::unlink(temporary.path().c_str());
+  TemporaryFile temporary(fmt::format("{}/adopted{}", at(directory), temporary_suffix));
+  ::unlink(temporary.path().c_str());  // of a killed run
   const Fd out(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));
   if (!out) return failed("copy into", directory);
   text::Sha256 hash;
