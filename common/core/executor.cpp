@@ -198,22 +198,30 @@ class Execution {
       if (step.apply) must(step.apply(host_), step.target);
       return;
     }
-    using Kind = FileChange::Kind;
     const FileChange& change = *step.file;
-    if (change.kind == Kind::write || change.kind == Kind::remove) must(journal::record_undo(host_, task_.module, change), step.target);
-    if (change.kind == Kind::write)
-      for (const std::string& directory : change.directories)
-        if (!host_.exists(directory)) must(host_.make_dir(directory, 0755), step.target);
-    if (change.kind != Kind::forget) {
-      if (!change.gone)
-        must(host_.write_file(change.path, change.content, change.meta), step.target);
-      else if (host_.stat(change.path, Links::keep))
-        must(host_.remove_file(change.path), step.target);
+    const auto before = host_.read_file(change.path);
+    if (change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);
+    if (change.gone) {
+      remove(change.path, step.target);
+    } else if (step.desired) {
+      if (change.kind == FileChange::Kind::write)
+        for (const std::string& directory : change.directories)
+          if (!host_.exists(directory)) {
+            must(host_.make_dir(directory, 0755), step.target);
+            touched_ = true;
+          }
+      must(host_.write_file(change.path, change.content, change.meta), step.target);
     }
-    if (change.kind == Kind::withdraw || change.kind == Kind::forget) {
-      if (change.gone) remove_if_empty(change.directories, step.target);
-      must(journal::forget_undo(host_, task_.module, change, step.current), step.target);
+    touched_ = true;
+    if (change.kind == FileChange::Kind::withdraw) {
+      remove(change.path + temporary_suffix, step.target);
+      remove_if_empty(change.directories, step.target);
+      must(journal::forget_undo(host_, task_.module, change, before ? std::optional<std::string>(*before) : std::nullopt), step.target);
     }
+  }
+
+  void remove(const std::string& path, const std::string& target) {
+    if (host_.exists(path)) must(host_.remove_file(path), target);
   }
 
   void remove_if_empty(const std::vector<std::string>& directories, const std::string& target) {
@@ -282,11 +290,13 @@ class Execution {
   }
 
   void put_back(const BeforeImage& image, const std::string& step) {
-    if (image.existed)
+    if (image.existed) {
       must(host_.write_file(image.path, image.bytes, image.meta), step);
-    else if (host_.exists(image.path))
-      must(host_.remove_file(image.path), step);
-    if (!image.existed) remove_if_empty(image.directories, step);
+    } else {
+      remove(image.path, step);
+      remove(image.path + temporary_suffix, step);
+      remove_if_empty(image.directories, step);
+    }
     must(journal::restore_undo_record(host_, image.path, image.undo_record), step);
   }
 
@@ -330,7 +340,7 @@ class Execution {
     const bool all_reverted = !reverted_.empty() && std::all_of(steps_.begin(), steps_.end(), [&](const std::string& step) {
       return std::any_of(reverted_.begin(), reverted_.end(), [&](const std::string& path) { return step.ends_with(" " + path); });
     });
-    json out{{"changed", !steps_.empty() && !all_reverted}};
+    json out{{"changed", (touched_ || !steps_.empty()) && !all_reverted}};
     if (failure_) {
       out["failed"] = true;
       out["msg"] = failure_->message;
@@ -361,6 +371,7 @@ class Execution {
   Host& host_;
   const bool effects_;
 
+  bool touched_ = false;  ///< part of a step that is not in steps_ took place
   std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, reverted_;
   std::vector<Wait> waits_;
   std::optional<std::string> reboot_reason_;

@@ -147,6 +147,34 @@ Result<> save_contributions(Host& host, const std::string& path, const Contribut
   return save(host, "undo", record, {{"path", path}, {"contributions", std::move(list)}});
 }
 
+/// Every path that has an undo record.
+std::vector<std::string> recorded_paths(const HostView& host) {
+  std::vector<std::string> out;
+  for (const std::string& name : host.list_dir(directory("undo")).value_or({})) {
+    if (!name.ends_with(".json")) continue;
+    const auto record = load(host, directory("undo") + "/" + name).value_or({});
+    if (record && record->contains("path") && (*record)["path"].is_string()) out.push_back((*record)["path"].get<std::string>());
+  }
+  return out;
+}
+
+/// Directories that we made above `path`, for it or for its neighbours: whoever goes last removes them.
+std::vector<std::string> made_above(const HostView& host, const std::string& path) {
+  std::vector<std::string> out;
+  for (const std::string& other : recorded_paths(host))
+    for (const Contribution& c : contributions(host, other).value_or({}))
+      for (const std::string& d : c.directories)
+        if (path.starts_with(d + "/")) out.push_back(d);
+  return out;
+}
+
+/// Adds to directories above one path; the outermost stays first.
+void add_directories(std::vector<std::string>& to, const std::vector<std::string>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+  std::sort(to.begin(), to.end());
+  to.erase(std::unique(to.begin(), to.end()), to.end());
+}
+
 Contributions::iterator find(Contributions& all, const std::string& module) {
   return std::find_if(all.begin(), all.end(), [&](const Contribution& c) { return c.module == module; });
 }
@@ -207,10 +235,7 @@ Result<std::optional<UndoView>> undo(const HostView& host, const std::string& mo
 
 std::vector<std::string> undo_paths(const HostView& host, const std::string& module) {
   std::vector<std::string> out;
-  for (const std::string& name : host.list_dir(directory("undo")).value_or({})) {
-    const auto record = load(host, directory("undo") + "/" + name).value_or({});
-    if (!record || !record->contains("path") || !(*record)["path"].is_string()) continue;
-    const auto path = (*record)["path"].get<std::string>();
+  for (const std::string& path : recorded_paths(host)) {
     auto all = contributions(host, path).value_or({});
     if (find(all, module) != all.end()) out.push_back(path);
   }
@@ -232,7 +257,8 @@ Result<> record_undo(Host& host, const std::string& module, const FileChange& ch
     c.before = now.value_or("");
     if (const auto info = host.stat(change.path)) c.meta = {info->mode, info->uid, info->gid};
     c.after = after;
-    c.directories = change.directories;
+    add_directories(c.directories, change.directories);
+    add_directories(c.directories, made_above(host, change.path));
     all.push_back(std::move(c));
   } else {
     if (std::next(mine) != all.end())  // others built on our version: neither theirs nor ours may come back whole
@@ -240,8 +266,7 @@ Result<> record_undo(Host& host, const std::string& module, const FileChange& ch
     else if (!mine->matches(now))
       mine->mixed = true;
     mine->after = after;
-    for (const std::string& d : change.directories)
-      if (std::find(mine->directories.begin(), mine->directories.end(), d) == mine->directories.end()) mine->directories.push_back(d);
+    add_directories(mine->directories, change.directories);
   }
   return save_contributions(host, change.path, all);
 }
@@ -294,9 +319,12 @@ Result<> record_waits(Host& host, const std::string& instance, const std::vector
 
 Result<> tidy(Host& host) {
   for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), std::string(state_dir)}) {
-    const auto names = host.list_dir(each);
-    if (names && names->empty())
-      if (auto removed = host.remove_dir(each); !removed) return removed.error();
+    auto names = host.list_dir(each);
+    if (!names) continue;
+    for (const std::string& name : *names)
+      if (name.ends_with(temporary_suffix)) (void)PVEGPU_TRY(host.remove_file(each + "/" + name));  // of a killed run
+    std::erase_if(*names, [](const std::string& name) { return name.ends_with(temporary_suffix); });
+    if (names->empty()) (void)PVEGPU_TRY(host.remove_dir(each));
   }
   return {};
 }

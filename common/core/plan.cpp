@@ -199,13 +199,19 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
                          .meta = meta,
                          .directories = undo ? undo->directories : std::vector<std::string>(),
                          .without_ours = without_ours};
+  std::optional<std::string> meta_before;
+  if (now && undo && undo->untouched && undo->existed) meta_before = meta_now(host_, path, meta).or_fail("look at " + path);
   if (now != remains) {
     step.target = "file " + path;
     step.current = std::move(now);
     step.desired = std::move(remains);
     step.observe = [path](const HostView& host) { return file_now(host, path); };
-  } else {
-    step.file->kind = FileChange::Kind::forget;
+  } else if (meta_before && *meta_before != meta_wished(meta, {})) {
+    step.target = "mode and owner of " + path;
+    step.current = std::move(meta_before);
+    step.desired = meta_wished(meta, {});
+    step.observe = [path, meta](const HostView& host) { return meta_now(host, path, meta); };
+  } else {  // only our memory of it is left
     step.target = "undo record of " + path;
     step.current = "kept";
     step.observe = [path, module = module_](const HostView& host) -> Observed {
