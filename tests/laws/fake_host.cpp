@@ -164,7 +164,7 @@ FakeHost& FakeHost::answer(const std::string& words, Answer answer) {
   return *this;
 }
 FakeHost& FakeHost::product(const std::string& path, const std::string& made_by, std::vector<std::string> from) {
-  products_[path] = from;
+  products_[path] = {made_by, from};
   return program(made_by, [path, from](FakeHost& host, const std::vector<std::string>&) {
     host.file(path, host.digest(from));
     return CommandResult{};
@@ -216,6 +216,7 @@ FakeHost& FakeHost::fault_at(int n, Fault fault) {
 FakeHost& FakeHost::restart() {
   locked_ = std::make_shared<std::set<std::string>>();
   effects_.clear();
+  locks_taken_ = 0;
   countdown_ = 0;
   fault_ = Fault::none;
   dead_ = false;
@@ -280,21 +281,27 @@ Tree FakeHost::state(const std::vector<std::string>& without) const {
 std::string FakeHost::digest(const std::vector<std::string>& paths) const {
   text::Sha256 hash;
   for (const auto& [path, node] : state())
-    if (std::any_of(paths.begin(), paths.end(), [&, &p = path](const std::string& top) { return p == top || p.starts_with(top + "/"); }))
+    if (node.type != FileType::directory && !path.ends_with(temporary_suffix) &&
+        std::any_of(paths.begin(), paths.end(), [&, &p = path](const std::string& top) { return p == top || p.starts_with(top + "/"); }))
       hash.add(fmt::format("{}\x1f{}\x1e", path, described(node)));
   return hash.hex();
 }
 
 std::vector<std::string> FakeHost::stale_products() const {
   std::vector<std::string> out;
-  for (const auto& [path, from] : products_)
-    if (auto made = read_file(path); made && *made != digest(from)) out.push_back(path);
+  for (const auto& [path, made] : products_)
+    if (bytes(path) != digest(made.from)) out.push_back(made.by);
   return out;
+}
+
+FakeHost& FakeHost::make_products() {
+  for (const auto& [path, made] : products_) file(path, digest(made.from));
+  return *this;
 }
 
 std::vector<std::string> FakeHost::products() const {
   std::vector<std::string> out;
-  for (const auto& [path, from] : products_) out.push_back(path);
+  for (const auto& [path, made] : products_) out.push_back(path);
   return out;
 }
 
@@ -453,7 +460,7 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
 
 Result<> FakeHost::write_file(const std::string& path, const std::string& content, const FileMeta& meta) {
   const auto tear = [&] {  // leaves the temporary file, named as RealHost names it
-    if (auto at = place(path)) upper_[*at + ".pve-gpu.1"] = Node{FileType::regular, content.substr(0, content.size() / 2), 0600};
+    if (auto at = place(path)) upper_[*at + temporary_suffix] = Node{FileType::regular, content.substr(0, content.size() / 2), 0600};
   };
   const auto write = [&]() -> Result<> {
     const auto there = resolve(path, Links::follow);
@@ -466,7 +473,9 @@ Result<> FakeHost::write_file(const std::string& path, const std::string& conten
     node.mode = meta.mode.value_or(node.mode);
     node.uid = meta.uid.value_or(node.uid);
     node.gid = meta.gid.value_or(node.gid);
-    upper_[PVEGPU_TRY(place(there ? *there : path))] = std::move(node);
+    const std::string at = PVEGPU_TRY(place(there ? *there : path));
+    if (find(at + temporary_suffix)) upper_[at + temporary_suffix] = std::nullopt;
+    upper_[at] = std::move(node);
     return {};
   };
   return effect("write " + path, write, tear);

@@ -63,6 +63,7 @@ class FakeHost final : public Host {
   FakeHost& program(const std::string& words, Program program);
   /// A file that this program makes out of what is below `from`: it proves that the program ran after the last change there.
   FakeHost& product(const std::string& path, const std::string& made_by, std::vector<std::string> from);
+  FakeHost& make_products();  ///< all of them, as they are of the world so far
   using Answer = std::function<CommandResult(const FakeHost&, const std::vector<std::string>& argv)>;
   FakeHost& answer(const std::string& words, Answer answer);
   /// What writing an attribute does instead of changing the file.
@@ -91,9 +92,9 @@ class FakeHost final : public Host {
   // --- what happened ---------------------------------------------------------------------------------------------------------
   const std::vector<std::string>& effects() const { return effects_; }  ///< since the last restart()
   int times(const std::string& effect) const;                           ///< how often it happened, ever
-  int locks_taken() const { return locks_taken_; }
+  int locks_taken() const { return locks_taken_; }  ///< since the last restart()
   std::string bytes(const std::string& path) const;  ///< of a file; "(absent)" without one
-  /// Products that were not made again since the last change of what they are made of.
+  /// Programs whose product was not made again since the last change of what it is made of.
   std::vector<std::string> stale_products() const;
   std::vector<std::string> products() const;
   /// Everything in this world, but not below `without`.
@@ -146,7 +147,11 @@ class FakeHost final : public Host {
   std::map<std::string, Program> programs_;
   std::map<std::string, Answer> answers_;
   std::map<std::string, Attribute> attributes_;
-  std::map<std::string, std::vector<std::string>> products_;
+  struct Made {
+    std::string by;
+    std::vector<std::string> from;
+  };
+  std::map<std::string, Made> products_;
   std::multimap<std::chrono::system_clock::time_point, std::function<void(FakeHost&)>> events_;
   std::function<void(FakeHost&, const std::string&)> hook_;
   std::chrono::system_clock::time_point now_;

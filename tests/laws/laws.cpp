@@ -4,6 +4,8 @@
 
 #include "common/core/journal.hpp"
 
+#include <algorithm>
+
 namespace pvegpu::laws {
 namespace {
 
@@ -20,13 +22,19 @@ json succeed(const std::function<json(FakeHost&, RunMode)>& run, FakeHost& host,
   return answer;
 }
 
-/// Owed work, products that are older than what they are made of.
+/// No work is owed but what was put off, and no product is older than what it is made of.
 void expect_done(const FakeHost& host, const std::string& when, Findings& out) {
+  std::vector<std::string> put_off;
   const auto owed = journal::owed(host);
   if (!owed) out.push_back(fmt::format("{}: the journal can't be read: {}", when, owed.error().message));
   for (const Owed& each : owed.value_or({}))
-    if (!each.put_off) out.push_back(fmt::format("{}: still owed: {}", when, each.follow_up.title()));
-  for (const std::string& path : host.stale_products()) out.push_back(fmt::format("{}: {} was not made anew", when, path));
+    if (each.put_off)
+      put_off.push_back(each.follow_up.title());
+    else
+      out.push_back(fmt::format("{}: still owed: {}", when, each.follow_up.title()));
+  for (const std::string& program : host.stale_products())
+    if (std::none_of(put_off.begin(), put_off.end(), [&](const std::string& title) { return title.starts_with("run " + program); }))
+      out.push_back(fmt::format("{}: {} did not run after the last change", when, program));
 }
 
 void expect_same(const Tree& wanted, const Tree& found, const std::string& when, Findings& out) {
@@ -130,7 +138,8 @@ Findings converges_from_any_effect(const Subject& subject) {
       if (subject.undo) {  // the operator changes his mind
         FakeHost other = host;
         (void)succeed(subject.undo, other, when + ", undo at once", out);
-        expect_done(other, when + ", after undo at once", out);
+        // A program that worked and said that it did not saw files that were then put back.
+        if (!(fault == Fault::fails && effect.starts_with("run "))) expect_done(other, when + ", after undo at once", out);
         expect_same(undone, state_of(other), when + ", after undo at once", out);
       }
       (void)succeed(subject.run, host, when + ", rerun", out);

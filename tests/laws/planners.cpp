@@ -11,6 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 const std::string conf = "/etc/modprobe.d/pve-gpu.conf";
+const std::string driver_conf = "/etc/drv/pve-gpu.conf";
 const std::string vf_count = "/sys/class/drm/card0/device/sriov_numvfs";
 const std::string vf_total = "/sys/class/drm/card0/device/sriov_totalvfs";
 
@@ -74,7 +75,7 @@ Subject subject_of(const std::string& name, std::function<FakeHost()> world, Pla
   const auto as_task = [name](const Planner& planner, const char* instance) {
     return [name, planner, instance](FakeHost& host, RunMode mode) { return execute({name, name + instance}, planner, mode, host); };
   };
-  Subject out{name, std::move(world), as_task(run, " run")};
+  Subject out{name, [world] { return world().make_products(); }, as_task(run, " run")};
   if (undo) out.undo = as_task(undo, " undo");
   return out;
 }
@@ -130,7 +131,7 @@ std::vector<Subject> planners() {
         return host;
       },
       [](const HostView& host, Plan& plan) {
-        plan.ensure_file(conf, "options drv max_vfs=7\n", {.then = {follow_up_daemon_reload(), program({"systemctl", "restart", "drv"})}});
+        plan.ensure_file(driver_conf, "max_vfs=7\n", {.then = {follow_up_daemon_reload(), program({"systemctl", "restart", "drv"})}});
         if (!host.exists(vf_total)) return void(plan.later({"driver", "the driver must be loaded before its VFs can be counted"}));
         plan.ensure_attr(vf_count, host.read_attr(vf_total).or_fail("read VFs"));
       });
@@ -138,20 +139,19 @@ std::vector<Subject> planners() {
   add("two_follow_ups_of_one_program",
       [] {
         FakeHost host = bare_world();
-        host.product("/boot/initrd-1", "update-initramfs -u -k 1", {"/etc/modprobe.d"});
-        host.product("/boot/initrd-2", "update-initramfs -u -k 2", {"/etc/modprobe.d"});
-        host.file("/boot/initrd-1", "old").file("/boot/initrd-2", "old");  // so that forgetting one shows
+        host.product("/boot/initrd-1", "update-initramfs -u -k 1", {driver_conf});
+        host.product("/boot/initrd-2", "update-initramfs -u -k 2", {"/etc/drv"});
         return host;
       },
       [](const HostView&, Plan& plan) {
         const auto one = program({"update-initramfs", "-u", "-k", "1"}, 60), two = program({"update-initramfs", "-u", "-k", "2"}, 60);
-        plan.ensure_file(conf, "x\n", {.then = {one, two}});
-        plan.ensure_file("/etc/modprobe.d/other.conf", "y\n", {.then = {two}});
+        plan.ensure_file(driver_conf, "x\n", {.then = {one, two}});
+        plan.ensure_file("/etc/drv/other.conf", "y\n", {.then = {two}});
       },
       withdraw_all_then({program({"update-initramfs", "-u", "-k", "1"}, 60), program({"update-initramfs", "-u", "-k", "2"}, 60)}));
 
   add("puts_off_what_can_be_put_off",
-      [] { return bare_world().file("/run/units.loaded", "old").file("/etc/systemd/system/old.service", "x"); },
+      bare_world,
       [](const HostView&, Plan& plan) {
         plan.put_off_next_boot_work();
         plan.ensure_file(conf, "x\n", {.then = {follow_up_initramfs()}});
@@ -199,7 +199,7 @@ std::vector<Subject> planners() {
   });
 
   add("revert_on_failure",
-      [] { return bare_world().file("/etc/sources/main", "old source\n", 0640, 3, 4).file("/var/lib/lists", "old"); },
+      [] { return bare_world().file("/etc/sources/main", "old source\n", 0640, 3, 4); },
       [](const HostView&, Plan& plan) {
         plan.ensure_file("/etc/sources/main", "new source\n", {.then = {apt_like()}});
         plan.ensure_file("/etc/sources/more/extra", "extra\n", {.then = {apt_like()}});

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 namespace pvegpu::laws {
+
+static std::ostream& operator<<(std::ostream& out, const Subject& subject) { return out << subject.name; }
+
 namespace {
 
 class PlannerLaw : public testing::TestWithParam<Subject> {
