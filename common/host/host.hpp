@@ -58,6 +58,9 @@ class Query {
  public:
   /// `systemctl show NAME`: load, active, sub and unit-file state of a unit.
   static Query unit_state(const std::string& unit);
+  /// GRUB_CMDLINE_LINUX and GRUB_CMDLINE_LINUX_DEFAULT, a line each, as grub-mkconfig will have them: its defaults are shell and are
+  /// sourced in its order. `without`: a file that is left out, to see what all others say.
+  static Query grub_cmdline(const std::string& without);
 
   const std::vector<std::string>& argv() const { return argv_; }
 

@@ -84,6 +84,15 @@ Query Query::unit_state(const std::string& unit) {
   return Query({"systemctl", "show", "--property=LoadState,ActiveState,SubState,UnitFileState", "--", unit});
 }
 
+Query Query::grub_cmdline(const std::string& without) {
+  // As grub-mkconfig of GRUB 2.04 to 2.12 sources them.
+  return Query({"sh", "-ec",
+                "d=$1; if test -f \"$d\"; then . \"$d\"; fi; "
+                "for x in \"$d\".d/*.cfg; do if [ -e \"$x\" ] && [ \"$x\" != \"$2\" ]; then . \"$x\"; fi; done; "
+                "printf '%s\\n%s\\n' \"$GRUB_CMDLINE_LINUX\" \"$GRUB_CMDLINE_LINUX_DEFAULT\"",
+                "sh", "/etc/default/grub", without});
+}
+
 Result<std::string> RealHost::read_file(const std::string& path) const {
   const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return failed("read", path);

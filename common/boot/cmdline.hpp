@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// The kernel command line of the next boot: parameters of a module get to where this host's loader reads them, and away again.
+// Where that is: PVE-FACTS 4.3. Contradicting parameters of others are never touched unless asked.
+#pragma once
+
+#include "common/core/plan.hpp"
+#include "common/text/kernel_cmdline.hpp"
+
+namespace pvegpu::boot {
+
+/// What to do with parameters of others that contradict ours, or that shall be absent.
+enum class Conflicts { refuse, remove };
+
+struct CmdlineWish {
+  std::string module;                                ///< names the drop-in, owns the undo records
+  std::vector<text::KernelParameter> present = {};   ///< what the next boot shall have
+  std::vector<text::KernelParameter> withdrawn = {}; ///< what this module may have added earlier and no longer wants
+  Conflicts conflicts = Conflicts::refuse;
+};
+
+/// Adds the differences to the plan, with update-grub or proxmox-boot-tool refresh as follow-ups, `reboot_required` judged by
+/// /proc/cmdline, and reports `loader` and `conflicting`. Refuses hosts whose loader has no place for them.
+void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish);
+
+}  // namespace pvegpu::boot
