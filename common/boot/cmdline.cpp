@@ -23,7 +23,8 @@ bool holds(const Parameters& all, const KernelParameter& one) { return std::find
 
 /// Keys that add up when given more than once (kernel's admin-guide/kernel-parameters.txt); of all others the last one counts.
 bool adds_up(const KernelParameter& p) {
-  for (const char* key : {"console", "earlycon", "iommu", "pci", "video", "memmap", "hugepages", "hugepagesz", "isolcpus", "dyndbg", "netconsole"})
+  for (const char* key :
+       {"console", "earlycon", "iommu", "pci", "video", "memmap", "hugepages", "hugepagesz", "isolcpus", "dyndbg", "netconsole"})
     if (text::same_key(p.key, key)) return true;
   return p.key.starts_with("systemd.") || p.key.starts_with("rd.");
 }
@@ -32,11 +33,12 @@ bool contradicts(const KernelParameter& theirs, const KernelParameter& ours) {
   return text::same_key(theirs.key, ours.key) && theirs.value != ours.value && !adds_up(ours);
 }
 
-Parameters contradictions(const Parameters& theirs, const Parameters& ours) {
+Parameters contradictions(const Parameters& theirs, const CmdlineWish& wish) {
   Parameters out;
   for (const KernelParameter& t : theirs)
-    for (const KernelParameter& o : ours)
-      if (contradicts(t, o) && !holds(out, t)) out.push_back(t);
+    if (!holds(out, t) && (holds(wish.forbidden, t) || std::any_of(wish.present.begin(), wish.present.end(),
+                                                                   [&](const KernelParameter& o) { return contradicts(t, o); })))
+      out.push_back(t);
   return out;
 }
 
@@ -54,7 +56,8 @@ class Planner {
 
   void run() {
     const bool unknown = facts_.loader == LoaderKind::unknown;
-    const bool grub = facts_.loader == LoaderKind::grub || facts_.loader == LoaderKind::grub_pbt || (unknown && host_.exists(grub_defaults));
+    const bool grub =
+        facts_.loader == LoaderKind::grub || facts_.loader == LoaderKind::grub_pbt || (unknown && host_.exists(grub_defaults));
     const bool file = facts_.proxmox_boot_tool || facts_.loader == LoaderKind::systemd_boot;
     std::vector<std::string> places;
     if (grub) places.push_back(dropin());
@@ -88,7 +91,7 @@ class Planner {
 
   /// What is unwanted of others: contradictions, and with `remove` the withdrawn parameters themselves.
   Parameters unwanted(const Parameters& theirs) const {
-    Parameters out = contradictions(theirs, wish_.present);
+    Parameters out = contradictions(theirs, wish_);
     if (wish_.conflicts == Conflicts::remove)
       for (const KernelParameter& p : wish_.withdrawn)
         if (holds(theirs, p)) out.push_back(p);
@@ -106,16 +109,17 @@ class Planner {
   void note_conflict(const KernelParameter& theirs, const std::string& file, unsigned line) {
     conflicting_.push_back({{"parameter", theirs.print()}, {"file", file}, {"line", line}});
     if (wish_.conflicts == Conflicts::remove) return;
-    plan_.refuse(fmt::format("'{}' in {} contradicts '{}'; take it out there, or give conflicts: remove", theirs.print(),
-                             line > 0 ? fmt::format("{} line {}", file, line) : file, listed(wish_.present)));
+    plan_.refuse(fmt::format("'{}' in {} contradicts what is wished{}; take it out there, or give conflicts: remove", theirs.print(),
+                             line > 0 ? fmt::format("{} line {}", file, line) : file,
+                             wish_.present.empty() ? std::string() : fmt::format(" ({})", listed(wish_.present))));
   }
 
   // --- GRUB -----------------------------------------------------------------------------------------------------------------
   void plan_grub() {
     const auto answer = host_.query(Query::grub_cmdline(dropin())).or_fail("ask what GRUB's defaults come to");
     if (answer.exit_code != 0)
-      throw ModuleError(fmt::format("{} or a file in {} can't be sourced, so update-grub fails too: {}; repair it first", grub_defaults, grub_dropins,
-                                    text::trim(answer.err)));
+      throw ModuleError(fmt::format("{} or a file in {} can't be sourced, so update-grub fails too: {}; repair it first", grub_defaults,
+                                    grub_dropins, text::trim(answer.err)));
     Parameters theirs = text::parse_kernel_cmdline(answer.out);
     for (const KernelParameter& p : unwanted(theirs)) {
       remove_from_grub(p);
@@ -128,7 +132,7 @@ class Planner {
     if (!now && !now.error().not_found()) throw ModuleError(now.error().message);
     Parameters ours;
     for (const KernelParameter& p : text::parse_grub_dropin(now.value_or("")))
-      if (!holds(wish_.withdrawn, p) && !holds(theirs, p) && contradictions({p}, wish_.present).empty()) ours.push_back(p);
+      if (!holds(wish_.withdrawn, p) && !holds(theirs, p) && contradictions({p}, wish_).empty()) ours.push_back(p);
     for (const KernelParameter& p : wish_.present)
       if (!holds(theirs, p) && !holds(ours, p)) ours.push_back(p);
     if (ours.empty())
@@ -172,7 +176,8 @@ class Planner {
   void remove_from_grub(const KernelParameter& theirs) {
     std::vector<std::string> files = {grub_defaults};
     for (const std::string& name : host_.list_dir(grub_dropins).value_or({}))
-      if (name.ends_with(".cfg") && fmt::format("{}/{}", grub_dropins, name) != dropin()) files.push_back(fmt::format("{}/{}", grub_dropins, name));
+      if (name.ends_with(".cfg") && fmt::format("{}/{}", grub_dropins, name) != dropin())
+        files.push_back(fmt::format("{}/{}", grub_dropins, name));
     bool found = false;
     for (const std::string& path : files) {
       const auto bytes = host_.read_file(path);
@@ -186,15 +191,16 @@ class Planner {
     }
     if (found) return;
     note_conflict(theirs, grub_defaults, 0);
-    plan_.refuse(fmt::format("'{}' comes from {} or a file in {}, but not from a plain assignment there; take it out by hand", theirs.print(),
-                             grub_defaults, grub_dropins));
+    plan_.refuse(fmt::format("'{}' comes from {} or a file in {}, but not from a plain assignment there; take it out by hand",
+                             theirs.print(), grub_defaults, grub_dropins));
   }
 
   // --- /etc/kernel/cmdline --------------------------------------------------------------------------------------------------
   void plan_file() {
     const auto bytes = host_.read_file(cmdline_file);
     if (!bytes && !bytes.error().not_found())
-      return (void)plan_.refuse(fmt::format("{}; without it proxmox-boot-tool can't build boot entries: repair it first", bytes.error().message));
+      return (void)plan_.refuse(
+          fmt::format("{}; without it proxmox-boot-tool can't build boot entries: repair it first", bytes.error().message));
     const bool decides = facts_.loader != LoaderKind::grub_pbt;  // with GRUB nobody reads it
     if (!bytes && !decides) return;
     // Without the file proxmox-boot-tool takes the running command line, less what the loader added.
@@ -209,15 +215,18 @@ class Planner {
     const std::string rest = newline == text.npos ? std::string() : text.substr(newline);
     Parameters all = text::parse_kernel_cmdline(line);
     if (std::none_of(all.begin(), all.end(), [](const KernelParameter& p) { return p.key == "root" && p.value && !p.value->empty(); }))
-      return (void)plan_.refuse(fmt::format("the first line of {} has no root=, with which this host would not boot; write the whole command line "
-                                            "there, as /proc/cmdline has it", cmdline_file));
+      return (void)plan_.refuse(
+          fmt::format("the first line of {} has no root=, with which this host would not boot; write the whole command line "
+                      "there, as /proc/cmdline has it",
+                      cmdline_file));
 
     const auto undo = plan_.undo_view(cmdline_file);
-    const Parameters foreign = undo ? text::parse_kernel_cmdline(text::lines(undo->before).empty() ? "" : text::lines(undo->before)[0]) : all;
+    const Parameters foreign =
+        undo ? text::parse_kernel_cmdline(text::lines(undo->before).empty() ? "" : text::lines(undo->before)[0]) : all;
     Parameters drop;
     for (const KernelParameter& p : wish_.withdrawn)
       if (holds(all, p) && (!holds(foreign, p) || wish_.conflicts == Conflicts::remove)) drop.push_back(p);
-    for (const KernelParameter& p : contradictions(all, wish_.present)) {
+    for (const KernelParameter& p : contradictions(all, wish_)) {
       if (holds(foreign, p)) note_conflict(p, cmdline_file, 1);
       drop.push_back(p);
     }
@@ -234,7 +243,8 @@ class Planner {
     const FileOptions options{.meta = {}, .then = {follow_up_boot_refresh()}};
     const bool all_withdrawn = undo && std::all_of(all.begin(), all.end(), [&](const KernelParameter& p) { return holds(foreign, p); });
     if (all_withdrawn && wish_.present.empty())
-      plan_.withdraw(cmdline_file, [line, rest](const std::string&) { return std::optional<std::string>(line + rest); }, options);
+      plan_.withdraw(
+          cmdline_file, [line, rest](const std::string&) { return std::optional<std::string>(line + rest); }, options);
     else if (bytes || !wish_.present.empty())
       plan_.ensure_file(cmdline_file, line + (rest.empty() ? "\n" : rest), options);
   }
@@ -248,6 +258,8 @@ class Planner {
     for (const KernelParameter& p : wish_.withdrawn)
       if (holds(running, p) && !holds(next_, p) && !holds(wish_.present, p)) left.push_back(p);
     plan_.reboot_if(!lacking.empty(), fmt::format("the kernel was started without {}", listed(lacking)));
+    for (const KernelParameter& p : wish_.forbidden)
+      if (holds(running, p)) left.push_back(p);
     plan_.reboot_if(!left.empty(), fmt::format("the kernel was started with {}", listed(left)));
   }
 

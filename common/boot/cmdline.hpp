@@ -12,9 +12,10 @@ namespace pvegpu::boot {
 enum class Conflicts { refuse, remove };
 
 struct CmdlineWish {
-  std::string module;                                ///< names the drop-in, owns the undo records
-  std::vector<text::KernelParameter> present = {};   ///< what the next boot shall have
-  std::vector<text::KernelParameter> withdrawn = {}; ///< what this module may have added earlier and no longer wants
+  std::string module;                                 ///< names the drop-in, owns the undo records
+  std::vector<text::KernelParameter> present = {};    ///< what the next boot shall have
+  std::vector<text::KernelParameter> withdrawn = {};  ///< what this module may have added earlier and no longer wants
+  std::vector<text::KernelParameter> forbidden = {};  ///< what contradicts the wish by itself, such as intel_iommu=off
   Conflicts conflicts = Conflicts::refuse;
 };
 
