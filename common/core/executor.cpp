@@ -72,7 +72,7 @@ class Execution {
     return plan;
   }
 
-  /// What this module owes from an earlier run and this plan's steps do not trigger again.
+  /// What this module (or any, if the plan says so) owes from an earlier run and this plan's steps do not trigger again.
   std::vector<Owed> left_over(const Plan& plan, const std::vector<FollowUp>& triggered) const {
     std::vector<Owed> out;
     auto all = journal::owed(host_);
@@ -81,7 +81,8 @@ class Execution {
       return out;  // an unprivileged check: what root owes can't be seen
     }
     for (const Owed& owed : *all) {
-      const bool mine = std::find(owed.modules.begin(), owed.modules.end(), task_.module) != owed.modules.end();
+      const bool mine =
+          plan.does_all_owed_work() || std::find(owed.modules.begin(), owed.modules.end(), task_.module) != owed.modules.end();
       const bool again = std::any_of(triggered.begin(), triggered.end(), [&](const FollowUp& f) { return f.id() == owed.follow_up.id(); });
       if (mine && !again && !put_off(plan, owed.follow_up)) out.push_back(owed);
     }

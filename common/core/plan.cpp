@@ -258,4 +258,9 @@ Plan& Plan::put_off_next_boot_work() {
   return *this;
 }
 
+Plan& Plan::do_all_owed_work() {
+  all_owed_ = true;
+  return *this;
+}
+
 }  // namespace pvegpu

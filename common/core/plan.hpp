@@ -110,6 +110,8 @@ class Plan {
   Plan& warn(std::string message);
   /// Follow-ups of kind next_boot stay in the journal for the module `follow_ups`.
   Plan& put_off_next_boot_work();
+  /// Everything that any module owes is done in this run.
+  Plan& do_all_owed_work();
 
   bool empty() const { return steps_.empty(); }
   const std::vector<Step>& steps() const { return steps_; }
@@ -119,6 +121,7 @@ class Plan {
   const json& reports() const { return reports_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
   bool puts_off_next_boot_work() const { return put_off_; }
+  bool does_all_owed_work() const { return all_owed_; }
 
  private:
   const HostView& host_;
@@ -129,6 +132,7 @@ class Plan {
   json reports_ = json::object();
   std::vector<std::string> warnings_;
   bool put_off_ = false;
+  bool all_owed_ = false;
 };
 
 }  // namespace pvegpu
