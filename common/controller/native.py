@@ -214,10 +214,11 @@ class ActionModule(NormalAction):
         try:
             if len(built) == 2:    # since 2.19
                 bits, path = built
-                style, executable = bits.module_style, bits.b_module_data
             else:
-                bits, (style, dummy, executable, path) = None, built
-            if style != 'binary':
+                bits, path = None, built[3]
+            with open(path, 'rb') as f:    # Ansible's own copy of a binary module's bytes is empty since 2.22
+                executable = f.read()
+            if not executable.startswith(b'\x7fELF'):
                 return built
             script = compose(executable, encode(module_args, bits), self._unpack, once=bool(self.get_connection_option('reconnection_retries')))
             if bits:
@@ -225,6 +226,6 @@ class ActionModule(NormalAction):
             else:
                 built = 'new', '#!/bin/sh', script, path
             self._composed = True
-        except (AttributeError, ImportError, TypeError, ValueError) as ex:
+        except (AttributeError, ImportError, IndexError, OSError, TypeError, ValueError) as ex:
             self._say('the ordinary way, since this ansible-core is unknown: %r' % ex)
         return built

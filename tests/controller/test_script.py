@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# What the action plugin's shell script does on a host, without Ansible: whom it trusts, and that it starts a module once or not at all.
+import concurrent.futures
+import json
+import os
+import pathlib
+import pty
+import select
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import lab  # noqa: E402
+
+native = lab.native()
+FOLDER = '/var/lib/pve-gpu/bin'
+
+
+@unittest.skipIf(lab.why_not(), lab.why_not())
+class Script(unittest.TestCase):
+    SHELL = 'dash'
+
+    @classmethod
+    def setUpClass(cls):
+        cls.work = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.work.cleanup)
+        cls.executable = lab.build_standin(cls.work.name).read_bytes()
+        cls.sum = native.hashlib.sha256(cls.executable).hexdigest()
+        cls.node = lab.Node(lab.hosts()[0], 'script')
+        cls.addClassCleanup(cls.node.stop)
+        cls.node.run(text='useradd -m alice; useradd -m bob; chmod 755 /home/alice /home/bob')
+
+    def setUp(self):
+        self.node.run(text='umount /var/lib/pve-gpu 2>/dev/null; chmod 755 /var/lib; rm -rf /var/lib/pve-gpu /home/*/.cache /starts /elsewhere; '
+                           ': >/starts; chmod 666 /starts')
+
+    def feed(self, script, user='root', env=None):
+        home = {'root': '/root'}.get(user, f'/home/{user}')
+        environment = {'PATH': '/usr/bin:/bin', 'HOME': home, **(env or {})}
+        process = self.node.start('/usr/bin/setpriv', '--reuid', user, '--regid', user, '--init-groups', '/usr/bin/env', '-i',
+                                  *(f'{key}={value}' for key, value in environment.items()), f'/bin/{self.SHELL}',
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = process.communicate(script)
+        return process.returncode, out.decode(), err.decode()
+
+    def task(self, args=None, unpack=None, once=False, executable=None):
+        return native.compose(executable or self.executable, json.dumps({'log': '/starts', **(args or {})}), unpack, once)
+
+    def starts(self):
+        return len((self.node.path / 'starts').read_text().splitlines())
+
+    def answer(self, done):
+        """the script's own word, or the module's answer"""
+        lines = [line for line in done[1].splitlines() if line.startswith('{')]
+        self.assertEqual(len(lines), 1, done)
+        return json.loads(lines[0])
+
+    def state(self, script, **kwargs):
+        return self.answer(self.feed(script, **kwargs)).get(native.STATE)
+
+    def stage(self, user='root'):
+        answer = self.answer(self.feed(self.task(unpack='gzip'), user=user))
+        self.assertEqual(answer.get('how'), 'staged', answer)
+        (self.node.path / 'starts').write_text('')
+
+    def sh(self, text):
+        return self.node.run(text=text.replace('FOLDER', FOLDER).replace('SUM', self.sum)).stdout
+
+    def refuses(self, state, **kwargs):
+        """neither script starts anything, and both say why"""
+        for unpack in (None, 'gzip'):
+            self.assertEqual(self.state(self.task(unpack=unpack), **kwargs), state)
+        self.assertEqual(self.starts(), 0)
+
+    def replaces(self):
+        """the file that is there is not started; it comes anew, and then the module runs"""
+        self.assertEqual(self.state(self.task()), 'gzip')
+        self.assertEqual(self.starts(), 0)
+        self.assertEqual(self.answer(self.feed(self.task(unpack='gzip')))['how'], 'staged')
+        self.assertEqual(self.starts(), 1)
+        self.assertEqual(self.sh('stat -c "%U %a %F" FOLDER/SUM'), 'root 500 regular file\n')
+        self.assertEqual(self.sh('sha256sum <FOLDER/SUM').split()[0], self.sum)
+
+    def test_cold_then_warm(self):
+        self.assertEqual(self.state(self.task()), 'gzip')
+        self.assertEqual(self.sh('stat -c "%U %a" FOLDER FOLDER/..; ls -A FOLDER'), 'root 700\nroot 700\n')
+        self.stage()
+        self.assertEqual(self.sh('stat -c "%U %a" FOLDER/SUM; ls -A FOLDER'), f'root 500\n{self.sum}\n')
+        code, out, err = self.feed(self.task())
+        self.assertEqual((code, err), (0, ''))
+        self.assertTrue(out.startswith('pve-gpu:started\n{'), out)
+        self.assertEqual(self.starts(), 1)
+
+    def test_other_users_have_their_own_folder(self):
+        self.stage(user='alice')
+        self.assertEqual(self.sh('stat -c "%U %a" /home/alice/.cache/pve-gpu/bin /home/alice/.cache/pve-gpu/bin/SUM; ls /var/lib/pve-gpu 2>&1 || true').split('\n')[:2],
+                         ['alice 700', 'alice 500'])
+        self.assertEqual(self.answer(self.feed(self.task(), user='alice'))['uid'], int(self.sh('id -u alice')))
+
+    def test_exit_code_is_the_module_s(self):
+        self.stage()
+        self.assertEqual(self.feed(self.task({'do': 'fail'}))[0], 1)
+        code, out, dummy = self.feed(self.task({'do': 'crash'}))
+        self.assertEqual((code, out), (134, 'pve-gpu:started\n'))
+
+    def test_arguments_arrive_as_they_are(self):
+        self.stage()
+        for data in ("it's", '"', '\\', '\n\t\x00', 'ä€😀\ud800', '$HOME `id` $(id)', '@SUM@ @ARGS@ @ID@', '%s%n', "'\n.\nmain\n", '-n', '{}', 'x' * 300000):
+            code, out, err = self.feed(self.task({'data': data}))
+            self.assertEqual((code, err), (0, ''))
+            self.assertEqual(json.loads(self.answer((code, out, err))['got'])['data'], data)
+
+    def test_tampered_file_is_replaced(self):
+        self.stage()
+        self.sh('chmod u+w FOLDER/SUM; printf X | dd of=FOLDER/SUM bs=1 seek=100000 conv=notrunc status=none; chmod 500 FOLDER/SUM')
+        self.replaces()
+
+    def test_truncated_file_is_replaced(self):
+        self.stage()
+        self.sh('truncate -s 1000 FOLDER/SUM')
+        self.replaces()
+
+    def test_foreign_file_is_replaced(self):
+        self.stage()
+        self.sh('chown alice FOLDER/SUM')
+        self.replaces()
+
+    def test_symbolic_link_is_replaced(self):
+        self.stage()
+        self.sh('mv FOLDER/SUM /elsewhere; ln -s /elsewhere FOLDER/SUM')
+        self.replaces()
+
+    def test_wrong_mode_is_replaced(self):
+        for mode in ('0700', '0520', '0502', '0400', '4500', '0555'):
+            with self.subTest(mode=mode):
+                self.setUp()
+                self.stage()
+                self.sh(f'chmod {mode} FOLDER/SUM')
+                self.replaces()
+
+    def test_folder_in_place_of_the_file(self):
+        self.sh('mkdir -p -m 700 FOLDER FOLDER/..; mkdir FOLDER/SUM')
+        for unpack in (None, 'gzip'):
+            self.assertIn(self.state(self.task(unpack=unpack)), ('unsafe', 'no'))
+        self.assertEqual((self.starts(), self.sh('ls -A FOLDER/SUM')), (0, ''))
+
+    def test_folders_that_others_can_change_are_refused(self):
+        for change in ('chmod 770 FOLDER', 'chmod 702 FOLDER', 'chmod 1777 FOLDER', 'chmod 720 FOLDER/..', 'chmod 777 /var/lib', 'chmod 1777 /var/lib',
+                       'chown bob FOLDER', 'chown bob FOLDER/..', 'mv FOLDER /elsewhere; ln -s /elsewhere FOLDER'):
+            with self.subTest(change=change):
+                self.setUp()
+                self.stage()
+                self.sh(change)
+                self.refuses('unsafe')
+
+    def test_folder_behind_a_link_is_judged_where_it_is(self):
+        self.stage()
+        self.sh('mv /var/lib/pve-gpu /elsewhere; ln -s /elsewhere /var/lib/pve-gpu')
+        self.assertEqual(self.answer(self.feed(self.task()))['how'], 'staged')
+        (self.node.path / 'starts').write_text('')
+        self.sh('chmod 777 /elsewhere')
+        self.refuses('unsafe')
+
+    def test_a_user_s_cache_that_others_can_change_is_refused(self):
+        self.sh('install -d -o alice -g alice -m 775 /home/alice/.cache')
+        self.refuses('unsafe', user='alice')
+
+    def test_home_of_somebody_else(self):
+        self.sh('chmod 777 /home/bob')
+        try:
+            self.refuses('unsafe', user='alice', env={'HOME': '/home/bob'})
+        finally:
+            self.sh('chmod 755 /home/bob; rm -rf /home/bob/.cache')
+
+    def test_no_home(self):
+        for home in ('/nonexistent', ''):
+            self.refuses('no', user='alice', env={'HOME': home})
+
+    def test_noexec(self):
+        self.sh('mkdir -m 700 /var/lib/pve-gpu; mount -t tmpfs -o mode=700,noexec tmpfs /var/lib/pve-gpu')
+        self.assertEqual((self.state(self.task()), self.sh('ls -A FOLDER')), ('no', ''))
+        self.refuses('no')
+
+    def test_remounted_noexec(self):
+        self.sh('mkdir -m 700 /var/lib/pve-gpu; mount -t tmpfs -o mode=700 tmpfs /var/lib/pve-gpu')
+        self.stage()
+        self.sh('mount -o remount,noexec /var/lib/pve-gpu')
+        self.refuses('no')
+
+    def test_read_only(self):
+        self.sh('mkdir -m 700 /var/lib/pve-gpu; mount -t tmpfs -o mode=700 tmpfs /var/lib/pve-gpu; mkdir -m 700 FOLDER; mount -o remount,ro /var/lib/pve-gpu')
+        self.refuses('no')
+        self.sh('mount -o remount,rw /var/lib/pve-gpu')
+        self.stage()
+        self.sh('mount -o remount,ro /var/lib/pve-gpu')
+        self.assertEqual(self.answer(self.feed(self.task()))['how'], 'staged')
+        self.assertEqual(self.answer(self.feed(self.task(once=True)))['how'], 'staged')
+
+    def test_full_disk(self):
+        self.sh('mkdir -m 700 /var/lib/pve-gpu; mount -t tmpfs -o mode=700,size=64k tmpfs /var/lib/pve-gpu')
+        self.assertEqual(self.state(self.task(unpack='gzip')), 'no')
+        self.assertEqual((self.starts(), self.sh('ls -A FOLDER')), (0, ''))
+
+    def test_without_gzip(self):
+        self.sh('mv /usr/bin/gzip /usr/bin/gzip.away')
+        try:
+            self.assertEqual(self.state(self.task()), 'cat')
+            self.assertEqual(self.answer(self.feed(self.task(unpack='cat')))['how'], 'staged')
+        finally:
+            self.sh('mv /usr/bin/gzip.away /usr/bin/gzip')
+
+    def test_without_a_tool_nothing_starts(self):
+        for tool, staged in (('sha256sum', True), ('stat', True), ('sha256sum', False), ('mktemp', False), ('base64', False), ('mv', False)):
+            with self.subTest(tool=tool, staged=staged):
+                self.setUp()
+                if staged:
+                    self.stage()
+                path = self.sh(f'command -v {tool}').strip()
+                self.sh(f'cp -p {path} /{tool}.away; rm {path}')
+                try:
+                    self.assertIn(self.state(self.task(unpack='gzip')), ('no', 'unsafe'))
+                    self.assertEqual(self.starts(), 0)
+                finally:
+                    self.sh(f'cp -p /{tool}.away {path}')
+
+    def test_path_of_the_task(self):
+        self.stage()
+        answer = self.answer(self.feed(self.task(), env={'PATH': '/nonexistent'}))
+        self.assertEqual((answer['how'], answer['path']), ('staged', '/nonexistent'))
+
+    def test_executable_that_cannot_start(self):
+        broken = self.executable[:200]
+        code, out, dummy = self.feed(self.task(unpack='gzip', executable=broken))
+        self.assertIn(code, (126, 127))
+        self.assertNotIn(native.STARTED, out)
+
+    def test_others_go_after_a_day(self):
+        self.stage()
+        self.sh('cd FOLDER; touch -d "2 days ago" old .new.leftover; touch young; mv SUM gone; rm gone')
+        self.assertEqual(self.answer(self.feed(self.task(unpack='gzip')))['how'], 'staged')
+        self.assertEqual(sorted(self.sh('ls -A FOLDER').split()), sorted([self.sum, 'young']))
+
+    def test_many_at_once(self):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            done = list(pool.map(lambda dummy: self.feed(self.task(unpack='gzip')), range(8)))
+        self.assertEqual({self.answer(d)['how'] for d in done}, {'staged'})
+        self.assertEqual((self.starts(), self.sh('ls -A FOLDER')), (8, self.sum + '\n'))
+
+    def test_cut_off_anywhere_nothing_starts(self):
+        self.stage()
+        warm = self.task()
+        for cut in [*range(0, len(warm) - 40, 61), *range(len(warm) - 40, len(warm) - 1)]:
+            self.feed(warm[:cut])
+            self.assertEqual(self.starts(), 0, warm[:cut][-40:])
+        self.feed(warm[:-1])
+        self.assertEqual(self.starts(), 1)
+
+    def test_cut_off_while_the_executable_is_sent(self):
+        bring = self.task(unpack='gzip')
+        for cut in [*range(0, len(bring) - 2500, 50021), *range(len(bring) - 2500, len(bring) - 1, 211)]:
+            self.feed(bring[:cut])
+            self.assertEqual((self.starts(), self.sh('ls -A FOLDER 2>/dev/null || true')), (0, ''))
+
+    def test_sent_twice_starts_once(self):
+        self.stage()
+        script = self.task(once=True)
+        self.assertEqual(self.answer(self.feed(script))['how'], 'staged')
+        self.assertEqual(self.state(script), 'again')
+        self.assertEqual(self.starts(), 1)
+        self.assertEqual(self.answer(self.feed(self.task(once=True)))['how'], 'staged')    # another task
+
+    def test_terminal(self):
+        self.stage()
+        for unpack in (None, 'gzip'):
+            master, slave = pty.openpty()
+            process = self.node.start(f'/bin/{self.SHELL}', stdin=slave, stdout=slave, stderr=slave, env={'PATH': '/usr/bin:/bin', 'HOME': '/root'})
+            os.close(slave)
+            script, out = self.task({'secret': 'hush'}, unpack=unpack), b''
+            while process.poll() is None:
+                readable, writable, dummy = select.select([master], [master] if script else [], [], 1)
+                try:
+                    if readable:
+                        out += os.read(master, 65536)
+                    if writable:
+                        script = script[os.write(master, script[:512]):]
+                except OSError:
+                    break
+            process.wait()
+            os.close(master)
+            lines = [line for line in out.decode().splitlines() if line.strip().startswith('{')]
+            self.assertEqual(json.loads(lines[0])[native.STATE], 'no', out[-2000:])
+            self.assertEqual(self.starts(), 0)
+
+
+class ScriptInBash(Script):
+    SHELL = 'bash'
+
+
+if __name__ == '__main__':
+    unittest.main()
