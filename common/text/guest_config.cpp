@@ -58,7 +58,8 @@ std::vector<PciReservation> parse_pci_reservations(std::string_view text) {
   for (const std::string& line : lines(text)) {
     const std::vector<std::string> parts = words(line);
     PciReservation entry;
-    if (parts.size() != 3 || !(parts[2].starts_with("pid:") || parts[2].starts_with("time:")) || !parse_number(parts[1], entry.vmid)) continue;
+    if (parts.size() != 3 || !(parts[2].starts_with("pid:") || parts[2].starts_with("time:")) || !parse_number(parts[1], entry.vmid))
+      continue;
     const auto address = parse_pci_address(parts[0]);
     if (!address) continue;
     entry.address = address->first_function();

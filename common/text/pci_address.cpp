@@ -9,9 +9,7 @@
 namespace pvegpu::text {
 namespace {
 
-bool is_hex(std::string_view s) {
-  return !s.empty() && s.find_first_not_of("0123456789abcdef") == s.npos;
-}
+bool is_hex(std::string_view s) { return !s.empty() && s.find_first_not_of("0123456789abcdef") == s.npos; }
 
 }  // namespace
 
@@ -19,9 +17,7 @@ std::string PciAddress::str() const { return function ? fmt::format("{}.{:x}", d
 
 std::string PciAddress::first_function() const { return function ? str() : device + ".0"; }
 
-bool PciAddress::covers(std::string_view address) const {
-  return function ? address == str() : pci_device_part(address) == device;
-}
+bool PciAddress::covers(std::string_view address) const { return function ? address == str() : pci_device_part(address) == device; }
 
 Result<PciAddress> parse_pci_address(std::string_view text) {
   const Error wrong{fmt::format("'{}' is not a PCI address like 0000:41:00.0 or 0000:41:00", text)};

@@ -28,7 +28,8 @@ Result<PciMapEntry> parse_entry(std::string_view text) {
     } else if (key == "iommugroup") {
       std::int64_t group = 0;
       const auto number = std::from_chars(value.data(), value.data() + value.size(), group);
-      if (number.ec != std::errc() || number.ptr != value.data() + value.size()) return Error{fmt::format("iommugroup '{}' is no number", value)};
+      if (number.ec != std::errc() || number.ptr != value.data() + value.size())
+        return Error{fmt::format("iommugroup '{}' is no number", value)};
       out.iommu_group = group;
     } else if (key != "description") {
       return Error{fmt::format("'{}' is no key of a map entry", key)};

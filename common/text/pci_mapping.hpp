@@ -13,8 +13,8 @@ namespace pvegpu::text {
 struct PciMapEntry {
   std::string node;
   std::vector<PciAddress> members;
-  std::string id;                           ///< "10de:2235", as written
-  std::string subsystem_id;                 ///< empty when not given
+  std::string id;            ///< "10de:2235", as written
+  std::string subsystem_id;  ///< empty when not given
   std::optional<std::int64_t> iommu_group;
 };
 

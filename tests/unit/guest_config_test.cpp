@@ -30,13 +30,15 @@ TEST(GuestConfig, AddressesMappingsAndTypes) {
 }
 
 TEST(GuestConfig, WhatCannotBeReadIsSaid) {
-  const auto guest = parse_guest_config("hostpci0: a40\nhostpci1: mapping=a,host=01:00.0\nhostpci2: pcie=1\nhostpci: 01:00.0\nhostpci3: 01:00.0,pcie=1,pcie=0\n");
+  const auto guest = parse_guest_config(
+      "hostpci0: a40\nhostpci1: mapping=a,host=01:00.0\nhostpci2: pcie=1\nhostpci: 01:00.0\nhostpci3: 01:00.0,pcie=1,pcie=0\n");
   EXPECT_TRUE(guest.hostpci.empty());
   EXPECT_EQ(guest.warnings.size(), 4u);
 }
 
 TEST(Reservations, LinesOfRunningAndStartingGuests) {
-  const auto held = parse_pci_reservations("0000:41:00.4 201 pid:4242\n0001:41:00.5 202 time:1700000000\n\nnonsense\n0000:41:00.6 x pid:1\n0000:41:00.7 203 other:1\n");
+  const auto held = parse_pci_reservations(
+      "0000:41:00.4 201 pid:4242\n0001:41:00.5 202 time:1700000000\n\nnonsense\n0000:41:00.6 x pid:1\n0000:41:00.7 203 other:1\n");
   ASSERT_EQ(held.size(), 2u);
   EXPECT_EQ(held[0].address, "0000:41:00.4");
   EXPECT_EQ(held[0].vmid, 201);

@@ -25,8 +25,8 @@ TEST(PciAddress, AWholeDeviceCoversItsFunctionsOnly) {
 }
 
 TEST(PciAddress, RefusesWhatIsNone) {
-  for (const char* text : {"", "41", "0000:41:00.", "0000:41:00.8", "0000:41:20.0", "0000:4:00.0", "000:41:00.0", "0000:gg:00.0", "0000:41:00x4",
-                           "0000:41:00.00", "0000:41:00.0 ", "0000:41:00:0", "a40"})
+  for (const char* text : {"", "41", "0000:41:00.", "0000:41:00.8", "0000:41:20.0", "0000:4:00.0", "000:41:00.0", "0000:gg:00.0",
+                           "0000:41:00x4", "0000:41:00.00", "0000:41:00.0 ", "0000:41:00:0", "a40"})
     EXPECT_FALSE(parse_pci_address(text)) << text;
   EXPECT_EQ(parse_pci_address("a40").error().message, "'a40' is not a PCI address like 0000:41:00.0 or 0000:41:00");
 }

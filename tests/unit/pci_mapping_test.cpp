@@ -69,7 +69,9 @@ TEST(PciMappings, InvalidEntriesAreDroppedAndASectionWithoutAnyIsHidden) {
   EXPECT_EQ(mappings[0].entries[0].members.size(), 2u);
   EXPECT_FALSE(mappings[0].mdev);
   EXPECT_EQ(warnings.size(), 9u);
-  EXPECT_EQ(warnings.back(), "mapping 'poisoned': it has no valid map entry: Proxmox VE hides it and refuses every write to pci.cfg until the file is corrected by hand");
+  EXPECT_EQ(warnings.back(),
+            "mapping 'poisoned': it has no valid map entry: Proxmox VE hides it and refuses every write to pci.cfg until the file is "
+            "corrected by hand");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Versions: of Proxmox VE, of kernels, and what EFI variables hold.
+// The version of Proxmox VE, and what EFI variables hold.
 #include "common/text/efi_variable.hpp"
-#include "common/text/kernel_release.hpp"
 #include "common/text/pve_version.hpp"
 
 #include <gtest/gtest.h>
@@ -12,8 +11,9 @@ namespace {
 using std::string_literals::operator""s;
 
 TEST(Pvecfg, TheVersionAndNotItsRelatives) {
-  const auto found = parse_pvecfg("package PVE::pvecfg;\n\nsub package {\n    return 'pve-manager';\n}\n\nsub version_text {\n    return '1/x';\n}\n\n"
-                                  "sub version {\n    return '7.4-3';\n}\n\nsub release {\n    return '7.4';\n}\n1;\n");
+  const auto found = parse_pvecfg(
+      "package PVE::pvecfg;\n\nsub package {\n    return 'pve-manager';\n}\n\nsub version_text {\n    return '1/x';\n}\n\n"
+      "sub version {\n    return '7.4-3';\n}\n\nsub release {\n    return '7.4';\n}\n1;\n");
   ASSERT_TRUE(found);
   EXPECT_EQ(found->version, "7.4-3");
   EXPECT_EQ(found->major, 7);
@@ -24,15 +24,6 @@ TEST(Pvecfg, NothingWithoutOne) {
   EXPECT_FALSE(parse_pvecfg("sub version {\n    return $version;\n}\nsub release { return '8'; }"));
   EXPECT_FALSE(parse_pvecfg("sub version {\n    return 'eight';\n}"));
   EXPECT_FALSE(parse_pvecfg("sub version {\n    return '8.4"));
-}
-
-TEST(KernelRelease, ComparesAsNumbers) {
-  EXPECT_EQ(parse_kernel_release("6.8.12-4-pve"), (KernelVersion{6, 8}));
-  EXPECT_LT(*parse_kernel_release("6.8.12-4-pve"), *parse_kernel_release("6.14.11-2-pve"));
-  EXPECT_LT(*parse_kernel_release("5.15.158-2-pve"), *parse_kernel_release("6.2"));
-  EXPECT_FALSE(parse_kernel_release("pve"));
-  EXPECT_FALSE(parse_kernel_release("6"));
-  EXPECT_FALSE(parse_kernel_release("6.x"));
 }
 
 TEST(EfiVariable, SecureBootAndBootCurrent) {
@@ -55,7 +46,8 @@ std::string load_option(const std::string& file) {
   for (const char c : file + '\0') path += std::string{c, '\0'};
   const std::string drive = "\x04\x01\x08\0abcd"s;
   const std::string node = "\x04\x04"s + static_cast<char>(path.size() + 4) + '\0' + path;
-  return "\x07\0\0\0\x01\0\0\0"s + static_cast<char>(drive.size() + node.size() + 4) + '\0' + "p\0v\0e\0\0\0"s + drive + node + "\x7f\xff\x04\0"s;
+  return "\x07\0\0\0\x01\0\0\0"s + static_cast<char>(drive.size() + node.size() + 4) + '\0' + "p\0v\0e\0\0\0"s + drive + node +
+         "\x7f\xff\x04\0"s;
 }
 
 TEST(EfiVariable, TheFileThatABootEntryStarts) {

@@ -27,9 +27,11 @@ TEST(MdevDescription, FreeTextIsNoError) {
 }
 
 TEST(CreatableTypes, NamesMayHoldSpacesAndColons) {
-  const auto types = parse_creatable_types("ID    : vGPU Name\n1145  : NVIDIA L40S-1B\n12345 : NVIDIA RTX Pro 6000 Blackwell DC-1Q\n7     : odd: name\n");
+  const auto types =
+      parse_creatable_types("ID    : vGPU Name\n1145  : NVIDIA L40S-1B\n12345 : NVIDIA RTX Pro 6000 Blackwell DC-1Q\n7     : odd: name\n");
   ASSERT_TRUE(types);
-  EXPECT_EQ(*types, (std::vector<CreatableType>{{1145, "NVIDIA L40S-1B"}, {12345, "NVIDIA RTX Pro 6000 Blackwell DC-1Q"}, {7, "odd: name"}}));
+  EXPECT_EQ(*types,
+            (std::vector<CreatableType>{{1145, "NVIDIA L40S-1B"}, {12345, "NVIDIA RTX Pro 6000 Blackwell DC-1Q"}, {7, "odd: name"}}));
 }
 
 TEST(CreatableTypes, HeaderOnlyAndNothingAreEmpty) {
