@@ -19,7 +19,7 @@ struct BoardRow {
       mig_slices, first_branch_possible, first_branch, last_branch, last_branch_possible, mixed_size, open_modules_only, confidence;
 };
 struct BoardIdRow {
-  std::uint16_t vendor, device, subsystem_device;  // subsystem 0: any
+  std::uint16_t vendor, device, subsystem_device;  // subsystem 0: any, of a device id with one board only
   std::uint8_t board;
 };
 struct TypeRow {
@@ -151,8 +151,8 @@ DriverBranch make_branch(const BranchRow& r) {
 }
 
 DkmsTag make_dkms(const DkmsRow& r) {
-  return {text(r.tag),     static_cast<DkmsKind>(r.kind), unpack(r.kernel_first), unpack(r.kernel_last),
-          text(r.modules), r.blacklist_xe != 0,           static_cast<Confidence>(r.confidence), text(r.source)};
+  return {text(r.tag),         static_cast<DkmsKind>(r.kind),         unpack(r.kernel_first), unpack(r.kernel_last), text(r.modules),
+          r.blacklist_xe != 0, static_cast<Confidence>(r.confidence), text(r.source)};
 }
 
 const TypeRow* type_row(std::string_view name) {
@@ -187,11 +187,11 @@ BoardMatch find_board(const PciIds& ids) {
     bool operator()(const BoardIdRow& r, std::uint32_t k) const { return key(r) < k; }
     bool operator()(std::uint32_t k, const BoardIdRow& r) const { return k < key(r); }
   };
-  const auto [first, last] = std::equal_range(std::begin(board_id_rows), std::end(board_id_rows),
-                                              std::uint32_t{ids.vendor} << 16 | ids.device, ByDevice{});
+  const auto [first, last] =
+      std::equal_range(std::begin(board_id_rows), std::end(board_id_rows), std::uint32_t{ids.vendor} << 16 | ids.device, ByDevice{});
   BoardMatch result;
   for (const BoardIdRow* r = first; r != last; ++r) {
-    if (r->subsystem_device != 0 && r->subsystem_device == ids.subsystem_device) return {Match::found, {make_board(r->board)}};
+    if (r->subsystem_device == ids.subsystem_device) return {Match::found, {make_board(r->board)}};
     const auto known = [r](const Board& b) { return b.row == r->board; };
     if (std::none_of(result.boards.begin(), result.boards.end(), known)) result.boards.push_back(make_board(r->board));
   }
@@ -212,7 +212,8 @@ Framework expected_framework(const Board& board, std::string_view kernel_release
 
 Service branch_serves(const Board& board, unsigned branch) {
   const std::string name(board.name), number = std::to_string(branch);
-  if (board.unlock_only) return {Verdict::no, name + " is not a vGPU board: only vgpu_unlock, which is not supported, makes it offer types"};
+  if (board.unlock_only)
+    return {Verdict::no, name + " is not a vGPU board: only vgpu_unlock, which is not supported, makes it offer types"};
   if (board.technology != Technology::nvidia_vgpu) return {Verdict::no, name + " is not an NVIDIA vGPU board"};
   const BoardRow& r = board_rows[board.row];
   if (r.last_branch_possible != 0 && branch > r.last_branch_possible)
@@ -245,10 +246,13 @@ std::vector<VgpuType> types_by_id(const Board& board, unsigned id, unsigned bran
   const std::uint8_t owner = board_rows[board.row].types_from;
   std::vector<VgpuType> types;
   if (owner == none || id == 0) return types;
+  // Where a branch is known to number this board differently, only the ids known of that branch hold.
+  const bool renumbered = branch != 0 && std::any_of(std::begin(type_rows), std::end(type_rows),
+                                                     [=](const TypeRow& r) { return r.board == owner && r.other_id_branch == branch; });
   for (const TypeRow& r : type_rows) {
-    if (r.board != owner) continue;
-    const bool moved = branch != 0 && r.other_id_branch == branch;  // in this branch its id is the other one
-    if ((r.id == id && !moved) || (r.other_id == id && (moved || branch == 0))) types.push_back(make_type(r));
+    const bool usual = r.id == id && !renumbered;
+    const bool other = r.other_id == id && (branch == 0 || r.other_id_branch == branch);
+    if (r.board == owner && (usual || other)) types.push_back(make_type(r));
   }
   return types;
 }

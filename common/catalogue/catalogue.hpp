@@ -56,18 +56,18 @@ struct Board {
   std::string_view architecture;
   Technology technology = Technology::none;
   VgpuClass vgpu_class = VgpuClass::none;
-  bool unlock_only = false;        ///< vGPU types appear only with vgpu_unlock, which is not supported
+  bool unlock_only = false;  ///< vGPU types appear only with vgpu_unlock, which is not supported
   unsigned gpus_per_board = 1;
-  unsigned memory_mb = 0;          ///< per GPU, nominal; 0: shared or unknown
+  unsigned memory_mb = 0;  ///< per GPU, nominal; 0: shared or unknown
   DisplayMode display_mode = DisplayMode::none;
-  unsigned mig_slices = 0;         ///< 0: no MIG
+  unsigned mig_slices = 0;                ///< 0: no MIG
   Verdict mixed_size = Verdict::unknown;  ///< different vGPU sizes on one GPU (17.0 and newer)
-  bool open_modules_only = false;  ///< only the open kernel modules drive it
-  std::string_view types_from;     ///< the board whose vGPU types it offers, mostly itself; empty: none known
+  bool open_modules_only = false;         ///< only the open kernel modules drive it
+  std::string_view types_from;            ///< the board whose vGPU types it offers, mostly itself; empty: none known
   Confidence confidence = Confidence::low;
   std::string_view source;
   std::string_view notes;
-  std::uint8_t row = 0;            ///< its place in the data, for the functions below
+  std::uint8_t row = 0;  ///< its place in the data, for the functions below
 };
 
 enum class Match : std::uint8_t { found, ambiguous, unknown };
@@ -105,9 +105,9 @@ struct VgpuType {
   std::string_view board;  ///< the board that owns the type
   TypeSeries series = TypeSeries::q;
   Backing backing = Backing::time_sliced;
-  std::string_view mig_profile;       ///< "1g.5gb", where known
-  unsigned id = 0;                    ///< in the driver files of branches 15 to 17; 0: unknown
-  unsigned other_id = 0;              ///< its id in branch other_id_branch; 0: none known
+  std::string_view mig_profile;  ///< "1g.5gb", where known
+  unsigned id = 0;               ///< in the driver files of branches 15 to 17; 0: unknown
+  unsigned other_id = 0;         ///< its id in branch other_id_branch; 0: none known
   unsigned other_id_branch = 0;
   unsigned framebuffer_mb = 0;        ///< taken from the GPU; what mdev's description calls framebuffer
   bool size_from_name = false;        ///< framebuffer_mb is concluded from the name
@@ -127,8 +127,8 @@ std::vector<VgpuType> types_of(const Board& board);
 /// By full name ("GRID P4-1Q", "NVIDIA A40-4Q"); names are unique over all boards.
 std::optional<VgpuType> find_type(std::string_view name);
 
-/// By numeric id (63 of nvidia-63). Ids move between branches (A5500: 771 is 2A in 16, 4B in 14), so the driver branch decides; with
-/// branch 0 every type that had the id in some branch is returned. Empty: id unknown for this board. Prefer names.
+/// By numeric id (63 of nvidia-63). Ids move between branches (A5500: 782 is 2A in 14, and 771 is 2A from 15 on), so the driver branch
+/// decides; with branch 0 every type that has the id in some branch is returned. Empty: not known for this board. Prefer names.
 std::vector<VgpuType> types_by_id(const Board& board, unsigned id, unsigned branch);
 
 /// Is this a type of the board? `no` for a type that another board owns, as vgpu_unlock makes a GPU show; `unknown` for a name that is
@@ -140,8 +140,8 @@ Verdict offers(const Board& board, std::string_view type_name);
 enum class BranchKind : std::uint8_t { legacy, production, lts, unknown };
 
 struct DriverBranch {
-  unsigned branch = 0;       ///< 16
-  unsigned series = 0;       ///< 535, of R535
+  unsigned branch = 0;  ///< 16
+  unsigned series = 0;  ///< 535, of R535
   BranchKind kind = BranchKind::unknown;
   unsigned end_of_life = 0;  ///< year * 100 + month, the last month of support; 0: not known
   Confidence confidence = Confidence::low;
@@ -155,10 +155,10 @@ std::optional<DriverBranch> find_branch(unsigned branch);
 std::optional<DriverBranch> branch_of(std::string_view version);
 
 struct DriverRelease {
-  std::string_view version;           ///< host driver, "535.161.05"
+  std::string_view version;  ///< host driver, "535.161.05"
   unsigned branch = 0;
-  std::optional<unsigned> minor;      ///< 4 of 16.4; nothing where the number was not seen
-  std::optional<unsigned> minor_last; ///< 5: 16.4 and 16.5 share this host driver
+  std::optional<unsigned> minor;       ///< 4 of 16.4; nothing where the number was not seen
+  std::optional<unsigned> minor_last;  ///< 5: 16.4 and 16.5 share this host driver
   Confidence confidence = Confidence::low;
   std::string_view source;
 };
@@ -171,7 +171,7 @@ struct BuildAnswer {
   Verdict builds = Verdict::unknown;
   std::string_view evidence;  ///< one or two sentences, never empty
   Confidence confidence = Confidence::low;
-  std::string_view source;    ///< empty where there is no report
+  std::string_view source;  ///< empty where there is no report
 };
 /// Does this host driver build on this kernel ("535.161.05", "6.8.12-4-pve")? Community experience (GPU-FACTS 1.5), so a gate should let
 /// its user overrule it. A version that is newer than all releases known of its branch counts as the next release; any other unknown
@@ -195,14 +195,14 @@ std::vector<PveKernel> pve_kernels(std::string_view pve_release);
 // --- Intel (intel_platforms.csv, intel_gpus.csv, intel_dkms.csv) ---
 
 struct IntelGpu {
-  std::string_view name;            ///< "Intel UHD Graphics 730"
-  std::string_view platform;        ///< "Alder Lake-S"
+  std::string_view name;      ///< "Intel UHD Graphics 730"
+  std::string_view platform;  ///< "Alder Lake-S"
   bool integrated = false;
-  bool gvtg = false;                ///< i915.enable_gvt=1: Broadwell to Comet Lake, not Ice Lake (intel_gvt.c)
-  std::string_view dkms_from;       ///< first i915-sriov-dkms tag whose i915 gives it VFs; empty: none does
+  bool gvtg = false;                    ///< i915.enable_gvt=1: Broadwell to Comet Lake, not Ice Lake (intel_gvt.c)
+  std::string_view dkms_from;           ///< first i915-sriov-dkms tag whose i915 gives it VFs; empty: none does
   std::optional<MajorMinor> xe_kernel;  ///< first kernel whose own xe gives it VFs
-  bool xe_force_probe = false;      ///< xe takes it only with xe.force_probe
-  unsigned max_vfs = 0;             ///< 0: unknown or none; the truth is sriov_totalvfs
+  bool xe_force_probe = false;          ///< xe takes it only with xe.force_probe
+  unsigned max_vfs = 0;                 ///< 0: unknown or none; the truth is sriov_totalvfs
   Confidence confidence = Confidence::low;
   std::string_view source;
   std::string_view notes;

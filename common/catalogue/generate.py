@@ -134,7 +134,12 @@ def check_rules(tables):
         if row["licence"] != LICENCE_OF_SERIES[row["series"]]:
             problems.append(f"vgpu_types.csv: {row['type_name']}: the licence is not the one of its series")
     intel = {r["device_id"] for r in tables["intel_gpus.csv"]}
+    sharers = {}
     for row in tables["board_ids.csv"]:
+        sharers.setdefault((row["vendor_id"], row["device_id"]), set()).add(row["board"])
+    for row in tables["board_ids.csv"]:
+        if not row["subsystem_device_id"] and len(sharers[row["vendor_id"], row["device_id"]]) > 1:
+            problems.append(f"board_ids.csv: {row['board']}: needs a subsystem, its device id has several boards")
         if row["subsystem_device_id"] == "0000":
             problems.append(f"board_ids.csv: {row['board']}: subsystem 0000 is what VFs show")
         if row["vendor_id"] == "8086" and row["device_id"] not in intel:
