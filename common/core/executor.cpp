@@ -154,15 +154,15 @@ class Execution {
     try {
       for (const Step& step : plan.steps()) {
         if (step.observe && must(step.observe(host_), step.target) != step.current) return false;
-        note_difference(step);
         perform(step);
+        note_difference(step);
         done(step.target);
         verify(step);
       }
-    } catch (const Failure&) {
-      for (const FollowUp& f : triggered)
-        if (f.on_failure == FollowUp::OnFailure::revert) revert(f);
-      throw;
+    } catch (const Failure& failure) {
+      take_back(triggered, failure);
+    } catch (const ModuleError& error) {
+      take_back(triggered, {error.what()});
     }
     for (const FollowUp& f : triggered)
       if (put_off(plan, f))
@@ -170,6 +170,12 @@ class Execution {
       else
         follow_up(f);
     return true;
+  }
+
+  [[noreturn]] void take_back(const std::vector<FollowUp>& triggered, Failure failure) {
+    for (const FollowUp& f : triggered)
+      if (f.on_failure == FollowUp::OnFailure::revert) revert(f, failure);
+    throw failure;
   }
 
   void owe(const Plan& plan, const FollowUp& f) {
@@ -185,6 +191,7 @@ class Execution {
     BeforeImage image;
     image.path = change.path;
     image.directories = change.directories;
+    if (!change.gone) image.after = text::sha256_hex(change.content);
     if (auto bytes = host_.read_file(change.path)) {
       image.existed = true;
       image.bytes = *std::move(bytes);
@@ -264,13 +271,23 @@ class Execution {
       done(f.title());
       return;
     }
-    std::string message = fmt::format("{}: {}", f.title(), judgement.failure->message);
+    Failure failure{fmt::format("{}: {}", f.title(), judgement.failure->message), f.title()};
     if (f.on_failure == FollowUp::OnFailure::revert) {
-      if (revert(f)) message += "; the files have their old content again";
+      if (revert(f, failure)) failure.message += "; the files have their old content again";
     } else {
-      message += "; it is still owed and the next run tries it again";
+      failure.message += "; it is still owed and the next run tries it again";
     }
-    throw Failure{message, f.title()};
+    throw failure;
+  }
+
+  /// Reverts because of `failure`, which stays the first thing that is told when reverting fails too.
+  bool revert(const FollowUp& f, Failure& failure) {
+    try {
+      return revert(f);
+    } catch (const Failure& second) {
+      failure.message += "; then: " + second.message;
+      throw failure;
+    }
   }
 
   /// Puts back what was there before the steps that named `f`; true if there was something to put back.
@@ -280,6 +297,10 @@ class Execution {
     for (const Owed& owed : must(journal::owed(host_), step)) {
       if (owed.follow_up.id() != f.id()) continue;
       for (auto image = owed.images.rbegin(); image != owed.images.rend(); ++image) {
+        if (edited_since(*image)) {
+          warnings_.push_back(image->path + " was edited by others since this module wrote it; it stays as it is");
+          continue;
+        }
         put_back(*image, step);
         reverted_.push_back(image->path);
         any = true;
@@ -288,6 +309,12 @@ class Execution {
     must(journal::settle(host_, f), step);
     must(journal::tidy(host_), step);
     return any;
+  }
+
+  bool edited_since(const BeforeImage& image) const {
+    const auto now = host_.read_file(image.path);
+    if (!now) return image.existed && !image.after.empty();
+    return text::sha256_hex(*now) != image.after && !(image.existed && *now == image.bytes);
   }
 
   void put_back(const BeforeImage& image, const std::string& step) {
@@ -321,6 +348,7 @@ class Execution {
   void done(const std::string& step) { steps_.push_back(step); }
 
   void note_difference(const Step& step) {
+    if (step.file && step.file->keeps_foreign) kept_.push_back(step.file->path);
     if (!mode_.diff || step.current == step.desired) return;
     const auto side = [&](const std::optional<std::string>& value) {
       if (!value) return std::string();
@@ -354,6 +382,7 @@ class Execution {
       if (reboot_reason_) out["reboot_reason"] = *reboot_reason_;
       if (!pending_.empty()) out["follow_ups_pending"] = pending_;
     }
+    if (!kept_.empty()) out["kept_foreign_edits"] = kept_;
     if (!waits_.empty()) {
       out["pending_on"] = waits_[0].on;
       out["pending_reason"] = waits_[0].reason;
@@ -373,7 +402,7 @@ class Execution {
   const bool effects_;
 
   bool touched_ = false;  ///< part of a step that is not in steps_ took place
-  std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, reverted_;
+  std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, reverted_, kept_;
   std::vector<Wait> waits_;
   std::optional<std::string> reboot_reason_;
   std::optional<Failure> failure_;

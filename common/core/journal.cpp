@@ -61,6 +61,7 @@ json image_to_json(const BeforeImage& image) {
            {"existed", image.existed},
            {"bytes", text::base64(image.bytes)},
            {"meta", meta_to_json(image.meta)},
+           {"after", image.after},
            {"directories", image.directories},
            {"undo_record", nullptr}};
   if (image.undo_record) out["undo_record"] = *image.undo_record;
@@ -72,6 +73,7 @@ BeforeImage image_from_json(const json& value) {
   out.existed = value.at("existed").get<bool>();
   out.bytes = text::from_base64(value.at("bytes").get<std::string>());
   out.meta = meta_from_json(value.at("meta"));
+  out.after = value.at("after").get<std::string>();
   out.directories = value.at("directories").get<std::vector<std::string>>();
   if (!value.at("undo_record").is_null()) out.undo_record = value["undo_record"].get<std::string>();
   return out;
@@ -205,9 +207,13 @@ Result<> owe(Host& host, const Owed& wish) {
     Owed old = PVEGPU_TRY(owed_from_json(*record, path));
     for (const std::string& module : old.modules)
       if (std::find(merged.modules.begin(), merged.modules.end(), module) == merged.modules.end()) merged.modules.push_back(module);
-    for (const BeforeImage& image : merged.images)
-      if (std::none_of(old.images.begin(), old.images.end(), [&](const BeforeImage& i) { return i.path == image.path; }))
+    for (const BeforeImage& image : merged.images) {
+      const auto same = std::find_if(old.images.begin(), old.images.end(), [&](const BeforeImage& i) { return i.path == image.path; });
+      if (same == old.images.end())
         old.images.push_back(image);
+      else
+        same->after = image.after;
+    }
     merged.images = std::move(old.images);
   }
   json images = json::array();

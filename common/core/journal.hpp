@@ -15,6 +15,7 @@ struct BeforeImage {
   bool existed = false;
   std::string bytes;
   FileMeta meta = {};
+  std::string after = {};                       ///< SHA-256 of what the change writes; "" where it removes the file
   std::vector<std::string> directories = {};    ///< that the change makes, outermost first
   std::optional<std::string> undo_record = {};  ///< the undo record as it was, so that reverting takes ours back too
 };

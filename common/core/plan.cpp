@@ -174,6 +174,7 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
   auto now = file_now(host_, path).or_fail("look at " + path);
   const std::optional<UndoView> undo = undo_view(path);
   std::optional<std::string> remains;
+  bool keeps_foreign = false;
   FileMeta meta;
   if (undo && undo->untouched) {
     if (undo->existed) {
@@ -182,11 +183,7 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
     }
   } else {
     if (now) remains = without_ours(*now);
-    if (undo && remains) {
-      json kept = reports_.value("kept_foreign_edits", json::array());
-      kept.push_back(path);
-      report("kept_foreign_edits", std::move(kept));
-    }
+    keeps_foreign = undo && remains;
   }
   if (!undo && now == remains) return *this;
   Step step;
@@ -198,6 +195,7 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
                          .gone = !remains,
                          .meta = meta,
                          .directories = undo ? undo->directories : std::vector<std::string>(),
+                         .keeps_foreign = keeps_foreign,
                          .without_ours = without_ours};
   std::optional<std::string> meta_before;
   if (now && undo && undo->untouched && undo->existed) meta_before = meta_now(host_, path, meta).or_fail("look at " + path);

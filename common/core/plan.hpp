@@ -18,6 +18,7 @@ struct FileChange {
   bool gone = false;    ///< the file shall not exist any more
   FileMeta meta = {};
   std::vector<std::string> directories = {};  ///< write: to be made first; withdraw: made by us, to be removed if empty
+  bool keeps_foreign = false;                 ///< withdraw: others edited the file since; their part stays, and the answer says so
   /// withdraw: takes our part out of any version of the file.
   std::function<std::optional<std::string>(const std::string&)> without_ours = {};
 };
