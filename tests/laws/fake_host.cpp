@@ -89,12 +89,18 @@ std::string difference(const Tree& a, const Tree& b) {
 
 const char* name_of(Fault fault) {
   switch (fault) {
-    case Fault::none: return "none";
-    case Fault::error: return "error";
-    case Fault::fails: return "error after the effect";
-    case Fault::kill_before: return "kill before";
-    case Fault::kill_after: return "kill after";
-    case Fault::kill_torn: return "kill in the middle of writing";
+    case Fault::none:
+      return "none";
+    case Fault::error:
+      return "error";
+    case Fault::fails:
+      return "error after the effect";
+    case Fault::kill_before:
+      return "kill before";
+    case Fault::kill_after:
+      return "kill after";
+    case Fault::kill_torn:
+      return "kill in the middle of writing";
   }
   return "?";
 }
@@ -194,8 +200,7 @@ FakeHost& FakeHost::world(const json& description) {
           answer(words, [result](const FakeHost&, const std::vector<std::string>&) { return result; });
         else
           program(words, [result, files](FakeHost& host, const std::vector<std::string>&) {
-            for (const auto& [path, bytes] : files.items())
-              bytes.is_null() ? host.gone(path) : host.file(path, bytes.get<std::string>());
+            for (const auto& [path, bytes] : files.items()) bytes.is_null() ? host.gone(path) : host.file(path, bytes.get<std::string>());
             return result;
           });
       }
@@ -235,8 +240,10 @@ auto FakeHost::effect(const std::string& what, Act&& act, const std::function<vo
   ++ever_[what];
   const Fault fault = countdown_ > 0 && --countdown_ == 0 ? fault_ : Fault::none;
   switch (fault) {
-    case Fault::none: return act();
-    case Fault::error: return Error::from_errno(what, EIO);
+    case Fault::none:
+      return act();
+    case Fault::error:
+      return Error::from_errno(what, EIO);
     case Fault::fails: {
       auto done = act();
       if constexpr (std::is_same_v<decltype(done), Result<CommandResult>>) {
@@ -246,11 +253,14 @@ auto FakeHost::effect(const std::string& what, Act&& act, const std::function<vo
         return Error::from_errno(what, EIO);
       }
     }
-    case Fault::kill_after: (void)act(); break;
+    case Fault::kill_after:
+      (void)act();
+      break;
     case Fault::kill_torn:
       if (tear) tear();
       break;
-    case Fault::kill_before: break;
+    case Fault::kill_before:
+      break;
   }
   dead_ = true;
   throw Killed{};

@@ -92,8 +92,8 @@ class FakeHost final : public Host {
   // --- what happened ---------------------------------------------------------------------------------------------------------
   const std::vector<std::string>& effects() const { return effects_; }  ///< since the last restart()
   int times(const std::string& effect) const;                           ///< how often it happened, ever
-  int locks_taken() const { return locks_taken_; }  ///< since the last restart()
-  std::string bytes(const std::string& path) const;  ///< of a file; "(absent)" without one
+  int locks_taken() const { return locks_taken_; }                      ///< since the last restart()
+  std::string bytes(const std::string& path) const;                     ///< of a file; "(absent)" without one
   /// Programs whose product was not made again since the last change of what it is made of.
   std::vector<std::string> stale_products() const;
   std::vector<std::string> products() const;

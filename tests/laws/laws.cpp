@@ -38,7 +38,8 @@ void expect_done(const FakeHost& host, const std::string& when, Findings& out) {
 }
 
 void expect_same(const Tree& wanted, const Tree& found, const std::string& when, Findings& out) {
-  if (const std::string lines = difference(wanted, found); !lines.empty()) out.push_back(fmt::format("{}: wanted, found:\n{}", when, lines));
+  if (const std::string lines = difference(wanted, found); !lines.empty())
+    out.push_back(fmt::format("{}: wanted, found:\n{}", when, lines));
 }
 
 Tree without_memory(Tree state) {
@@ -90,17 +91,21 @@ Findings check_predicts_run(const Subject& subject) {
     out.push_back(fmt::format("check mode answers: {}\nthe run answers: {}", dump_json(check), dump_json(run)));
     return out;
   }
-  if (failed(check) && told(check) != told(run)) out.push_back(fmt::format("check mode fails with: {}\nthe run with: {}", told(check), told(run)));
+  if (failed(check) && told(check) != told(run))
+    out.push_back(fmt::format("check mode fails with: {}\nthe run with: {}", told(check), told(run)));
   const bool later = check.contains("pending_on");
   for (const char* key : {"steps", "diff"}) {
     const json foreseen = check.value(key, json::array()), done = run.value(key, json::array());
     bool prefix = foreseen.size() <= done.size();
     for (std::size_t i = 0; prefix && i < foreseen.size(); ++i) prefix = foreseen[i] == done[i];
-    if (!prefix) out.push_back(fmt::format("check's {} are not a prefix of the run's:\n  {}\n  {}", key, dump_json(foreseen), dump_json(done)));
+    if (!prefix)
+      out.push_back(fmt::format("check's {} are not a prefix of the run's:\n  {}\n  {}", key, dump_json(foreseen), dump_json(done)));
     if (prefix && !later && foreseen.size() != done.size())
-      out.push_back(fmt::format("nothing was later, but the run's {} are more than check's:\n  {}\n  {}", key, dump_json(foreseen), dump_json(done)));
+      out.push_back(
+          fmt::format("nothing was later, but the run's {} are more than check's:\n  {}\n  {}", key, dump_json(foreseen), dump_json(done)));
   }
-  if (check["changed"] != run["changed"]) out.push_back(fmt::format("changed: check says {}, the run {}", dump_json(check["changed"]), dump_json(run["changed"])));
+  if (check["changed"] != run["changed"])
+    out.push_back(fmt::format("changed: check says {}, the run {}", dump_json(check["changed"]), dump_json(run["changed"])));
   return out;
 }
 
@@ -128,8 +133,10 @@ Findings converges_from_any_effect(const Subject& subject) {
       host.fault_at(n, fault);
       try {
         const json answer = subject.run(host, run_mode);
-        if (!failed(answer)) out.push_back(when + ": the run says that it succeeded");
-        else if (told(answer).empty()) out.push_back(when + ": the run fails without a message");
+        if (!failed(answer))
+          out.push_back(when + ": the run says that it succeeded");
+        else if (told(answer).empty())
+          out.push_back(when + ": the run fails without a message");
         if (fault == Fault::error && !answer.value("changed", false))  // one that took place and says it did not can't be known
           expect_same(before, without_memory(state_of(host)), when + ": it says that nothing changed", out);
       } catch (const Killed&) {

@@ -86,7 +86,8 @@ std::vector<Subject> planners() {
     out.push_back(subject_of(name, std::move(world), std::move(run), std::move(undo)));
   };
 
-  add("files_in_new_directories", bare_world,
+  add(
+      "files_in_new_directories", bare_world,
       [](const HostView&, Plan& plan) {
         plan.ensure_file("/etc/a/b/one.conf", "1\n", {.meta = {.mode = 0600}});
         plan.ensure_file("/etc/a/b/two.conf", "2\n");
@@ -95,7 +96,8 @@ std::vector<Subject> planners() {
       withdraw_all);
 
   // The second file can only be planned when the first is there: its directory was made for another file, in another round.
-  add("directory_of_an_earlier_round", bare_world,
+  add(
+      "directory_of_an_earlier_round", bare_world,
       [](const HostView& host, Plan& plan) {
         plan.ensure_file("/etc/drop.d/first", "1\n");
         if (!host.exists("/etc/drop.d/first")) return void(plan.later({"step", "the second file needs the first"}));
@@ -103,7 +105,8 @@ std::vector<Subject> planners() {
       },
       withdraw_all);
 
-  add("foreign_files",
+  add(
+      "foreign_files",
       [] {
         return bare_world()
             .file("/etc/default/grub", "GRUB_TIMEOUT=5\n", 0640, 7, 8)
@@ -117,11 +120,13 @@ std::vector<Subject> planners() {
       },
       withdraw_all_then({follow_up_grub(), follow_up_initramfs()}));
 
-  add("mode_and_owner_only", [] { return bare_world().file("/etc/key", "k\n", 0644, 9, 9); },
+  add(
+      "mode_and_owner_only", [] { return bare_world().file("/etc/key", "k\n", 0644, 9, 9); },
       [](const HostView&, Plan& plan) { plan.ensure_file("/etc/key", "k\n", {.meta = {.mode = 0600, .uid = 0, .gid = 0}}); }, withdraw_all);
 
   // As `Later` in DESIGN: the number of VFs is known when the driver is loaded, which a follow-up of the first step brings.
-  add("step_that_needs_an_earlier_one",
+  add(
+      "step_that_needs_an_earlier_one",
       [] {
         FakeHost host = bare_world();
         host.program("systemctl restart drv", [](FakeHost& world, const std::vector<std::string>&) {
@@ -136,7 +141,8 @@ std::vector<Subject> planners() {
         plan.ensure_attr(vf_count, host.read_attr(vf_total).or_fail("read VFs"));
       });
 
-  add("two_follow_ups_of_one_program",
+  add(
+      "two_follow_ups_of_one_program",
       [] {
         FakeHost host = bare_world();
         host.product("/boot/initrd-1", "update-initramfs -u -k 1", {driver_conf});
@@ -150,15 +156,14 @@ std::vector<Subject> planners() {
       },
       withdraw_all_then({program({"update-initramfs", "-u", "-k", "1"}, 60), program({"update-initramfs", "-u", "-k", "2"}, 60)}));
 
-  add("puts_off_what_can_be_put_off",
-      bare_world,
-      [](const HostView&, Plan& plan) {
-        plan.put_off_next_boot_work();
-        plan.ensure_file(conf, "x\n", {.then = {follow_up_initramfs()}});
-        plan.ensure_file("/etc/systemd/system/pve-gpu.service", "[Service]\n", {.then = {follow_up_daemon_reload()}});
-      });
+  add("puts_off_what_can_be_put_off", bare_world, [](const HostView&, Plan& plan) {
+    plan.put_off_next_boot_work();
+    plan.ensure_file(conf, "x\n", {.then = {follow_up_initramfs()}});
+    plan.ensure_file("/etc/systemd/system/pve-gpu.service", "[Service]\n", {.then = {follow_up_daemon_reload()}});
+  });
 
-  add("driver_that_appears_late",
+  add(
+      "driver_that_appears_late",
       [] {
         FakeHost host = bare_world();
         host.file("/lib/modules/6.8.12-4-pve/kernel/drv.ko", "ELF").file("/sys/card/state", "off\n");
@@ -174,7 +179,8 @@ std::vector<Subject> planners() {
       });
 
   // sriov_numvfs goes from one number to another through 0 only (EBUSY else).
-  add("attribute_through_zero",
+  add(
+      "attribute_through_zero",
       [] {
         FakeHost host = bare_world();
         host.file(vf_count, "4\n").file(vf_total, "8\n", 0444);
@@ -186,9 +192,12 @@ std::vector<Subject> planners() {
         return host;
       },
       [](const HostView& host, Plan& plan) {
-        if (host.read_attr(vf_count).or_fail("read VFs") != "8" && host.read_attr(vf_count).or_fail("read VFs") != "0") plan.ensure_attr(vf_count, "0");
-        if (host.read_attr(vf_count).or_fail("read VFs") == "0") plan.ensure_attr(vf_count, "8");
-        else if (host.read_attr(vf_count).or_fail("read VFs") != "8") plan.later({"step", "the old VFs must go first"});
+        if (host.read_attr(vf_count).or_fail("read VFs") != "8" && host.read_attr(vf_count).or_fail("read VFs") != "0")
+          plan.ensure_attr(vf_count, "0");
+        if (host.read_attr(vf_count).or_fail("read VFs") == "0")
+          plan.ensure_attr(vf_count, "8");
+        else if (host.read_attr(vf_count).or_fail("read VFs") != "8")
+          plan.later({"step", "the old VFs must go first"});
       });
 
   add("wait_for_a_reboot", bare_world, [](const HostView& host, Plan& plan) {
@@ -198,8 +207,8 @@ std::vector<Subject> planners() {
     if (!running) plan.later({"reboot", "the IOMMU is off until the next boot; if it is off after it, switch on VT-d in the BIOS"});
   });
 
-  add("revert_on_failure",
-      [] { return bare_world().file("/etc/sources/main", "old source\n", 0640, 3, 4); },
+  add(
+      "revert_on_failure", [] { return bare_world().file("/etc/sources/main", "old source\n", 0640, 3, 4); },
       [](const HostView&, Plan& plan) {
         plan.ensure_file("/etc/sources/main", "new source\n", {.then = {apt_like()}});
         plan.ensure_file("/etc/sources/more/extra", "extra\n", {.then = {apt_like()}});
@@ -212,7 +221,8 @@ std::vector<Subject> planners() {
   });
 
   // An installer: no file of ours, its effect is seen by a question.
-  add("installer",
+  add(
+      "installer",
       [] {
         FakeHost host = bare_world();
         host.program("install-driver", [](FakeHost& world, const std::vector<std::string>& argv) {
