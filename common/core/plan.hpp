@@ -11,7 +11,7 @@ namespace pvegpu {
 
 /// How a step touches a file that the executor keeps an undo record and a before-image of.
 struct FileChange {
-  enum class Kind { write, remove, withdraw, forget };  ///< forget: only the undo record is left to remove
+  enum class Kind { write, remove, withdraw };
   Kind kind = Kind::write;
   std::string path;
   std::string content;  ///< write: the new bytes; withdraw: what remains, unless `gone`
