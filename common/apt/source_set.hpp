@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// All sources of a host, as they are and as they shall be: wishes edit the copy in memory, the module plans the difference.
+#pragma once
+
+#include "common/apt/archives.hpp"
+#include "common/core/json.hpp"
+
+#include <functional>
+#include <set>
+
+namespace pvegpu::apt {
+
+struct SourceFile {
+  std::string path;
+  std::optional<std::string> before;  ///< nullopt: not there
+  text::AptSources sources;
+};
+
+struct Mirrors {
+  std::optional<std::string> proxmox, debian, debian_security;
+};
+
+class SourceSet {
+ public:
+  /// Reads /etc/apt/sources.list and sources.list.d as APT does. Throws ModuleError for what can't be read.
+  SourceSet(const HostView& host, const Release& release, Mirrors mirrors);
+
+  /// Why these sources can't be managed: a file that APT refuses, sources of another release. nullopt when they can.
+  std::optional<std::string> obstacle() const;
+
+  using Which = std::function<bool(const text::AptSource& source, Channel channel)>;
+  /// Switches off what active sources of this archive (proxmox or ceph) offer in a channel for which `which` says so.
+  void switch_off(Archive archive, const Which& which);
+  /// There is an active source of that channel: one that is there in whatever file and form, else one that is switched off and
+  /// has the right URI, else a new one. `ceph`: which release, for that archive.
+  void require(Archive archive, Channel channel, const std::string& ceph = {});
+  /// The newest channel that an active source of this archive offers.
+  std::optional<Channel> newest(Archive archive) const;
+  /// Active sources use the mirrors, none twice. An archive of Debian whose mirror is named gets sources if it has none.
+  void use_mirrors();
+
+  const std::vector<SourceFile>& files() const { return files_; }
+  /// "URI SUITE" (see source_name) of active sources that were not so before.
+  std::vector<std::string> changed() const;
+  /// Why what was switched on can't be verified: the keyring is missing. nullopt when it can.
+  const std::optional<std::string>& missing_keyring() const { return missing_keyring_; }
+  /// Active sources of Proxmox and Debian: [{file, line, archive, uri, suites, components}].
+  json report() const;
+  /// Sources that look like Debian's without any proof: "FILE:LINE". They keep their URI.
+  std::vector<std::string> doubtful() const;
+
+ private:
+  struct At {
+    std::size_t file, source;
+  };
+  const text::AptSource& at(At where) const { return files_[where.file].sources.all()[where.source]; }
+  text::AptSources& file_of(At where) { return files_[where.file].sources; }
+  bool active(At where, Archive archive) const { return at(where).enabled && archive_of(where) == archive; }
+  Archive archive_of(At where) const { return classifier_.archive_of(at(where)); }
+  std::vector<At> all() const;
+  std::string place(At where) const;
+  std::string base_uri(Archive archive, Channel channel, const std::string& ceph) const;
+  /// What an active source offers, one string for each type, URI, suite and component.
+  static std::set<std::string> offers(const text::AptSource& source);
+  void add(const std::string& name, text::AptSource source);
+  void use_mirror(At where);
+  void add_debian();
+  void drop_repeated();
+  void need_keyring(const text::AptSource& source);
+
+  const HostView& host_;
+  const Release& release_;
+  Mirrors mirrors_;
+  std::vector<SourceFile> files_;
+  Classifier classifier_;
+  std::set<std::string> offered_before_;
+  std::optional<std::string> missing_keyring_;
+};
+
+/// `now`, a file of sources that others edited after us, without what we did to it: entries that `before` has too are switched
+/// on or off and get their URI as there. Of a file that we made (`before` is nullopt) the sources of Proxmox and Debian go.
+/// nullopt when nothing of it is left.
+std::optional<std::string> without_our_edits(text::AptFormat format, const std::optional<std::string>& before, const std::string& now);
+
+}  // namespace pvegpu::apt

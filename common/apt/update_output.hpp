@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// What `apt-get update` says about each source. Its exit code does not: it is 0 when a host can't be reached, when a signature
+// no longer verifies and old lists are used instead, and when a source has no such component.
+#pragma once
+
+#include "common/core/follow_up.hpp"
+
+namespace pvegpu::apt {
+
+/// "URI SUITE" as APT prints it: without a slash at the URI's end.
+std::string source_name(std::string uri, const std::string& suite);
+
+struct UpdateProblem {
+  std::string source;  ///< see source_name(), or a scheme like "tor://"; empty when APT could not begin at all
+  std::string reason;  ///< as APT words it, one line
+};
+
+/// Every source that could not be read, once, with the most telling reason. Tried on APT 2.2, 2.6 and 3.0 in the C locale.
+std::vector<UpdateProblem> parse_update_output(const std::string& out, const std::string& err);
+
+/// `ours`: "URI SUITE" of the sources that this run answers for. Their failures, and what keeps APT from reading any source,
+/// are the failure; those of other sources are warnings.
+Judgement judge_update(const CommandResult& result, const std::vector<std::string>& ours);
+
+}  // namespace pvegpu::apt

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// The APT sources of a Proxmox VE host: channel, mirrors, Ceph; enterprise off unless subscribed.
+#include "common/apt/source_set.hpp"
+#include "common/core/module.hpp"
+
+namespace pvegpu {
+namespace {
+
+enum class Channel { keep, no_subscription, enterprise, test };
+enum class Ceph { keep, none, octopus, pacific, quincy, reef, squid, tentacle };
+enum class State { present, absent };
+
+struct Params {
+  Channel channel = Channel::keep;
+  bool keep_enterprise = false;
+  Ceph ceph = Ceph::keep;
+  std::optional<std::string> proxmox_mirror, debian_mirror, debian_security_mirror;
+  State state = State::present;
+};
+
+}  // namespace
+
+template <>
+struct EnumNames<Channel> {
+  static constexpr std::pair<Channel, const char*> values[] = {
+      {Channel::keep, "keep"}, {Channel::no_subscription, "no-subscription"}, {Channel::enterprise, "enterprise"}, {Channel::test, "test"}};
+};
+template <>
+struct EnumNames<Ceph> {
+  static constexpr std::pair<Ceph, const char*> values[] = {
+      {Ceph::keep, "keep"},     {Ceph::none, "none"}, {Ceph::octopus, "octopus"}, {Ceph::pacific, "pacific"},
+      {Ceph::quincy, "quincy"}, {Ceph::reef, "reef"}, {Ceph::squid, "squid"},     {Ceph::tentacle, "tentacle"}};
+};
+template <>
+struct EnumNames<State> {
+  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
+};
+
+namespace {
+
+using apt::Archive;
+using Offer = apt::Channel;
+
+ModuleDoc doc() {
+  return {
+      .name = "repo",
+      .summary = "APT sources of a Proxmox VE host",
+      .description =
+          {"Sets the channel of Proxmox VE, the release of Ceph, and the mirrors of Proxmox and Debian, for the release that the host "
+           "runs: "
+           "one-line files on Proxmox VE 7 and 8, deb822 on 9, and whichever form the sources that are there have.",
+           "Sources that already say what is wished are accepted wherever they are. Others are switched on or off, or get another URI, in "
+           "place: comments, order, options and sources of third parties stay as they are. Nothing is deleted.",
+           "Runs C(apt-get update) after a change. If a source that was changed can't be read, the old files are put back and the task "
+           "fails "
+           "with that source and the reason. Other sources that can't be read are named in a warning."},
+      .examples = R"(
+- name: Packages without a subscription
+  pve.gpu.repo:
+    channel: no-subscription
+
+- name: Everything from a mirror in the house, Ceph Squid included
+  pve.gpu.repo:
+    channel: no-subscription
+    ceph: squid
+    proxmox_mirror: https://mirror.example.org/proxmox/debian
+    debian_mirror: https://mirror.example.org/debian
+    debian_security_mirror: https://mirror.example.org/debian-security
+
+- name: Debian 11 below Proxmox VE 7 moved to the archive
+  pve.gpu.repo:
+    debian_mirror: http://archive.debian.org/debian
+    debian_security_mirror: http://archive.debian.org/debian-security
+
+- name: Take it all back
+  pve.gpu.repo:
+    state: absent
+)",
+      .returns = R"(
+release:
+  description: The Debian release that the host runs.
+  returned: when O(state=present)
+  type: str
+  sample: bookworm
+channel:
+  description: The newest channel of Proxmox VE that an active source offers, V(none) without any.
+  returned: when O(state=present)
+  type: str
+  sample: no-subscription
+sources:
+  description: The active sources of Proxmox and Debian, as they are after the task.
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The file that holds it.
+      type: str
+      sample: /etc/apt/sources.list.d/proxmox.sources
+    line:
+      description: Where in the file it begins.
+      type: int
+      sample: 2
+    archive:
+      description: One of V(proxmox), V(ceph), V(debian) and V(debian-security).
+      type: str
+      sample: proxmox
+    uri:
+      description: Where the packages come from. A password in it is not shown.
+      type: str
+      sample: http://download.proxmox.com/debian/pve
+    suites:
+      description: The suites that it names.
+      type: list
+      elements: str
+      sample: [trixie]
+    components:
+      description: The components that it names.
+      type: list
+      elements: str
+      sample: [pve-no-subscription]
+)",
+      .notes = {"A Release file that has expired, as in archives, is refused by APT unless the source carries the option "
+                "C(check-valid-until=no) (deb822: C(Check-Valid-Until: no)). The module keeps it where it is set.",
+                "Passwords for a mirror belong into C(/etc/apt/auth.conf.d)."},
+  };
+}
+
+Spec<Params> spec() {
+  return Spec<Params>{}
+      .param(
+          "channel", &Params::channel,
+          {.doc = "The channel of Proxmox VE that must be active. Newer ones are switched off, and V(enterprise) is if it is not the one, "
+                  "see O(keep_enterprise). V(keep) leaves channels as they are."})
+      .param("keep_enterprise", &Params::keep_enterprise,
+             {.doc = "The host has a subscription: its enterprise sources stay active beside another O(channel)."})
+      .param(
+          "ceph", &Params::ceph,
+          {.doc =
+               "The release of Ceph that must have an active source, in the same channel. V(none) switches the sources of Proxmox's Ceph "
+               "off, "
+               "V(keep) leaves their release as it is. Offered: octopus, pacific and quincy on Proxmox VE 7, quincy, reef and squid on 8, "
+               "squid and tentacle on 9."})
+      .param("proxmox_mirror", &Params::proxmox_mirror,
+             {.doc = "URL of the folder that holds C(pve) and C(ceph-...), in place of C(http://download.proxmox.com/debian). "
+                     "Enterprise sources keep theirs."})
+      .param("debian_mirror", &Params::debian_mirror, {.doc = "URL of Debian's archive, for all its suites but security updates."})
+      .param("debian_security_mirror", &Params::debian_security_mirror, {.doc = "URL of Debian's archive of security updates."})
+      .param("state", &Params::state, {.doc = "V(absent) takes back what this module changed."});
+}
+
+/// Throws for URLs that no source can have, and Ceph releases that this one is not offered with.
+void check(const Params& p, const apt::Release& release) {
+  const std::pair<const char*, const std::optional<std::string>*> urls[] = {
+      {"proxmox_mirror", &p.proxmox_mirror}, {"debian_mirror", &p.debian_mirror}, {"debian_security_mirror", &p.debian_security_mirror}};
+  for (const auto& [name, url] : urls)
+    if (const std::string fault = *url ? apt::fault_of_url(**url) : ""; !fault.empty())
+      throw ModuleError(fmt::format("{} {}: give a URL like http://mirror.example.org/debian", name, fault));
+  const std::string ceph = params::Type<Ceph>::print(p.ceph).get<std::string>();
+  if (p.ceph != Ceph::keep && p.ceph != Ceph::none && std::find(release.ceph.begin(), release.ceph.end(), ceph) == release.ceph.end())
+    throw ModuleError(fmt::format("Ceph {} is not offered for Proxmox VE {} ({}): choose one of {}", ceph, release.pve, release.codename,
+                                  fmt::join(release.ceph, ", ")));
+}
+
+void set_channels(const Params& p, apt::SourceSet& sources) {
+  const bool choose = p.channel != Channel::keep;
+  const Offer wish = p.channel == Channel::enterprise ? Offer::enterprise
+                     : p.channel == Channel::test     ? Offer::test
+                                                      : Offer::no_subscription;
+  const auto unwanted = [&](Offer offer) {
+    return choose && (offer > wish || (offer == Offer::enterprise && wish != offer && !p.keep_enterprise));
+  };
+
+  if (choose) sources.require(Archive::proxmox, wish);
+  sources.switch_off(Archive::proxmox, [&](const auto&, Offer offer) { return unwanted(offer); });
+
+  const bool release = p.ceph != Ceph::keep && p.ceph != Ceph::none;
+  const std::string ceph = params::Type<Ceph>::print(p.ceph).get<std::string>();
+  if (release) sources.require(Archive::ceph, choose ? wish : sources.newest(Archive::proxmox).value_or(Offer::enterprise), ceph);
+  sources.switch_off(Archive::ceph, [&](const text::AptSource& source, Offer offer) {
+    if (p.ceph == Ceph::none || (release && apt::ceph_of(source) != ceph)) return true;
+    // Without a wish for a release only what asks for a subscription is in the way.
+    return unwanted(offer) && (release || offer == Offer::enterprise);
+  });
+}
+
+void withdraw(Plan& plan, const HostView& host) {
+  std::vector<std::string> paths = plan.recorded_files();
+  for (const char* ours : {"/etc/apt/sources.list.d/pve-gpu.list", "/etc/apt/sources.list.d/pve-gpu.sources"})
+    if (host.exists(ours) && std::find(paths.begin(), paths.end(), ours) == paths.end()) paths.emplace_back(ours);
+  for (const std::string& path : paths) {
+    const auto undo = plan.undo_view(path);
+    const auto before = undo && undo->existed ? std::optional<std::string>(undo->before) : std::nullopt;
+    const auto format = path.ends_with(".sources") ? text::AptFormat::deb822 : text::AptFormat::one_line;
+    plan.withdraw(path, [=](const std::string& now) { return apt::without_our_edits(format, before, now); },
+                  {.then = {follow_up_apt_update({})}});
+  }
+}
+
+void plan(const Params& p, const HostView& host, Plan& plan) {
+  if (p.state == State::absent) return withdraw(plan, host);
+  const apt::Release& release = apt::release_of(host);
+  check(p, release);
+  apt::SourceSet sources(host, release, {p.proxmox_mirror, p.debian_mirror, p.debian_security_mirror});
+  if (const auto obstacle = sources.obstacle()) {
+    plan.refuse(*obstacle);
+    return;
+  }
+  set_channels(p, sources);
+  sources.use_mirrors();
+  if (sources.missing_keyring()) plan.refuse(*sources.missing_keyring());
+  if (p.debian_mirror)
+    for (const std::string& place : sources.doubtful())
+      plan.warn(place + " looks like Debian's archive, but nothing proves it: it keeps its URI; change it by hand if it is one");
+
+  for (const apt::SourceFile& file : sources.files())
+    if (file.before != file.sources.bytes())
+      plan.ensure_file(file.path, file.sources.bytes(), {.then = {follow_up_apt_update(sources.changed())}});
+  const auto channel = sources.newest(Archive::proxmox);
+  plan.report("release", release.codename).report("channel", channel ? apt::name_of(*channel) : "none").report("sources", sources.report());
+}
+
+}  // namespace
+
+PVEGPU_MODULE(repo, Params, doc(), spec(), plan)
+
+}  // namespace pvegpu
