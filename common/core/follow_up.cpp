@@ -2,6 +2,7 @@
 // The kinds of follow-up work and how their outcome is judged.
 #include "common/core/follow_up.hpp"
 
+#include "common/apt/update_output.hpp"
 #include "common/text/strings.hpp"
 
 namespace pvegpu {
@@ -21,6 +22,14 @@ std::string last_lines(const CommandResult& result, std::size_t count) {
     if (!kept.empty()) break;
   }
   return fmt::format("{}", fmt::join(kept, " | "));
+}
+
+/// The strings in a list from the journal, which may have been edited.
+std::vector<std::string> strings_of(const json& list) {
+  std::vector<std::string> out;
+  for (const json& item : list)
+    if (item.is_string()) out.push_back(item.get<std::string>());
+  return out;
 }
 
 }  // namespace
@@ -80,6 +89,8 @@ Judgement judge(const FollowUp& follow_up, const CommandResult& result) {
   Judgement out;
   if (result.timed_out)
     out.failure = Error{fmt::format("did not end within {} s; run it by hand to see what it waits for", follow_up.timeout.count())};
+  else if (follow_up.kind == kind_apt_update)
+    return apt::judge_update(result, strings_of(follow_up.data));
   else if (result.exit_code != 0)
     out.failure = Error{fmt::format("exit code {}: {}", result.exit_code, last_lines(result, 5))};
   return out;
