@@ -190,15 +190,18 @@ class Catalogue:
         subsystem = ids[0]['subsystem_device_id']
         return Board('%s:%s' % (vendor, ids[0]['device_id']), '%s:%s' % (vendor, subsystem) if subsystem else None, rows[0])
 
-    def types(self, board, gaming=False):
+    def types(self, board, driver, gaming=False):
         """Time-sliced types of a board in the order of their numbers: those of the A, B, C and Q series, or the gaming ones."""
         found = []
         for row in self.table('vgpu_types.csv'):
             if row['board'] != board or not row['type_id'] or not row['max_instances'] or row['backing'] != 'time_sliced':
                 continue
             if (row['series'] == 'gaming') == gaming:
+                resolution = row['max_resolution'] or '7680x4320'
+                if row['series'] == 'C' and resolution == '4096x2160' and driver >= 525:
+                    resolution = '4096x2400'  # GPU-FACTS 2; the catalogue has what 510 says
                 found.append(VgpuType(row['type_id'], row['type_name'], int(row['profile_mb']), int(row['max_instances']),
-                                      row['num_heads'] or 4, row['frl_fps'] or 60, row['max_resolution'] or '7680x4320'))
+                                      row['num_heads'] or 4, row['frl_fps'] or 60, resolution))
         return sorted(found, key=lambda item: int(item.number))
 
 
@@ -218,6 +221,7 @@ class Function:
         self.driver = driver
         self.bridge_to = bridge_to
         self.parent = None
+        self.ari = False  # of a port: functions above 7 are reachable below it
         self.physfn = None
         self.vfs = []
         self.group = None
@@ -403,6 +407,7 @@ class Machine:
             if (domain, bus) not in ports:
                 ports[domain, bus] = self.add_port(domain, bus, port_slot)
             function.parent = ports[domain, bus]
+            function.parent.ari = function.parent.ari or bool(function.spec.get('total_vfs'))
         for function in self.functions.values():
             if function.physfn:
                 function.parent = function.physfn.parent
@@ -451,12 +456,15 @@ class Machine:
         if spec['framework'] == 'none' and 'types' not in spec:
             return []
         listed = spec.get('types')
-        known = self.catalogue.types(board.types_from) if board else []
+        driver = int(str(self.spec.get('nvidia', {}).get('version', '550')).split('.')[0])
+        known = self.catalogue.types(board.types_from, driver) if board else []
         if listed is None:
             if not known:
                 raise MachineError('%s: the catalogue has no types for this board; list them under types' % where)
             return known
-        by_name = {item.name: item for item in known + (self.catalogue.types(board.types_from, gaming=True) if board else [])}
+        by_name = {item.name: item for item in known}
+        if board:
+            by_name.update({item.name: item for item in self.catalogue.types(board.types_from, driver, gaming=True)})
         result = []
         for entry in listed:
             if isinstance(entry, dict):
@@ -547,6 +555,7 @@ class SysWriter:
         tree.write(base + '/resource', '0x0000000000000000 0x0000000000000000 0x0000000000000000\n' * lines, 0o444)
         tree.write(base + '/irq', '0\n', 0o444)
         tree.write(base + '/enable', '1\n' if function.driver else '0\n')
+        tree.write(base + '/ari_enabled', '1\n' if function.parent and function.parent.ari else '0\n', 0o444)
         tree.write(base + '/numa_node', '%d\n' % function.numa)
         tree.write(base + '/driver_override', '%s\n' % (function.override or '(null)'), 0o664)
         tree.write(base + '/reset', '', 0o200)

@@ -451,7 +451,6 @@ class Rack:
         subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'rack', '-f', self.key], check=True)
         nodes = [Helper(self, node['name'], CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET,
                         NodeSetup(self, node).run) for node in self.nodes]
-        # the address is set before the link comes up, and no address is left for IPv6 to look for duplicates of
         commands = ['link add %s type bridge' % self.bridge, 'addr add %s/24 dev %s' % (self.address(GATEWAY_HOST), self.bridge)]
         for index, helper in enumerate([archive] + nodes):
             port = '%s-%d' % (self.bridge, index)
@@ -491,11 +490,14 @@ class Rack:
         return '\n'.join(lines) + '\n'
 
     def table(self):
+        """Memory is that of the node's processes (shared pages in proportion) and of its files."""
         lines = ['%-16s %-14s %-4s %-8s %8s  %s' % ('NODE', 'ADDRESS', 'PVE', 'PID', 'MEMORY', 'MACHINE')]
         for node in self.nodes:
             try:
                 pid = self.init_pid(node['name'])
-                memory = '%.1f MB' % (sum(map(proportional_memory, self.processes(node['name']))) / 1024)
+                files = os.statvfs('/proc/%d/root/sys' % pid)
+                memory = '%.1f MB' % (sum(map(proportional_memory, self.processes(node['name']))) / 1024 +
+                                      (files.f_blocks - files.f_bfree) * files.f_bsize / 1048576)
             except RackError:
                 pid, memory = 'down', '-'
             lines.append('%-16s %-14s %-4s %-8s %8s  %s' % (node['name'], node['address'], node['release'], pid, memory, node['machine']))
@@ -623,9 +625,9 @@ def main():
             raise RackError('namespaces and mounts need root: run it as root or with sudo')
         rack = Rack(options.name)
         if options.command == 'up':
-            missing = [tool for tool in ('ip', 'ssh', 'ssh-keygen', 'gpg', 'gpgconf', 'openssl') if not shutil.which(tool)]
+            missing = [tool for tool in ('ip', 'ssh', 'ssh-keygen', 'gpg', 'gpg-agent', 'openssl') if not shutil.which(tool)]
             if missing:
-                raise RackError('missing: %s; apt-get install iproute2 openssh-client gpg gpgconf openssl' % ', '.join(missing))
+                raise RackError('missing: %s; apt-get install iproute2 openssh-client gpg gpg-agent openssl' % ', '.join(missing))
             began = time.monotonic()
             rack.up(options.machine)
             say('rack %s: %d nodes up in %.2f s' % (rack.name, len(rack.nodes), time.monotonic() - began))

@@ -1,0 +1,534 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# The rack itself: described trees are what a kernel would show, nodes work, cannot reach the real machine, and leave nothing.
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import machine  # noqa: E402  pylint: disable=wrong-import-position
+import rack  # noqa: E402  pylint: disable=wrong-import-position
+
+SAMPLES = os.path.join(HERE, '..', '..', '..', 'shared', 'domain', 'samples')
+MACHINES = sorted(os.path.basename(path)[:-len('.yml')] for path in glob.glob(os.path.join(HERE, 'machines', '*.yml')))
+
+
+def read(*parts):
+    with open(os.path.join(*parts), encoding='utf-8') as file:
+        return file.read()
+
+
+def samples(*parts):
+    path = os.path.join(SAMPLES, *parts)
+    if not os.path.exists(path):
+        raise unittest.SkipTest('the recorded sample %s is not on this machine' % os.path.join(*parts))
+    return path
+
+
+def snapshot(root):
+    """path -> (mode, link or content) of a tree."""
+    found = {}
+    for directory, names, files in os.walk(root):
+        for name in names + files:
+            path = os.path.join(directory, name)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                content = os.readlink(path)
+            elif stat.S_ISREG(mode):
+                with open(path, 'rb') as file:
+                    content = file.read()
+            else:
+                content = None
+            found[os.path.relpath(path, root)] = (mode, content)
+    return found
+
+
+class TreeCase(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix='machine.', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def tree(self, spec, name='tree'):
+        out = os.path.join(self.directory, name)
+        machine.write(machine.Machine(machine.load(spec) if isinstance(spec, str) else spec), out)
+        return out
+
+
+class TreesTest(TreeCase):
+    def test_the_same_description_gives_the_same_tree(self):
+        for name in ('pve7', 'pve8', 'pve9'):
+            self.assertEqual(snapshot(self.tree(name, name + '-1')), snapshot(self.tree(name, name + '-2')), name)
+
+    def test_every_machine_is_well_formed(self):
+        for name in MACHINES:
+            with self.subTest(machine=name):
+                self.check_functions(self.tree(name, name))
+
+    def check_functions(self, tree):
+        devices = os.path.join(tree, 'sys/bus/pci/devices')
+        slots = os.listdir(devices)
+        self.assertGreater(len(slots), 3)
+        for slot in slots:
+            base = os.path.join(devices, slot)
+            self.assertTrue(os.path.realpath(base).endswith('/' + slot))
+            with open(base + '/config', 'rb') as file:
+                config = file.read()
+            self.assertEqual(len(config), 256)
+            ids = '%04x %04x' % (int.from_bytes(config[0:2], 'little'), int.from_bytes(config[2:4], 'little'))
+            is_vf = os.path.lexists(base + '/physfn')
+            attributes = {key: read(base, key).strip() for key in ('vendor', 'device', 'class', 'revision', 'modalias', 'uevent')}
+            shown = '%s %s' % (attributes['vendor'][2:], attributes['device'][2:])
+            self.assertEqual(ids, 'ffff ffff' if is_vf else shown, slot)
+            self.assertEqual('0x%02x%02x%02x' % (config[11], config[10], config[9]), attributes['class'], slot)
+            self.assertIn('MODALIAS=' + attributes['modalias'], attributes['uevent'])
+            self.assertIn('PCI_SLOT_NAME=' + slot, attributes['uevent'])
+            # a bridge has a type 1 header, and its secondary bus is what lies below it
+            self.assertEqual(config[14] & 0x7f, 1 if attributes['class'].startswith('0x0604') else 0, slot)
+            for below in (entry for entry in os.listdir(base) if re.fullmatch(r'[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]', entry)):
+                self.assertEqual(int(below.split(':')[1], 16), config[25], below)
+            self.assertEqual(os.path.exists(base + '/boot_vga'), attributes['class'].startswith('0x0300'), slot)
+            if os.path.lexists(base + '/driver'):
+                self.assertIn('DRIVER=' + os.path.basename(os.readlink(base + '/driver')), attributes['uevent'])
+                self.assertTrue(os.path.samefile(os.path.join(base, 'driver', slot), base))
+            if os.path.lexists(base + '/iommu_group'):
+                self.assertTrue(os.path.samefile(os.path.join(base, 'iommu_group', 'devices', slot), base))
+            if is_vf:
+                links = [entry for entry in os.listdir(base + '/physfn') if entry.startswith('virtfn')]
+                self.assertEqual(sum(os.path.samefile(os.path.join(base, 'physfn', link), base) for link in links), 1)
+            elif os.path.exists(base + '/sriov_numvfs'):
+                links = [entry for entry in os.listdir(base) if entry.startswith('virtfn')]
+                self.assertEqual(len(links), int(read(base, 'sriov_numvfs')))
+                self.assertLessEqual(len(links), int(read(base, 'sriov_totalvfs')))
+        for directory, names, files in os.walk(tree + '/sys'):
+            for path in (os.path.join(directory, name) for name in names + files):
+                self.assertTrue(os.path.exists(path), path + ' leads nowhere')
+
+    def test_vf_addresses_follow_offset_and_stride(self):
+        tree = self.tree({'cards': [{'slot': '0000:e8:00.0', 'board': 'A40', 'driver': 'nvidia', 'vfs': 32}]})
+        wanted = read(samples('sriov_manage', 'ls_mdev_bus_a40_32vf.txt')).split()
+        found = [os.path.basename(os.readlink(path)) for path in glob.glob(tree + '/sys/bus/pci/devices/0000:e8:00.0/virtfn*')]
+        self.assertEqual(sorted(found), sorted(wanted))
+
+    def test_a_vf_is_what_a_real_host_showed(self):
+        sample = samples('sysfs_a2_vf_mdev')
+        vgpus = [{'type': 'NVIDIA A2-4' + series, 'vf': index} for index, series in enumerate('QAC')]
+        tree = self.tree({'release': 7, 'cmdline': 'intel_iommu=on', 'nvidia': {'version': '535.161.05'}, 'cards': [
+            {'slot': '0000:08:00.0', 'board': 'A2', 'driver': 'nvidia', 'vfs': 16, 'vgpus': vgpus}]})
+        compared = 0
+        for directory, _, files in os.walk(sample):
+            for name in files:
+                path = os.path.relpath(os.path.join(directory, name), sample)
+                self.assertEqual(read(tree, 'sys/bus/pci/devices/0000:08:01.7', path), read(sample, path), path)
+                compared += 1
+        self.assertGreater(compared, 60)
+
+    def test_p4_offers_the_types_that_a_real_one_showed(self):
+        wanted = re.findall(r'^  (nvidia-\d+)$', read(samples('mdevctl_types', 'tesla_p4_525.105.14_all_zero.txt')), re.M)
+        found = os.listdir(os.path.join(self.tree('pve7'), 'sys/class/mdev_bus/0000:81:00.0/mdev_supported_types'))
+        self.assertEqual(sorted(found), sorted(wanted))
+
+    def test_available_instances(self):
+        tree = self.tree('pve7')
+        base = tree + '/sys/class/mdev_bus/0000:81:00.0/mdev_supported_types/nvidia-%s/available_instances'
+        # two of four 2 GB instances run: two more of that size in any series, none of another
+        self.assertEqual([int(read(base % number)) for number in ('64', '68', '157', '63', '65', '66')], [2, 2, 2, 0, 0, 0])
+        fresh = self.tree({'release': 7, 'nvidia': {'version': '535.161.05'}, 'cards': [
+            {'slot': '0000:01:00.0', 'board': 'Tesla P4', 'driver': 'nvidia'}]}, 'fresh')
+        base = fresh + '/sys/class/mdev_bus/0000:01:00.0/mdev_supported_types/nvidia-%s/available_instances'
+        self.assertEqual([int(read(base % number)) for number in ('63', '64', '65', '66')], [8, 4, 2, 1])
+
+    def test_vendor_vfio_files(self):
+        tree = self.tree('pve8')
+        vf = tree + '/sys/bus/pci/devices/0000:41:%s/nvidia'
+        self.assertEqual(read(vf % '00.4', 'current_vgpu_type'), '562\n')
+        self.assertEqual(read(vf % '00.4', 'creatable_vgpu_types'), 'ID    : vGPU Name\n')
+        self.assertEqual(read(vf % '00.6', 'current_vgpu_type'), '0\n')
+        self.assertEqual(read(vf % '00.6', 'creatable_vgpu_types'),
+                         'ID    : vGPU Name\n562   : NVIDIA A40-8Q\n572   : NVIDIA A40-8A\n583   : NVIDIA A40-8C\n')
+        self.assertFalse(os.path.exists(tree + '/sys/class/mdev_bus'))
+        self.assertIn('0000:41:00.4 201 pid:', read(tree, 'run/qemu-server/pci-id-reservations'))
+
+    def test_iommu_follows_cpu_kernel_options_and_bios(self):
+        def groups(**spec):
+            spec.setdefault('cards', [{'slot': '0000:01:00.0', 'id': '10de:2235', 'class': '0302'}])
+            tree = self.tree(spec, 'iommu%d' % len(os.listdir(self.directory)))
+            self.assertEqual(bool(os.listdir(tree + '/sys/class/iommu')), bool(os.listdir(tree + '/sys/kernel/iommu_groups')))
+            return os.listdir(tree + '/sys/class/iommu')
+        amd = {'vendor': 'AuthenticAMD', 'model': 'AMD EPYC 7313 16-Core Processor'}
+        self.assertEqual(groups(release=7), [])
+        self.assertEqual(groups(release=7, cmdline='quiet intel_iommu=on'), ['dmar0'])
+        self.assertEqual(groups(release=8), ['dmar0'])
+        self.assertEqual(groups(release=8, cmdline='intel_iommu=off'), [])
+        self.assertEqual(groups(release=8, bios={'vtd': False}), [])
+        self.assertEqual(groups(release=7, cpu=amd), ['ivhd0'])
+        self.assertEqual(groups(release=7, cpu=amd, cmdline='amd_iommu=off'), [])
+
+    def test_groups_and_audio_function(self):
+        tree = self.tree({'cards': [{'slot': '0000:01:00.0', 'id': '10de:2484', 'class': '0300', 'driver': 'vfio-pci', 'group': 14},
+                                    {'slot': '0000:02:00.0', 'id': '10de:2484', 'class': '0300', 'group_with': '0000:01:00.0'}]})
+        self.assertEqual(sorted(os.listdir(tree + '/sys/kernel/iommu_groups/14/devices')),
+                         ['0000:01:00.0', '0000:01:00.1', '0000:02:00.0', '0000:02:00.1'])
+
+    def test_files_of_the_description_come_last(self):
+        tree = self.tree({'files': {'/etc/hostname': 'other\n', 'etc/kernel/cmdline': {'content': 'x', 'mode': '600'},
+                                    'etc/default/grub': {'absent': True}, 'etc/link': {'link': '/etc/hosts'}, 'sys/x': {'hex': '00ff'},
+                                    'sys/empty': {'directory': True}, 'etc/hosts': {'mode': '0600'}}})
+        self.assertEqual(read(tree, 'etc/hostname'), 'other\n')
+        self.assertEqual(stat.S_IMODE(os.stat(tree + '/etc/kernel/cmdline').st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(tree + '/etc/hosts').st_mode), 0o600)
+        self.assertFalse(os.path.exists(tree + '/etc/default/grub'))
+        self.assertEqual(os.readlink(tree + '/etc/link'), '/etc/hosts')
+        self.assertTrue(os.path.isdir(tree + '/sys/empty'))
+
+    def test_wrong_descriptions_say_what_is_wrong(self):
+        card = {'slot': '0000:01:00.0', 'board': 'A40', 'driver': 'nvidia'}
+        for spec, part in (({'relase': 8}, "'relase'"), ({'release': 6}, 'release'), ({'loader': 'lilo'}, 'lilo'),
+                           ({'cards': [dict(card, slot='01:00.0')]}, "'01:00.0'"), ({'cards': [dict(card, board='A41')]}, "'A41'"),
+                           ({'cards': [dict(card, vfs=33)]}, '33'), ({'cards': [dict(card, colour='red')]}, "'colour'"),
+                           ({'cards': [card, card]}, '0000:01:00.0'), ({'cards': [dict(card, vgpus=[{'type': 'A40-9Q'}])]}, "'A40-9Q'"),
+                           ({'cards': [dict(card, nvidia={})]}, "'nvidia'"), ({'bios': {'vdt': True}}, "'vdt'"),
+                           ({'mappings': {'x': {'map': ['0000:09:00.0']}}}, '0000:09:00.0'), ({'files': {'x': {'mode': 600}}}, 'mode')):
+            with self.subTest(spec=spec), self.assertRaises(machine.MachineError) as caught:
+                self.tree(spec, 'wrong%d' % len(os.listdir(self.directory)))
+            self.assertIn(part, str(caught.exception))
+
+    def test_lspci_reads_the_tree(self):
+        if not shutil.which('lspci'):
+            self.skipTest('lspci is not installed')
+        tree = self.tree('pve9')
+        done = subprocess.run(['lspci', '-A', 'linux-sysfs', '-O', 'sysfs.path=%s/sys/bus/pci' % tree, '-Dn', '-d', '8086:4692'],
+                              stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout.decode().splitlines(), ['0000:00:02.%d 0300: 8086:4692 (rev 0c)' % number for number in range(8)])
+
+
+# What root in a node tries against the real machine, and what came of it. Each must fail.
+PROBE = r'''
+import ctypes, errno, json, os
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(function, *arguments):
+    ctypes.set_errno(0)
+    return 'worked' if function(*arguments) >= 0 else errno.errorcode[ctypes.get_errno()]
+def fresh(function):
+    """In a child, which may give itself namespaces."""
+    readable, writable = os.pipe()
+    if os.fork() == 0:
+        os.write(writable, function().encode())
+        os._exit(0)
+    os.wait()
+    return os.read(readable, 100).decode()
+def opened(path, flags):
+    try:
+        os.close(os.open(path, flags))
+        return 'worked'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def node(kind, major, minor):
+    try:
+        os.mknod('/tmp/node', 0o600 | kind, os.makedev(major, minor))
+        return 'worked'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def as_user_namespace_root():
+    # CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET: root of its own namespaces, then the real sysfs
+    if libc.unshare(0x10000000 | 0x20000 | 0x40000000) < 0:
+        return errno.errorcode[ctypes.get_errno()]
+    return attempt(libc.mount, b'sysfs', b'/mnt', b'sysfs', 0, None)
+class Timespec(ctypes.Structure):
+    _fields_ = [('sec', ctypes.c_long), ('nsec', ctypes.c_long)]
+now = Timespec()
+libc.clock_gettime(0, ctypes.byref(now))
+print(json.dumps({
+    'init_module': attempt(libc.syscall, 175, b'', 0, b''),
+    'delete_module': attempt(libc.syscall, 176, b'no_such_module', 0),
+    # disables ctrl-alt-del, where it is allowed: the mildest of reboot's commands
+    'reboot': attempt(libc.reboot, 0),
+    'clock_settime': attempt(libc.clock_settime, 0, ctypes.byref(now)),
+    'mount sysfs': attempt(libc.mount, b'sysfs', b'/mnt', b'sysfs', 0, None),
+    'mount sysfs in a user namespace': fresh(as_user_namespace_root),
+    'umount /sys': attempt(libc.umount2, b'/sys', 2),
+    'remount /proc/sys': attempt(libc.mount, b'none', b'/proc/sys', None, 32 | 4096, None),
+    'iopl': attempt(libc.iopl, 3),
+    'block device': node(0o60000, 254, 0),
+    'mem': node(0o20000, 1, 1),
+    'sysctl': opened('/proc/sys/kernel/panic', os.O_WRONLY),
+    'ptrace init of the machine': opened('/proc/1/root/../../proc/2/mem', os.O_RDWR),
+}))
+'''
+
+
+def need_rack():
+    if os.geteuid() != 0:
+        raise unittest.SkipTest('nodes need root (namespaces, mounts): run the tests as root')
+    for tool in ('mmdebstrap', 'ip', 'gpg', 'openssl', 'ssh'):
+        if not shutil.which(tool):
+            raise unittest.SkipTest('%s is not installed' % tool)
+
+
+class RackCase(unittest.TestCase):
+    name = 'test-%d' % os.getpid()
+
+    @classmethod
+    def command(cls, *words, check=True, text=None, name=None):
+        return subprocess.run([sys.executable, os.path.join(HERE, 'rack.py'), '--name', name or cls.name] + list(words),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=check,
+                              **({'stdin': subprocess.DEVNULL} if text is None else {'input': text}))
+
+    def ssh(self, node, script, user='root', check=True):
+        done = self.command('ssh', '--user', user, node, 'sh', '-s', check=False, text=script)
+        if check:
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done
+
+    def assert_nothing_left(self, name, slot):
+        made = rack.Rack(name)
+        self.assertEqual(made.processes(), {})
+        self.assertFalse(os.path.exists(made.directory))
+        self.assertFalse(os.path.exists('/sys/class/net/pgrack%d' % slot))
+        self.assertNotIn(made.directory, read('/proc/self/mountinfo'))
+
+
+class NodesTest(RackCase):
+    @classmethod
+    def setUpClass(cls):
+        need_rack()
+        began = time.monotonic()
+        done = cls.command('up', 'pve7', 'pve8', 'pve9', check=False)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        cls.seconds = time.monotonic() - began
+        cls.slot = rack.Rack(cls.name).slot
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.command('down')
+        cls('assert_nothing_left').assert_nothing_left(cls.name, cls.slot)
+
+    def test_people(self):
+        for node, version in (('pve7', '11'), ('pve8', '12'), ('pve9', '13')):
+            self.assertEqual(self.ssh(node, 'hostname; id -u; . /etc/os-release; echo $VERSION_ID').stdout.split(), [node, '0', version])
+            self.assertEqual(self.ssh(node, 'id -u; sudo -n id -u', user='admin').stdout.split(), ['1000', '0'])
+
+    def test_the_described_machine_is_seen(self):
+        seen = self.ssh('pve8', 'cat /proc/cmdline /proc/sys/kernel/osrelease /proc/sys/kernel/random/boot_id; '
+                        'cat /proc/driver/nvidia/version; cat /etc/hostname').stdout
+        self.assertIn('BOOT_IMAGE=/vmlinuz-6.8.12-4-pve root=ZFS=/ROOT/pve-1 ro boot=zfs quiet\n6.8.12-4-pve\n', seen)
+        self.assertIn('550.144.02', seen)
+        real = read('/proc/sys/kernel/random/boot_id').strip()
+        self.assertNotIn(real, seen)
+
+    def test_lspci(self):
+        described = machine.Machine(machine.load('pve8'))
+        wanted = ['%s %04x: %04x:%04x' % (slot, function.pci_class >> 8, function.vendor, function.device)
+                  for slot, function in sorted(described.functions.items())]
+        found = self.ssh('pve8', 'lspci -Dn').stdout.splitlines()
+        self.assertEqual([re.sub(r' \(rev ..\)$', '', line) for line in found], wanted)
+        text = self.ssh('pve7', 'lspci -nnk -D -s 81:00.0')
+        self.assertEqual(text.stdout, '0000:81:00.0 3D controller [0302]: NVIDIA Corporation GP104GL [Tesla P4] [10de:1bb3] (rev a1)\n'
+                         '\tSubsystem: NVIDIA Corporation GP104GL [Tesla P4] [10de:11d8]\n\tKernel driver in use: nvidia\n')
+        # no "Unable to load libkmod resources": the module directory is found and read
+        self.assertEqual(text.stderr, '')
+
+    def test_mdevctl(self):
+        types = self.ssh('pve7', 'mdevctl types').stdout
+        self.assertEqual(types.splitlines()[0], '0000:81:00.0')
+        self.assertIn('  nvidia-64\n    Available instances: 2\n    Device API: vfio-pci\n    Name: GRID P4-2Q\n    Description: num_heads=4, '
+                      'frl_config=60, framebuffer=2048M, max_resolution=7680x4320, max_instance=4\n', types)
+        self.assertEqual(sorted(self.ssh('pve7', 'mdevctl list').stdout.splitlines()), [
+            '00000000-0000-0000-0000-%012d 0000:81:00.0 nvidia-64' % vmid for vmid in (101, 102)])
+        # healthy all the same: vendor VFIO and Intel's VFs have no mediated devices
+        self.assertEqual(self.ssh('pve8', 'mdevctl types').stdout.strip(), '')
+        self.assertEqual(self.ssh('pve9', 'mdevctl types').stdout.strip(), '')
+
+    def test_libkmod_reads_described_modules(self):
+        done = self.ssh('pve9', 'modinfo -k 6.14.11-2-pve -F version i915; modinfo -F parm i915; modinfo -F filename xe; modinfo nvidia', check=False)
+        lines = done.stdout.splitlines()
+        self.assertEqual((lines[0], sorted(line.split(':')[0] for line in lines[1:3])), ('2025.07.22', ['enable_guc', 'max_vfs']))
+        self.assertRegex(done.stdout, r'/kernel/drivers/gpu/drm/xe/xe.ko\n$')
+        self.assertIn('nvidia not found', done.stderr)
+
+    def test_running_guests_are_processes(self):
+        words = self.ssh('pve8', 'tr "\\0" " " < /proc/$(cat /run/qemu-server/201.pid)/cmdline; echo; cat /run/qemu-server/pci-id-reservations; '
+                         'cat /run/qemu-server/201.pid').stdout.splitlines()
+        self.assertRegex(words[0], r'^/usr/bin/kvm .*-id 201 ')
+        self.assertEqual(words[1], '0000:41:00.4 201 pid:' + words[3])
+        self.assertNotEqual(self.ssh('pve8', 'cat /run/qemu-server/203.pid', check=False).returncode, 0)
+
+    def test_root_in_a_node_cannot_reach_the_machine(self):
+        for node in ('pve7', 'pve8', 'pve9'):
+            done = self.ssh(node, "python3 - <<'EOF'\n%s\nEOF\n" % PROBE)
+            for attempt, outcome in json.loads(done.stdout).items():
+                with self.subTest(node=node, attempt=attempt):
+                    self.assertIn(outcome, ('EPERM', 'ENOSYS', 'EACCES', 'EROFS', 'ENOENT'))
+            bounding = int(re.search(r'CapBnd:\s*(\w+)', self.ssh(node, 'cat /proc/self/status').stdout).group(1), 16)
+            self.assertEqual(bounding, sum(1 << number for number in rack.CAPABILITIES.values()))
+
+    def test_writes_to_sys_stay_in_the_node(self):
+        def real():
+            return {path: read(path) for path in glob.glob('/sys/bus/pci/devices/*/driver_override') + glob.glob('/sys/bus/pci/devices/*/sriov_numvfs')}
+        before = real()
+        self.ssh('pve8', 'echo 7 > /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs; echo 1 > /sys/bus/pci/rescan; '
+                 'for d in /sys/bus/pci/devices/*; do echo x > $d/driver_override; done; '
+                 # h prints a help text in the kernel log, where there is such a file
+                 '[ ! -e /proc/sysrq-trigger ] || echo h > /proc/sysrq-trigger')
+        self.assertEqual(self.ssh('pve8', 'cat /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs').stdout, '7\n')
+        self.assertEqual(real(), before)
+
+    def test_nodes_see_only_themselves_and_the_rack(self):
+        done = self.ssh('pve9', 'ls /proc | grep -c "^[0-9]"; ls %s 2>&1; ip -o addr | wc -l; ip route' % rack.cache_directory(), check=False)
+        self.assertLess(int(done.stdout.split()[0]), 15)
+        self.assertIn('No such file', done.stdout)
+        self.assertNotIn('default', done.stdout)
+        self.assertEqual(self.ssh('pve9', 'getent hosts pve7 | cut -d" " -f1').stdout.strip(), rack.Rack(self.name).node('pve7')['address'])
+
+    def test_inventory(self):
+        import yaml  # pylint: disable=import-outside-toplevel
+        inventory = yaml.safe_load(self.command('inventory').stdout)['all']['children']['pve']
+        self.assertEqual(sorted(inventory['hosts']), ['pve7', 'pve8', 'pve9'])
+        variables = inventory['vars']
+        words = ['ssh', '-i', variables['ansible_ssh_private_key_file']] + variables['ansible_ssh_common_args'].split()
+        done = subprocess.run(words + ['root@' + inventory['hosts']['pve8']['ansible_host'], 'hostname'], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout, b'pve8\n')
+
+    def test_up_is_quick(self):
+        # far above what it takes (half a second), far below what a user would mind
+        self.assertLess(self.seconds, 60)
+
+
+class PackagesTest(RackCase):
+    """What apt says in each userland of a fresh installation. Changes package sources: a rack of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        need_rack()
+        cls.name = RackCase.name + '-apt'
+        done = cls.command('up', 'pve7', 'pve8', 'pve9', check=False)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.command('down')
+
+    OFF = {'pve7': 'sed -i "s/^deb/#deb/" /etc/apt/sources.list.d/pve-enterprise.list\n',
+           'pve8': 'sed -i "s/^deb/#deb/" /etc/apt/sources.list.d/pve-enterprise.list /etc/apt/sources.list.d/ceph.list\n',
+           'pve9': 'for f in pve-enterprise ceph; do echo "Enabled: no" >>/etc/apt/sources.list.d/$f.sources; done\n'}
+
+    def test_enterprise_fails_and_no_subscription_works(self):
+        for node, suite in (('pve7', 'bullseye'), ('pve8', 'bookworm'), ('pve9', 'trixie')):
+            with self.subTest(node=node):
+                fresh = self.ssh(node, 'apt-get update', check=False)
+                self.assertEqual(fresh.returncode, 100)
+                self.assertRegex(fresh.stderr, r'Failed to fetch https://enterprise\.proxmox\.com/debian/pve/dists/%s/InRelease +401 +Unauthorized' % suite)
+                self.assertNotIn('debian.org', fresh.stderr)
+                channel = 'http://download.proxmox.com/debian/pve'
+                if node == 'pve9':
+                    source = 'Types: deb\nURIs: %s\nSuites: %s\nComponents: pve-no-subscription\nSigned-By: /%s\n' % (channel, suite, machine.KEYRINGS[9])
+                    path = '/etc/apt/sources.list.d/proxmox.sources'
+                else:
+                    source, path = 'deb %s %s pve-no-subscription\n' % (channel, suite), '/etc/apt/sources.list.d/pve.list'
+                self.ssh(node, self.OFF[node] + "cat >%s <<'EOF'\n%sEOF\n" % (path, source))
+                good = self.ssh(node, 'apt-get update && apt-get install -y rack-probe >/dev/null && dpkg-query -W rack-probe')
+                self.assertIn('rack-probe\t1.0+pve.no.subscription.%s' % suite, good.stdout)
+                # the enterprise channel with a subscription's login
+                login = 'machine enterprise.proxmox.com login pve8c-0123456789 password secret\n'
+                self.ssh(node, "echo '%s' >/etc/apt/auth.conf.d/pve.conf; cd /etc/apt/sources.list.d; sed -i 's/^#deb/deb/; /^Enabled: no/d' *\n"
+                         'apt-get update' % login.strip())
+                # without Proxmox's key its channels are refused, Debian's are not
+                refused = self.ssh(node, 'rm /%s; rm -rf /var/lib/apt/lists/*; apt-get update' % machine.KEYRINGS[int(node[3:])], check=False)
+                self.assertEqual(refused.returncode, 100, refused.stderr)
+                self.assertIn(channel, refused.stderr)
+                self.assertNotIn('debian.org', refused.stderr)
+
+    def test_channels_and_mirrors_that_are_there(self):
+        done = self.ssh('pve8', 'python3 - <<EOF\nimport urllib.request, urllib.error\nfor url in """%s""".split():\n'
+                        '  try: print(urllib.request.urlopen(url).status, url)\n'
+                        '  except urllib.error.HTTPError as error: print(error.code, url)\nEOF\n' % '\n'.join(
+                            'http://' + url for url in ('download.proxmox.com/debian/ceph-reef/dists/bookworm/InRelease',
+                                                        'download.proxmox.com/debian/ceph-tentacle/dists/trixie/test/binary-amd64/Packages',
+                                                        'download.proxmox.com/debian/pve/dists/trixie/pvetest/binary-amd64/Packages',
+                                                        'mirror.example.org/proxmox/pve/dists/trixie/InRelease',
+                                                        'mirror.example.org/debian/dists/bullseye/InRelease',
+                                                        'security.debian.org/dists/bookworm-security/InRelease',
+                                                        'enterprise.proxmox.com/debian/pve/dists/trixie/InRelease')))
+        self.assertEqual([line.split()[0] for line in done.stdout.splitlines()], ['200', '200', '404', '200', '200', '200', '401'])
+
+
+class LifeTest(RackCase):
+    @classmethod
+    def setUpClass(cls):
+        need_rack()
+        cls.name = RackCase.name + '-life'
+
+    def tearDown(self):
+        self.command('down', check=False)
+        self.command('down', check=False, name=self.name + '2')
+
+    def test_up_replaces_and_down_leaves_nothing(self):
+        self.command('up', 'pve7', 'pve8')
+        first = rack.Rack(self.name).init_pid('pve8')
+        self.command('up', 'pve8')
+        self.assertFalse(rack.is_alive(first))
+        made = rack.Rack(self.name)
+        self.assertEqual([node['name'] for node in made.nodes], ['pve8'])
+        slot = made.slot
+        self.command('down')
+        self.assert_nothing_left(self.name, slot)
+        self.command('down')
+
+    def test_two_racks_side_by_side(self):
+        self.command('up', 'pve8')
+        self.command('up', 'pve8', name=self.name + '2')
+        one, two = rack.Rack(self.name), rack.Rack(self.name + '2')
+        self.assertNotEqual(one.nodes[0]['address'], two.nodes[0]['address'])
+        self.ssh('pve8', 'touch /root/mark')
+        there = self.command('ssh', 'pve8', 'ls', '/root', name=self.name + '2')
+        self.assertEqual(there.stdout, '')
+        self.command('down')
+        self.assertEqual(self.command('ssh', 'pve8', 'hostname', name=self.name + '2').stdout, 'pve8\n')
+
+    def test_crash_leftovers_are_cleaned(self):
+        script = [sys.executable, os.path.join(HERE, 'rack.py'), '--name', self.name, 'up', 'pve7', 'pve8', 'pve9']
+        for delay in (0.1, 0.16, 0.2, 0.24, 0.28, 0.34, 0.4):
+            process = subprocess.Popen(script, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        self.command('up', 'pve8')
+        self.assertEqual(self.ssh('pve8', 'hostname').stdout, 'pve8\n')
+        slot = rack.Rack(self.name).slot
+        self.assertEqual(len(rack.Rack(self.name).processes()), len(set(rack.Rack(self.name).processes())))
+        self.command('down')
+        self.assert_nothing_left(self.name, slot)
+
+    def test_what_cannot_come_up_says_why_and_leaves_nothing(self):
+        broken = tempfile.NamedTemporaryFile('w', suffix='.yml', delete=False)
+        with broken as file:
+            # valid, but a file stands where the tree needs a directory
+            file.write('node: broken\nfiles: {etc/hostname/x: text}\n')
+        self.addCleanup(os.unlink, broken.name)
+        done = self.command('up', broken.name, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('broken did not start', done.stderr)
+        self.assertFalse(os.path.exists(rack.Rack(self.name).directory))
+        for words, part in ((['up', 'no-such-machine'], 'no-such-machine'), (['up', 'pve8', 'pve8'], "'pve8'"),
+                            (['ssh', 'pve8', 'true'], "no node 'pve8'"), (['inventory'], 'is down')):
+            done = self.command(*words, check=False)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(part, done.stderr)
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1)
+
+
+if __name__ == '__main__':
+    unittest.main()
