@@ -822,7 +822,9 @@ def write_proc(machine, tree):
     tree.write('proc/modules', ''.join('%s %d %d %s Live 0x0000000000000000\n' % (
         name, 65536, modules[name]['refcnt'], ''.join(user + ',' for user in sorted(modules[name]['used_by'])) or '-')
         for name in sorted(modules)), 0o444)
-    root = '/dev/mapper/pve-root / ext4 rw,relatime 0 0' if machine.loader == 'grub' else 'rpool/ROOT/pve-1 / zfs rw,relatime,xattr,posixacl 0 0'
+    root = 'rpool/ROOT/pve-1 / zfs rw,relatime,xattr,posixacl 0 0'
+    if machine.loader == 'grub':
+        root = '/dev/mapper/pve-root / ext4 rw,relatime 0 0'
     tree.write('proc/mounts', 'sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,relatime 0 0\n%s\n'
                '/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n' % root, 0o444)
     nvidia = machine.spec.get('nvidia')

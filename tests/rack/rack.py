@@ -140,8 +140,8 @@ class NodeSetup:
         for name in ('run/sshd', 'run/lock'):
             os.mkdir(self.at(name), 0o755)
         mount('tmpfs', self.at('dev'), 'tmpfs', MS_NOSUID, 'mode=755')
-        for name, numbers in (('null', (1, 3)), ('zero', (1, 5)), ('full', (1, 7)), ('random', (1, 8)), ('urandom', (1, 9)), ('tty', (5, 0))):
-            os.mknod(self.at('dev/' + name), 0o666 | stat.S_IFCHR, os.makedev(*numbers))
+        for name, major, minor in (('null', 1, 3), ('zero', 1, 5), ('full', 1, 7), ('random', 1, 8), ('urandom', 1, 9), ('tty', 5, 0)):
+            os.mknod(self.at('dev/' + name), 0o666 | stat.S_IFCHR, os.makedev(major, minor))
             os.chmod(self.at('dev/' + name), 0o666)
         for name in ('dev/pts', 'dev/shm'):
             os.mkdir(self.at(name))
@@ -319,7 +319,8 @@ class Rack:
         for node in self.nodes:
             if node['name'] == name:
                 return node
-        raise RackError('no node %r in rack %s; there are: %s' % (name, self.name, ', '.join(node['name'] for node in self.nodes) or 'none'))
+        names = ', '.join(node['name'] for node in self.nodes) or 'none'
+        raise RackError('no node %r in rack %s; there are: %s' % (name, self.name, names))
 
     # -- processes: known by what the kernel says of them, not by recorded numbers, which a crash or a reboot makes wrong
 
@@ -454,7 +455,8 @@ class Rack:
         commands = ['link add %s type bridge' % self.bridge, 'addr add %s/24 dev %s' % (self.address(GATEWAY_HOST), self.bridge)]
         for index, helper in enumerate([archive] + nodes):
             port = '%s-%d' % (self.bridge, index)
-            commands += ['link add %s type veth peer name eth0 netns %d' % (port, helper.pid), 'link set %s master %s up' % (port, self.bridge)]
+            commands += ['link add %s type veth peer name eth0 netns %d' % (port, helper.pid),
+                         'link set %s master %s up' % (port, self.bridge)]
         ip_batch(commands + ['link set %s up' % self.bridge])
         for helper in [archive] + nodes:
             helper.go()

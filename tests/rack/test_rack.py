@@ -342,8 +342,8 @@ class NodesTest(RackCase):
     def test_mdevctl(self):
         types = self.ssh('pve7', 'mdevctl types').stdout
         self.assertEqual(types.splitlines()[0], '0000:81:00.0')
-        self.assertIn('  nvidia-64\n    Available instances: 2\n    Device API: vfio-pci\n    Name: GRID P4-2Q\n    Description: num_heads=4, '
-                      'frl_config=60, framebuffer=2048M, max_resolution=7680x4320, max_instance=4\n', types)
+        self.assertIn('  nvidia-64\n    Available instances: 2\n    Device API: vfio-pci\n    Name: GRID P4-2Q\n    Description: '
+                      'num_heads=4, frl_config=60, framebuffer=2048M, max_resolution=7680x4320, max_instance=4\n', types)
         self.assertEqual(sorted(self.ssh('pve7', 'mdevctl list').stdout.splitlines()), [
             '00000000-0000-0000-0000-%012d 0000:81:00.0 nvidia-64' % vmid for vmid in (101, 102)])
         # healthy all the same: vendor VFIO and Intel's VFs have no mediated devices
@@ -351,15 +351,16 @@ class NodesTest(RackCase):
         self.assertEqual(self.ssh('pve9', 'mdevctl types').stdout.strip(), '')
 
     def test_libkmod_reads_described_modules(self):
-        done = self.ssh('pve9', 'modinfo -k 6.14.11-2-pve -F version i915; modinfo -F parm i915; modinfo -F filename xe; modinfo nvidia', check=False)
+        done = self.ssh('pve9', 'modinfo -k 6.14.11-2-pve -F version i915; modinfo -p i915; modinfo -F filename xe; modinfo nvidia',
+                        check=False)
         lines = done.stdout.splitlines()
         self.assertEqual((lines[0], sorted(line.split(':')[0] for line in lines[1:3])), ('2025.07.22', ['enable_guc', 'max_vfs']))
         self.assertRegex(done.stdout, r'/kernel/drivers/gpu/drm/xe/xe.ko\n$')
         self.assertIn('nvidia not found', done.stderr)
 
     def test_running_guests_are_processes(self):
-        words = self.ssh('pve8', 'tr "\\0" " " < /proc/$(cat /run/qemu-server/201.pid)/cmdline; echo; cat /run/qemu-server/pci-id-reservations; '
-                         'cat /run/qemu-server/201.pid').stdout.splitlines()
+        words = self.ssh('pve8', 'cd /run/qemu-server; tr "\\0" " " < /proc/$(cat 201.pid)/cmdline; echo; cat pci-id-reservations 201.pid'
+                         ).stdout.splitlines()
         self.assertRegex(words[0], r'^/usr/bin/kvm .*-id 201 ')
         self.assertEqual(words[1], '0000:41:00.4 201 pid:' + words[3])
         self.assertNotEqual(self.ssh('pve8', 'cat /run/qemu-server/203.pid', check=False).returncode, 0)
@@ -375,7 +376,8 @@ class NodesTest(RackCase):
 
     def test_writes_to_sys_stay_in_the_node(self):
         def real():
-            return {path: read(path) for path in glob.glob('/sys/bus/pci/devices/*/driver_override') + glob.glob('/sys/bus/pci/devices/*/sriov_numvfs')}
+            return {path: read(path) for name in ('driver_override', 'sriov_numvfs')
+                    for path in glob.glob('/sys/bus/pci/devices/*/' + name)}
         before = real()
         self.ssh('pve8', 'echo 7 > /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs; echo 1 > /sys/bus/pci/rescan; '
                  'for d in /sys/bus/pci/devices/*; do echo x > $d/driver_override; done; '
@@ -385,7 +387,7 @@ class NodesTest(RackCase):
         self.assertEqual(real(), before)
 
     def test_nodes_see_only_themselves_and_the_rack(self):
-        done = self.ssh('pve9', 'ls /proc | grep -c "^[0-9]"; ls %s 2>&1; ip -o addr | wc -l; ip route' % rack.cache_directory(), check=False)
+        done = self.ssh('pve9', 'ls /proc | grep -c "^[0-9]"; ls %s 2>&1; ip route' % rack.cache_directory(), check=False)
         self.assertLess(int(done.stdout.split()[0]), 15)
         self.assertIn('No such file', done.stdout)
         self.assertNotIn('default', done.stdout)
@@ -430,11 +432,13 @@ class PackagesTest(RackCase):
             with self.subTest(node=node):
                 fresh = self.ssh(node, 'apt-get update', check=False)
                 self.assertEqual(fresh.returncode, 100)
-                self.assertRegex(fresh.stderr, r'Failed to fetch https://enterprise\.proxmox\.com/debian/pve/dists/%s/InRelease +401 +Unauthorized' % suite)
+                self.assertRegex(fresh.stderr, r'Failed to fetch https://enterprise\.proxmox\.com/debian/pve/dists/%s/InRelease +'
+                                               r'401 +Unauthorized' % suite)
                 self.assertNotIn('debian.org', fresh.stderr)
                 channel = 'http://download.proxmox.com/debian/pve'
                 if node == 'pve9':
-                    source = 'Types: deb\nURIs: %s\nSuites: %s\nComponents: pve-no-subscription\nSigned-By: /%s\n' % (channel, suite, machine.KEYRINGS[9])
+                    source = 'Types: deb\nURIs: %s\nSuites: %s\nComponents: pve-no-subscription\nSigned-By: /%s\n' % (
+                        channel, suite, machine.KEYRINGS[9])
                     path = '/etc/apt/sources.list.d/proxmox.sources'
                 else:
                     source, path = 'deb %s %s pve-no-subscription\n' % (channel, suite), '/etc/apt/sources.list.d/pve.list'
@@ -443,10 +447,11 @@ class PackagesTest(RackCase):
                 self.assertIn('rack-probe\t1.0+pve.no.subscription.%s' % suite, good.stdout)
                 # the enterprise channel with a subscription's login
                 login = 'machine enterprise.proxmox.com login pve8c-0123456789 password secret\n'
-                self.ssh(node, "echo '%s' >/etc/apt/auth.conf.d/pve.conf; cd /etc/apt/sources.list.d; sed -i 's/^#deb/deb/; /^Enabled: no/d' *\n"
-                         'apt-get update' % login.strip())
+                self.ssh(node, "echo '%s' >/etc/apt/auth.conf.d/pve.conf; cd /etc/apt/sources.list.d\n"
+                         "sed -i 's/^#deb/deb/; /^Enabled: no/d' *; apt-get update" % login.strip())
                 # without Proxmox's key its channels are refused, Debian's are not
-                refused = self.ssh(node, 'rm /%s; rm -rf /var/lib/apt/lists/*; apt-get update' % machine.KEYRINGS[int(node[3:])], check=False)
+                refused = self.ssh(node, 'rm /%s; rm -rf /var/lib/apt/lists/*; apt-get update' % machine.KEYRINGS[int(node[3:])],
+                                   check=False)
                 self.assertEqual(refused.returncode, 100, refused.stderr)
                 self.assertIn(channel, refused.stderr)
                 self.assertNotIn('debian.org', refused.stderr)
