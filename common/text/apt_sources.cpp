@@ -83,7 +83,8 @@ void AptSources::parse_line(Span line, std::size_t number) {
   };
   skip_blanks();
   place.comment.begin = at;
-  while (at < end && (bytes_[at] == '#' || is_blank(bytes_[at]))) source.enabled = source.enabled && bytes_[at++] != '#';
+  for (; at < end && (bytes_[at] == '#' || is_blank(bytes_[at])); ++at)
+    if (bytes_[at] == '#') source.enabled = false;
   place.comment.end = at;
   // A comment begins at the first # that is not in brackets.
   int depth = 0;
