@@ -10,7 +10,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/utsname.h>
 #include <time.h>
 
 #include <algorithm>
@@ -152,10 +151,7 @@ uid_t RealHost::effective_uid() const { return ::geteuid(); }
 
 std::chrono::system_clock::time_point RealHost::now() const { return std::chrono::system_clock::now(); }
 
-std::string RealHost::kernel_release() const {
-  utsname name{};
-  return ::uname(&name) == 0 ? name.release : std::string();
-}
+std::string RealHost::kernel_release() const { return read_attr("/proc/sys/kernel/osrelease").value_or(""); }
 
 Result<CommandResult> RealHost::query(const Query& query) const { return run_program({query.argv(), std::chrono::seconds(30)}); }
 
