@@ -50,7 +50,9 @@ void load_into(Tree& tree, const std::string& directory, const std::string& belo
   }
 }
 
-std::string described(const Node& node) {
+std::string described(const std::optional<Node>& maybe) {
+  if (!maybe) return "removed";
+  const Node& node = *maybe;
   const char* type = node.type == FileType::directory ? "directory" : node.type == FileType::symlink ? "link" : "file";
   return fmt::format("{} {:04o} {}:{} {}", type, node.mode, node.uid, node.gid, dump_json(json(node.bytes.substr(0, 300))));
 }
@@ -73,7 +75,7 @@ std::shared_ptr<const Tree> load_tree(const std::string& directory) {
   return tree;
 }
 
-std::string difference(const Tree& a, const Tree& b) {
+std::string difference(const State& a, const State& b) {
   std::string out;
   for (const auto& [path, node] : a) {
     const auto other = b.find(path);
@@ -148,8 +150,7 @@ FakeHost& FakeHost::link(const std::string& path, const std::string& target) {
 }
 FakeHost& FakeHost::gone(const std::string& path) {
   const std::string real = resolve(path, Links::keep).or_fail("set up a world");
-  for (const auto& [p, node] : state())
-    if (p == real || p.starts_with(real + "/")) upper_[p] = std::nullopt;
+  for (const std::string& p : paths_below(real)) upper_[p] = std::nullopt;
   return *this;
 }
 FakeHost& FakeHost::reboot() { return file(boot_id_path, fmt::format("00000000-0000-4000-8000-{:012}\n", ++boots_), 0444); }
@@ -275,25 +276,36 @@ int FakeHost::times(const std::string& effect) const {
 
 std::string FakeHost::bytes(const std::string& path) const { return read_file(path).value_or("(absent)"); }
 
-Tree FakeHost::state(const std::vector<std::string>& without) const {
-  Tree out = *lower_;
-  for (const auto& [path, node] : upper_)
-    if (node)
-      out[path] = *node;
-    else
-      out.erase(path);
-  for (const std::string& prefix : without)
-    for (auto it = out.lower_bound(prefix); it != out.end() && it->first.starts_with(prefix);)
-      it = it->first == prefix || it->first[prefix.size()] == '/' ? out.erase(it) : std::next(it);
+State FakeHost::state(const std::vector<std::string>& without) const {
+  State out;
+  for (const auto& [path, node] : upper_) {
+    const auto below = lower_->find(path);
+    const bool as_below = below == lower_->end() ? !node : node == below->second;
+    const auto& p = path;
+    const bool left_out = std::any_of(without.begin(), without.end(), [&](const std::string& top) { return p == top || p.starts_with(top + "/"); });
+    if (!as_below && !left_out) out[path] = node;
+  }
+  return out;
+}
+
+std::set<std::string> FakeHost::paths_below(const std::string& resolved) const {
+  std::set<std::string> out;
+  const auto collect = [&](const auto& entries) {
+    if (entries.count(resolved)) out.insert(resolved);
+    for (auto it = entries.lower_bound(resolved + "/"); it != entries.end() && it->first.starts_with(resolved + "/"); ++it) out.insert(it->first);
+  };
+  collect(*lower_);
+  collect(upper_);
+  std::erase_if(out, [&](const std::string& path) { return !find(path); });
   return out;
 }
 
 std::string FakeHost::digest(const std::vector<std::string>& paths) const {
   text::Sha256 hash;
-  for (const auto& [path, node] : state())
-    if (node.type != FileType::directory && !path.ends_with(temporary_suffix) &&
-        std::any_of(paths.begin(), paths.end(), [&, &p = path](const std::string& top) { return p == top || p.starts_with(top + "/"); }))
-      hash.add(fmt::format("{}\x1f{}\x1e", path, described(node)));
+  for (const std::string& top : paths)
+    for (const std::string& path : paths_below(top))
+      if (find(path)->type != FileType::directory && !path.ends_with(temporary_suffix))
+        hash.add(fmt::format("{}\x1f{}\x1f{}\x1e", path, find(path)->mode, find(path)->bytes));
   return hash.hex();
 }
 
@@ -461,8 +473,8 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
   if (!exists(directory)) return Error{fmt::format("{} is missing", directory), ENOENT};
   KernelModule out;
   out.loaded = live;
-  for (const auto& [path, node] : state())
-    if (path.starts_with(directory + "/") && name_in(path).starts_with(name + ".ko")) out.available = true, out.file = path;
+  for (const std::string& path : paths_below(directory))
+    if (name_in(path).starts_with(name + ".ko")) out.available = true, out.file = path;
   return out;
 }
 

@@ -23,10 +23,13 @@ struct Node {
 /// By absolute path without symbolic links in it. "/" is not listed.
 using Tree = std::map<std::string, Node>;
 
+/// What differs from the tree below, nullopt: removed. Two hosts above the same tree are in the same state when these are equal.
+using State = std::map<std::string, std::optional<Node>>;
+
 /// A directory of this machine as a tree. Files of the user who runs the tests count as root's.
 std::shared_ptr<const Tree> load_tree(const std::string& directory);
-/// One line for each path in which two trees differ; empty when they are the same.
-std::string difference(const Tree& a, const Tree& b);
+/// One line for each path in which two states differ; empty when they are the same.
+std::string difference(const State& a, const State& b);
 
 inline constexpr const char* boot_id_path = "/proc/sys/kernel/random/boot_id";
 
@@ -97,8 +100,8 @@ class FakeHost final : public Host {
   /// Programs whose product was not made again since the last change of what it is made of.
   std::vector<std::string> stale_products() const;
   std::vector<std::string> products() const;
-  /// Everything in this world, but not below `without`.
-  Tree state(const std::vector<std::string>& without = {}) const;
+  /// What this world is, but not below `without`.
+  State state(const std::vector<std::string>& without = {}) const;
 
   // --- HostView --------------------------------------------------------------------------------------------------------------
   Result<std::string> read_file(const std::string& path) const override;
@@ -137,13 +140,14 @@ class FakeHost final : public Host {
   bool allowed(const Node& node, unsigned bit) const;
   void put(const std::string& path, Node node);
   void make_parents(const std::string& path);
+  std::set<std::string> paths_below(const std::string& resolved) const;  ///< itself included
   std::string digest(const std::vector<std::string>& paths) const;
   template <class Act>
   auto effect(const std::string& what, Act&& act, const std::function<void()>& tear = {}) -> decltype(act());
 
   std::shared_ptr<const Tree> lower_;
   std::string disk_;
-  std::map<std::string, std::optional<Node>> upper_;  ///< nullopt: removed
+  State upper_;
   std::map<std::string, Program> programs_;
   std::map<std::string, Answer> answers_;
   std::map<std::string, Attribute> attributes_;

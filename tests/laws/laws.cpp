@@ -37,19 +37,19 @@ void expect_done(const FakeHost& host, const std::string& when, Findings& out) {
       out.push_back(fmt::format("{}: {} did not run after the last change", when, program));
 }
 
-void expect_same(const Tree& wanted, const Tree& found, const std::string& when, Findings& out) {
+void expect_same(const State& wanted, const State& found, const std::string& when, Findings& out) {
   if (const std::string lines = difference(wanted, found); !lines.empty())
     out.push_back(fmt::format("{}: wanted, found:\n{}", when, lines));
 }
 
-Tree without_memory(Tree state) {
+State without_memory(State state) {
   std::erase_if(state, [](const auto& entry) { return entry.first.starts_with(state_dir); });
   return state;
 }
 
 }  // namespace
 
-Tree state_of(const FakeHost& host) {
+State state_of(const FakeHost& host) {
   std::vector<std::string> without = host.products();
   without.insert(without.end(), {"/run/pve-gpu.lock", "/proc"});
   return host.state(without);
@@ -58,7 +58,7 @@ Tree state_of(const FakeHost& host) {
 Findings check_mode_has_no_effect(const Subject& subject) {
   Findings out;
   FakeHost host = subject.world();
-  const Tree before = host.state();
+  const State before = host.state();
   (void)subject.run(host, check_mode);
   for (const std::string& effect : host.effects()) out.push_back("check mode performed an effect: " + effect);
   if (host.locks_taken() != 0) out.push_back("check mode took a lock");
@@ -115,8 +115,8 @@ Findings converges_from_any_effect(const Subject& subject) {
   (void)succeed(subject.run, clean, "the run without a fault", out);
   const int effects = static_cast<int>(clean.effects().size());
   const std::vector<std::string> line = clean.effects();
-  const Tree wanted = state_of(clean);
-  Tree undone;
+  const State wanted = state_of(clean);
+  State undone;
   if (subject.undo) {
     if (subject.afterwards) subject.afterwards(clean);
     (void)succeed(subject.undo, clean, "undo without a fault", out);
@@ -129,7 +129,7 @@ Findings converges_from_any_effect(const Subject& subject) {
       if (fault == Fault::kill_torn && !effect.starts_with("write ")) continue;
       const std::string when = fmt::format("{} at effect {} ({})", name_of(fault), n, effect);
       FakeHost host = subject.world();
-      const Tree before = without_memory(state_of(host));
+      const State before = without_memory(state_of(host));
       host.fault_at(n, fault);
       try {
         const json answer = subject.run(host, run_mode);
@@ -165,7 +165,7 @@ Findings converges_from_any_effect(const Subject& subject) {
 Findings undo_restores(const Subject& subject) {
   Findings out;
   FakeHost host = subject.world();
-  const Tree before = state_of(host);
+  const State before = state_of(host);
   const json run = succeed(subject.run, host, "the run", out);
   host.restart();
   if (subject.afterwards) subject.afterwards(host);

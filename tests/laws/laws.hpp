@@ -23,7 +23,7 @@ using Findings = std::vector<std::string>;
 
 /// What a run may leave in the world without having changed the host: products of programs (they are checked for being up to
 /// date instead), the lock, clocks.
-Tree state_of(const FakeHost& host);
+State state_of(const FakeHost& host);
 
 /// L1: check mode performs no effect, takes no lock.
 Findings check_mode_has_no_effect(const Subject& subject);

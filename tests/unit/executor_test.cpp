@@ -407,7 +407,7 @@ const Planner new_sources = [](const HostView&, Plan& plan) {
 
 TEST(Executor, revert_puts_everything_back_byte_for_byte) {
   FakeHost host = world_with_sources();
-  const Tree before = state_of(host);
+  const State before = state_of(host);
   const json answer = run(host, new_sources);
   EXPECT_TRUE(failed(answer));
   EXPECT_FALSE(answer["changed"]);
@@ -420,11 +420,11 @@ TEST(Executor, revert_puts_everything_back_byte_for_byte) {
 
 TEST(Executor, revert_leaves_an_earlier_undo_record_as_it_was) {
   FakeHost host = world_with_sources();
-  const Tree original = state_of(host);
+  const State original = state_of(host);
   host.program("fetch-lists", exits(0));
   const Planner first = [](const HostView&, Plan& plan) { plan.ensure_file(sources, "first\n", {.then = {reverting({"fetch-lists"})}}); };
   ASSERT_FALSE(failed(run(host, first)));
-  const Tree after_first = state_of(host);
+  const State after_first = state_of(host);
   host.program("fetch-lists", exits(100));
   ASSERT_TRUE(failed(run(host, new_sources)));
   EXPECT_EQ(difference(after_first, state_of(host)), "");
@@ -438,7 +438,7 @@ TEST(Executor, revert_leaves_an_earlier_undo_record_as_it_was) {
 
 TEST(Executor, revert_that_is_killed_or_fails_anywhere_is_completed_by_the_next_run) {
   FakeHost clean = world_with_sources();
-  const Tree before = state_of(clean);
+  const State before = state_of(clean);
   (void)run(clean, new_sources);
   const int effects = static_cast<int>(clean.effects().size());
   ASSERT_GT(effects, 8);
@@ -471,7 +471,7 @@ TEST(Executor, failed_step_takes_back_the_files_of_a_follow_up_that_reverts) {
   host.file("/sys/state", "off\n").attribute("/sys/state", [](FakeHost&, const std::string&) -> Result<> {
     return Error::from_errno("write", EIO);
   });
-  const Tree before = state_of(host);
+  const State before = state_of(host);
   const json answer = run(host, [](const HostView& view, Plan& plan) {
     new_sources(view, plan);
     plan.ensure_attr("/sys/state", "on");
@@ -483,7 +483,7 @@ TEST(Executor, failed_step_takes_back_the_files_of_a_follow_up_that_reverts) {
 
 TEST(Executor, step_that_throws_takes_back_files_too) {
   FakeHost host = world_with_sources();
-  const Tree before = state_of(host);
+  const State before = state_of(host);
   const json answer = run(host, [](const HostView& view, Plan& plan) {
     new_sources(view, plan);
     Step step;
@@ -632,7 +632,7 @@ TEST(Executor, two_modules_in_one_file_withdraw_in_any_order) {
     for (const bool first_goes_first : {true, false}) {
       FakeHost host = bare_world();
       if (*before) host.file("/etc/list", before);
-      const Tree original = state_of(host);
+      const State original = state_of(host);
       (void)run(host, adds("one"), real, "one");
       (void)run(host, adds("two"), real, "two");
       ASSERT_EQ(host.bytes("/etc/list"), std::string(before) + "one\ntwo\n");

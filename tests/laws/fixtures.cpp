@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Fixtures from the source directory, their trees in the build directory.
+#include "tests/laws/fixtures.hpp"
+
+#include "common/core/registry.hpp"
+#include "common/host/real_host.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::laws {
+namespace {
+
+const std::string fixture_directory = PVE_GPU_SOURCE_DIR "/tests/fixtures";
+const std::string tree_directory = PVE_GPU_BINARY_DIR "/trees";
+std::vector<std::string> made;
+
+const Module& module_named(const std::string& name) {
+  for (const RegistryEntry& entry : registry())
+    if (name == entry.name) return entry.module();
+  throw std::runtime_error("tests/fixtures has a folder for a module that does not exist: " + name);
+}
+
+json run_module(const Module& module, json args, FakeHost& host, RunMode mode) {
+  args["_ansible_check_mode"] = mode.check;
+  args["_ansible_diff"] = mode.diff;
+  return module.run(args, host);
+}
+
+bool can_be_absent(const Module& module) {
+  const json options = module.describe()["DOCUMENTATION"]["options"];
+  if (!options.contains("state") || !options["state"].contains("choices")) return false;
+  const json& choices = options["state"]["choices"];
+  return std::find(choices.begin(), choices.end(), "absent") != choices.end();
+}
+
+}  // namespace
+
+json Fixture::read(const std::string& file) const {
+  const std::string path = directory + "/" + file;
+  auto value = parse_json(RealHost().read_file(path).or_fail("read a fixture"));
+  if (!value) throw std::runtime_error(path + ": " + value.error().message);
+  return *value;
+}
+
+std::optional<json> Fixture::read_if_there(const std::string& file) const {
+  if (!RealHost().exists(directory + "/" + file)) return std::nullopt;
+  return read(file);
+}
+
+FakeHost Fixture::world() const {
+  static std::map<std::string, std::shared_ptr<const Tree>> trees;
+  auto& below = trees[tree];
+  if (!below) below = load_tree(tree);
+  FakeHost host(below, tree);
+  for (const char* path : {"/etc", "/run", "/var/lib", "/boot"})
+    if (!host.exists(path)) host.dir(path);
+  host.product("/var/lib/apt/lists/made", "apt-get update", {"/etc/apt"});
+  host.product("/boot/initrd.img", "update-initramfs", {"/etc/modprobe.d", "/etc/modules", "/etc/modules-load.d", "/etc/initramfs-tools"});
+  host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"});
+  host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
+  host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
+  host.make_products();
+  json description = read_if_there("world.json").value_or(json::object());
+  const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
+  description.erase("earlier");
+  description.erase("edits");
+  for (const json& args : earlier) {
+    const json answer = run_module(module_named(module), args, host, {});
+    if (answer.value("failed", false)) throw std::runtime_error(fmt::format("{}/{}: an earlier run fails: {}", module, name, dump_json(answer)));
+  }
+  for (const auto& [path, bytes] : edits.items()) bytes.is_null() ? host.gone(path) : host.file(path, bytes.get<std::string>());
+  if (!edits.empty()) host.make_products();
+  host.world(description);
+  return host.restart();
+}
+
+Subject Fixture::subject() const {
+  const Module& task = module_named(module);
+  const json args = read("args.json");
+  Subject out;
+  out.name = module + "_" + name;
+  out.world = [fixture = *this] { return fixture.world(); };
+  out.run = [&task, args](FakeHost& host, RunMode mode) { return run_module(task, args, host, mode); };
+  if (can_be_absent(task) && args.value("state", "") != "absent") {
+    json absent = args;
+    absent["state"] = "absent";
+    out.undo = [&task, absent](FakeHost& host, RunMode mode) { return run_module(task, absent, host, mode); };
+  }
+  return out;
+}
+
+void make_trees() {
+  const CommandResult result = run_program({{PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/laws/make_trees.py", fixture_directory, tree_directory},
+                                            std::chrono::seconds(600)})
+                                   .or_fail("make the trees of the fixtures");
+  if (result.exit_code != 0) throw std::runtime_error("the trees of the fixtures can't be made: " + result.err);
+  made = text::lines(result.out);
+}
+
+std::vector<Fixture> fixtures() {
+  std::vector<Fixture> out;
+  for (const std::string& each : made) {
+    const auto slash = each.find('/');
+    out.push_back({each.substr(0, slash), each.substr(slash + 1), fixture_directory + "/" + each, tree_directory + "/" + each});
+  }
+  return out;
+}
+
+}  // namespace pvegpu::laws

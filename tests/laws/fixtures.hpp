@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// tests/fixtures/MODULE/CASE: a machine, arguments and the answer that they give there.
+//   machine.yml        the host, see tests/rack/machines/README.md
+//   args.json          the task's parameters
+//   world.json         (optional) how the host behaves, see FakeHost::world(); also
+//                        "earlier"  a list of arguments of runs of this module that came before
+//                        "edits"    {PATH: bytes, or null to remove it}: what someone did by hand after them
+//   expected.json      the answer of a run in check mode with diff
+//   expected_run.json  the answer of the run itself, only where it is another
+// PVE_GPU_REGENERATE=1 writes the answers instead of comparing them.
+#pragma once
+
+#include "tests/laws/laws.hpp"
+
+namespace pvegpu::laws {
+
+struct Fixture {
+  std::string module, name;
+  std::string directory;  ///< of its files
+  std::string tree;       ///< of its machine
+
+  json read(const std::string& file) const;
+  std::optional<json> read_if_there(const std::string& file) const;
+  FakeHost world() const;
+  /// The task as a subject; `undo` is the same with `state: absent`, where the module has that.
+  Subject subject() const;
+};
+
+/// Makes the trees where they are missing or old. Throws when the fixtures can't be made.
+void make_trees();
+std::vector<Fixture> fixtures();
+
+}  // namespace pvegpu::laws
