@@ -1,0 +1,116 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The demo: real ansible-playbook with the built collection, on this machine and on three simulated Proxmox VE hosts over real ssh.
+#
+#   demo.sh [--keep]    --keep leaves the hosts up, to look inside
+#
+# Called by ./dev demo, which has installed what this needs and built the collection. Needs root for the simulated hosts.
+set -eu
+cd "$(dirname "$0")/../.."
+work=$PWD/build/demo
+keep=
+hosts='pve7 pve8 pve9'
+
+die() { echo "demo: $*" >&2; exit 1; }
+
+case ${1:-} in
+  '') ;;
+  --keep) keep=yes ;;
+  *) die "usage: ./dev demo [--keep]" ;;
+esac
+[ "$(id -u)" = 0 ] || die "simulated hosts need root: run ./dev demo, or this with sudo"
+archive=$(find build/collection -maxdepth 1 -name 'pve-gpu-*.tar.gz' 2>/dev/null | sort -V | tail -n 1)
+[ -n "$archive" ] || die "build/collection holds no collection: make it with ./dev collection"
+
+rack() { python3 -B tests/rack/rack.py --name demo "$@"; }
+
+# On this machine, too, the executable is kept for the next task; what was not there before the demo goes with it.
+staged=/var/lib/pve-gpu/bin
+staged_before=$([ ! -e "$staged" ] || echo yes)
+
+finish() {
+  status=$?
+  trap - EXIT
+  [ -n "$staged_before" ] || { rm -rf "$staged"; rmdir "${staged%/*}" 2>/dev/null || :; }
+  [ -z "${sockets:-}" ] || rm -rf "$sockets"
+  if [ -z "$keep" ]; then
+    rack down || :
+  elif [ "$status" = 0 ]; then
+    printf '\nThe hosts stay up. Look inside: ./dev rack --name demo ssh pve8\nPlaybooks: '
+    printf 'ANSIBLE_CONFIG=%s ansible-playbook pve.gpu.discover\nTake them down: ./dev rack --name demo down\n' "build/demo/ansible.cfg"
+  fi
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+now() { date +%s%N; }
+began=$(now)
+seconds() { awk -v t="$(($(now) - $1))" 'BEGIN {printf "%.1f s", t / 1e9}'; }
+
+# step TEXT COMMAND...: its output, then how long it took. A command that fails ends the demo.
+number=0
+step() {
+  number=$((number + 1))
+  text=$1
+  shift
+  printf '%s. %s\n' "$number" "$text"
+  start=$(now)
+  "$@"
+  printf '      %s\n' "$(seconds "$start")"
+}
+
+install_collection() {
+  rm -rf "$work"
+  mkdir -p "$work"
+  # the kept connections are found by address: those of another demo's hosts must not be
+  sockets=$(mktemp -d /tmp/pve-gpu-demo.XXXXXX)
+  cat >"$work/ansible.cfg" <<EOF
+[defaults]
+inventory = $work/rack.yml,$PWD/tests/demo/this_machine.yml
+collections_path = $work/collections
+callback_plugins = $PWD/tests/demo/callbacks
+retry_files_enabled = false
+[ssh_connection]
+control_path_dir = $sockets
+EOF
+  export ANSIBLE_CONFIG="$work/ansible.cfg" ANSIBLE_STDOUT_CALLBACK=demo
+  ansible-galaxy collection install --offline -p "$work/collections" "$archive" >"$work/install.log" 2>&1 ||
+    { cat "$work/install.log" >&2; die "the collection cannot be installed"; }
+  printf '      %s, %s kB: one executable of %s kB for %s modules\n' "${archive##*/}" "$(($(stat -c %s "$archive") / 1000))" \
+    "$(($(stat -c %s "$work/collections/ansible_collections/pve/gpu/plugins/native/pve-gpu") / 1000))" \
+    "$(find "$work/collections/ansible_collections/pve/gpu/plugins/modules" -name '*.py' | wc -l)"
+}
+
+start_hosts() {
+  # shellcheck disable=SC2086
+  rack up $hosts
+  rack inventory >"$work/rack.yml"
+  for host in $hosts; do
+    printf '      %-13s %s\n' "$host" "$(rack ssh "$host" cat /etc/os-release | sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p')"
+  done
+}
+
+run_again() {
+  ansible-playbook tests/demo/repo.yml >"$work/again" || { cat "$work/again"; return 1; }
+  cat "$work/again"
+  ! grep -q 'changed=[1-9]' "$work/again" || die "the second run changed something"
+}
+
+# A playbook of the collection, without the warning that it is one.
+discover() {
+  status=0
+  ansible-playbook pve.gpu.discover "$@" 2>"$work/stderr" || status=$?
+  grep -v 'running playbook inside collection' "$work/stderr" >&2 || :
+  return "$status"
+}
+
+step "Install the collection" install_collection
+step "Start three simulated hosts: Debian 11, 12 and 13, as below Proxmox VE 7, 8 and 9" start_hosts
+step "Read the GPU facts of this machine and of the three over ssh (pve.gpu.host_info)" discover --tags facts
+step "What would become of their package sources (pve.gpu.repo, --check --diff)" ansible-playbook tests/demo/repo.yml --check --diff
+step "Set their package sources" ansible-playbook tests/demo/repo.yml
+step "Once more: nothing left to do" run_again
+step "All that is known now (ansible-playbook pve.gpu.discover)" discover
+echo "Done in $(seconds "$began")."
