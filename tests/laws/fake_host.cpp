@@ -282,7 +282,8 @@ State FakeHost::state(const std::vector<std::string>& without) const {
     const auto below = lower_->find(path);
     const bool as_below = below == lower_->end() ? !node : node == below->second;
     const auto& p = path;
-    const bool left_out = std::any_of(without.begin(), without.end(), [&](const std::string& top) { return p == top || p.starts_with(top + "/"); });
+    const bool left_out =
+        std::any_of(without.begin(), without.end(), [&](const std::string& top) { return p == top || p.starts_with(top + "/"); });
     if (!as_below && !left_out) out[path] = node;
   }
   return out;
@@ -292,7 +293,8 @@ std::set<std::string> FakeHost::paths_below(const std::string& resolved) const {
   std::set<std::string> out;
   const auto collect = [&](const auto& entries) {
     if (entries.count(resolved)) out.insert(resolved);
-    for (auto it = entries.lower_bound(resolved + "/"); it != entries.end() && it->first.starts_with(resolved + "/"); ++it) out.insert(it->first);
+    for (auto it = entries.lower_bound(resolved + "/"); it != entries.end() && it->first.starts_with(resolved + "/"); ++it)
+      out.insert(it->first);
   };
   collect(*lower_);
   collect(upper_);
@@ -351,13 +353,13 @@ Result<std::string> FakeHost::resolve(const std::string& path, Links last) const
     const std::string part = todo.back();
     todo.pop_back();
     if (part.empty() || part == ".") continue;
+    const Node* directory = find(at);
+    if (directory->type != FileType::directory) return Error::from_errno(path, ENOTDIR);
+    if (!allowed(*directory, may_enter)) return Error::from_errno(path, EACCES);
     if (part == "..") {
       at = at.empty() ? at : parent_of(at);
       continue;
     }
-    const Node* directory = find(at);
-    if (directory->type != FileType::directory) return Error::from_errno(path, ENOTDIR);
-    if (!allowed(*directory, may_enter)) return Error::from_errno(path, EACCES);
     const Node* node = find(at + "/" + part);
     if (!node) return Error::from_errno(path, ENOENT);
     if (node->type == FileType::symlink && (last == Links::follow || !todo.empty())) {

@@ -67,7 +67,8 @@ FakeHost Fixture::world() const {
   description.erase("edits");
   for (const json& args : earlier) {
     const json answer = run_module(module_named(module), args, host, {});
-    if (answer.value("failed", false)) throw std::runtime_error(fmt::format("{}/{}: an earlier run fails: {}", module, name, dump_json(answer)));
+    if (answer.value("failed", false))
+      throw std::runtime_error(fmt::format("{}/{}: an earlier run fails: {}", module, name, dump_json(answer)));
   }
   for (const auto& [path, bytes] : edits.items()) bytes.is_null() ? host.gone(path) : host.file(path, bytes.get<std::string>());
   if (!edits.empty()) host.make_products();
@@ -91,9 +92,10 @@ Subject Fixture::subject() const {
 }
 
 void make_trees() {
-  const CommandResult result = run_program({{PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/laws/make_trees.py", fixture_directory, tree_directory},
-                                            std::chrono::seconds(600)})
-                                   .or_fail("make the trees of the fixtures");
+  const CommandResult result =
+      run_program({{PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/laws/make_trees.py", fixture_directory, tree_directory},
+                   std::chrono::seconds(600)})
+          .or_fail("make the trees of the fixtures");
   if (result.exit_code != 0) throw std::runtime_error("the trees of the fixtures can't be made: " + result.err);
   made = text::lines(result.out);
 }
