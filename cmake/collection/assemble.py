@@ -61,7 +61,8 @@ def assemble(executable, root):
         GROUP='\n'.join(f'    - {name}' for name in names),
         ROUTING='\n'.join(f'    {name}:\n      action_plugin: pve.gpu.native' for name in names)))
 
-    # One executable; a module is a symbolic link to it, which tells it its name.
+    # One executable; a module is a symbolic link to it, which tells it its name. The links beside it are for `ansible -M plugins/native`:
+    # in plugins/modules, Ansible's old way to look up modules by folder may find the sidecar first.
     plugins = collection / 'plugins'
     (plugins / 'native').mkdir(parents=True)
     shutil.copyfile(executable, plugins / 'native' / 'pve-gpu')
@@ -69,6 +70,7 @@ def assemble(executable, root):
     (plugins / 'modules').mkdir()
     for name in names:
         (plugins / 'modules' / name).symlink_to('../native/pve-gpu')
+        (plugins / 'native' / name).symlink_to('pve-gpu')
         write(plugins / 'modules' / f'{name}.py', generate_docs.sidecar(name, generate_docs.describe(executable, name)))
     (plugins / 'action').mkdir()
     shutil.copyfile(REPOSITORY / 'common' / 'controller' / 'native.py', plugins / 'action' / 'native.py')

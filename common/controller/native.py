@@ -116,7 +116,6 @@ class ActionModule(NormalAction):
     _staged = False         # an attempt with the staged executable is under way
     _unpack = None          # how that attempt sends the executable along, if it does
     _composed = False       # it has replaced the module by a script
-    _at_default = None      # `pipelining` was left at its default; kept, since setting an option changes its origin
 
     def run(self, tmp=None, task_vars=None):
         with self._pipelining(task_vars):
@@ -139,12 +138,12 @@ class ActionModule(NormalAction):
             state = self._state(result)
             if state is None:
                 return result
-            self._say('%s: %s' % (state, result.get('msg')))
+            self._say(task_vars, '%s: %s' % (state, result.get('msg')))
             if state not in UNPACK or self._unpack:
                 if state == 'unsafe':
                     self._display.warning('pve.gpu on %s: the executable is uploaded for every task, because %s. It is kept in /var/lib/pve-gpu/bin for '
                                           'root and in ~/.cache/pve-gpu/bin for others: correct owner and mode there, or remove that folder.'
-                                          % (self._get_remote_addr(task_vars), result.get('msg')))
+                                          % (self._host(task_vars), result.get('msg')))
                 return None
             self._unpack = state
 
@@ -176,32 +175,35 @@ class ActionModule(NormalAction):
                          % ('started' if STARTED in out else 'may have started', rc))
         return None
 
-    def _say(self, text):
-        self._display.vvv('pve.gpu.native: %s' % text, host=self._connection.get_option('host') if self._connection.transport == 'ssh' else None)
+    def _host(self, task_vars):
+        return self._task.delegate_to or task_vars['inventory_hostname']
+
+    def _say(self, task_vars, text):
+        self._display.vvv('pve.gpu.native: %s' % text, host=self._host(task_vars))
 
     @contextlib.contextmanager
     def _pipelining(self, task_vars):
         """pipelining on where the user left it at its default, which is off"""
         conn, become = self._connection, self._connection.become
         force = conn.transport in ('ssh', 'local') and (not become or become.name == 'sudo') and not conn.get_option('pipelining')
-        if force and self._at_default is None:
-            self._at_default = self._origin_is_default(task_vars)
-        force = force and self._at_default
+        force = force and self._left_at_default(task_vars)
         if force:
             conn.set_option('pipelining', True)
+            conn.pve_gpu_forced = True    # the option's origin is now its last setting, as the next attempt of `until` will find it
         try:
             yield
         finally:
             if force:
                 conn.set_option('pipelining', False)
 
-    def _origin_is_default(self, task_vars):
+    def _left_at_default(self, task_vars):
         conn = self._connection
         if hasattr(conn, 'get_option_and_origin'):    # since 2.16
-            return conn.get_option_and_origin('pipelining')[1] == 'default'
+            origin = conn.get_option_and_origin('pipelining')[1]
+            return origin == 'default' or origin == 'Direct' and getattr(conn, 'pve_gpu_forced', False)
         # Before, ask for the variables as the user wrote them: in task_vars the connection's own value has been added.
         hostvars = task_vars['hostvars']
-        host = hostvars._inventory.get_host(self._task.delegate_to or task_vars['inventory_hostname'])
+        host = hostvars._inventory.get_host(self._host(task_vars))
         written = hostvars._variable_manager.get_vars(play=self._task._parent._play, host=host, task=self._task,
                                                       include_hostvars=False, include_delegate_to=False)
         return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
@@ -209,23 +211,21 @@ class ActionModule(NormalAction):
 
     def _configure_module(self, module_name, module_args, task_vars):
         built = super()._configure_module(module_name, module_args, task_vars)
-        if not self._staged:
-            return built
         try:
-            if len(built) == 2:    # since 2.19
-                bits, path = built
-            else:
-                bits, path = None, built[3]
-            with open(path, 'rb') as f:    # Ansible's own copy of a binary module's bytes is empty since 2.22
+            bits, path = built if len(built) == 2 else (None, built[3])    # since 2.19, before
+            args = encode(module_args, bits)
+            if bits is None:
+                module_args.update(json.loads(args))    # for the ordinary way, where Ansible itself then fails on a vaulted value
+            with open(path, 'rb') as f:    # the bytes in `built` are none since 2.22
                 executable = f.read()
-            if not executable.startswith(b'\x7fELF'):
+            if not self._staged or not executable.startswith(b'\x7fELF'):
                 return built
-            script = compose(executable, encode(module_args, bits), self._unpack, once=bool(self.get_connection_option('reconnection_retries')))
-            if bits:
-                built = dataclasses.replace(bits, module_style='new', shebang='#!/bin/sh', b_module_data=script), path
-            else:
+            script = compose(executable, args, self._unpack, once=bool(self.get_connection_option('reconnection_retries')))
+            if bits is None:
                 built = 'new', '#!/bin/sh', script, path
+            else:
+                built = dataclasses.replace(bits, module_style='new', shebang='#!/bin/sh', b_module_data=script), path
             self._composed = True
         except (AttributeError, ImportError, IndexError, OSError, TypeError, ValueError) as ex:
-            self._say('the ordinary way, since this ansible-core is unknown: %r' % ex)
+            self._say(task_vars, 'the ordinary way, since this ansible-core is unknown: %r' % ex)
         return built

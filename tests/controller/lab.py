@@ -120,7 +120,7 @@ class Host(Node):
     def __init__(self, root, name, key):
         super().__init__(root, name)
         self.run(text='''set -e
-            for u in alice bob carol; do useradd -m -s /bin/bash $u; chmod 755 /home/$u; done
+            for u in alice bob carol; do useradd -m -s /bin/bash -p '*' $u; chmod 755 /home/$u; done
             printf '%s\\n' 'alice ALL=(ALL:ALL) NOPASSWD: ALL' 'bob ALL=(ALL:ALL) NOPASSWD: ALL' 'carol ALL=(ALL:ALL) ALL' >/etc/sudoers.d/tests
             chmod 440 /etc/sudoers.d/tests
             echo "carol:$PASSWORD" | chpasswd; echo "root:$PASSWORD" | chpasswd
@@ -144,7 +144,7 @@ class Host(Node):
 
     def forget(self):
         """as if Ansible had never been here"""
-        self.run(text='rm -rf /var/lib/pve-gpu /root/.cache /root/.ansible /home/*/.cache /home/*/.ansible /starts')
+        self.run(text='rm -rf /var/lib/pve-gpu /root/.cache /root/.ansible /home/*/.cache /home/*/.ansible /starts /starts.args')
 
     def starts(self):
         """how the stand-in was started with log=/starts, once for each time: `staged` or `file`"""
@@ -173,17 +173,19 @@ class Controller(Node):
         self.run(text='mkdir -p /root/.ssh; [ -e /root/.ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id_ed25519')
         return (self.path / 'root/.ssh/id_ed25519.pub').read_text().strip()
 
-    def play(self, hosts, tasks, *, variables=None, play=None, options=(), env=None, adhoc=None, check=True):
-        """Run tasks on hosts ({name: host variables}); a Run. adhoc: the arguments of `ansible` instead."""
+    def play(self, hosts, tasks, *, variables=None, play=None, options=(), env=None, adhoc=None, book=None, check=True):
+        """Run tasks on hosts ({name: host variables}); a Run. adhoc: the arguments of `ansible` instead; book: a playbook's path instead."""
         self._count += 1
         folder = self.work / f'{self.name}-{self._count}'
         folder.mkdir()
         wrapper = folder / 'ssh'
-        wrapper.write_text('#!/bin/sh\n'
+        wrapper.write_text('#!/bin/bash\n'
+                           'case " $* " in *" -O "*) exec ssh "$@";; esac\n'    # a word to the master, not a round trip
                            'n=$(mktemp -u XXXXXXXX)\n'
-                           f'case " $* " in *" -O "*) exec ssh "$@";; esac\n'
                            f'echo "$n $*" >>{folder}/ssh.log\n'
-                           f'case "$BREAK" in ""|" ") tee {folder}/in.$n | ssh "$@" ;; *) . "$BREAK" ;; esac\n')
+                           '[ -t 0 ] && exec ssh "$@"\n'                        # nothing is piped in
+                           f'[ -z "$BREAK" ] || . "$BREAK"\n'
+                           f'exec ssh "$@" < <(tee {folder}/in.$n 2>/dev/null)\n')
         wrapper.chmod(0o755)
         (folder / 'ansible.cfg').write_text(
             '[defaults]\nhost_key_checking = false\nretry_files_enabled = false\ngathering = explicit\nlocalhost_warning = false\n'
@@ -191,8 +193,8 @@ class Controller(Node):
         inventory = {'all': {'hosts': hosts, 'vars': {'ansible_ssh_executable': str(wrapper), **(variables or {})}}}
         (folder / 'inventory.json').write_text(json.dumps(inventory))
         (folder / 'play.json').write_text(json.dumps([{'hosts': 'all', 'gather_facts': False, 'tasks': tasks, **(play or {})}]))
-        command = ['ansible', 'all', *adhoc] if adhoc else ['ansible-playbook', str(folder / 'play.json')]
-        environment = {'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'ANSIBLE_COLLECTIONS_PATH': str(self._collections), 'RECORD': str(folder / 'record'),
+        command = ['ansible', 'all', *adhoc] if adhoc else ['ansible-playbook', str(book or folder / 'play.json')]
+        environment = {'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'ANSIBLE_COLLECTIONS_PATH': str(self._collections), 'RECORD': str(folder / 'record'), 'ANSIBLE_LOAD_CALLBACK_PLUGINS': '1',
                        'ANSIBLE_COLLECTIONS_PATHS': str(self._collections), **(env or {})}
         if not self.version.startswith('2.14'):
             environment.pop('ANSIBLE_COLLECTIONS_PATHS')    # its old name

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Speaks pve-gpu's protocol and does what a test tells it to, crashes included: for tests of how modules travel, not of what they do.
 //   do: crash (after the start), silent (ends without an answer), deaf (ends without a word), fail, sleep
-//   log: a file that gets one line a start: how many times did this task really run?
+//   log: a file that gets one line a start: how many times did this task really run? Beside it, .args holds the arguments as they came.
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +81,11 @@ int main(int argc, char** argv) {
     FILE* log = fopen(buffer, "a");
     if (log) {
       fprintf(log, "%s %s\n", how, word("_ansible_check_mode"));
+      fclose(log);
+    }
+    strcat(buffer, ".args");
+    if ((log = fopen(buffer, "w"))) {
+      fputs(args, log);
       fclose(log);
     }
   }
