@@ -54,7 +54,7 @@ Result<std::int64_t> parse_int(const json& value) {
   }
   if (value.is_string()) {
     const std::string text = text::trim(value.get_ref<const std::string&>());
-    const char* first = text.data() + (text.starts_with('+') ? 1 : 0);
+    const char* first = text.data() + (text.starts_with('+') && !text.starts_with("+-") ? 1 : 0);
     std::int64_t number = 0;
     const auto [end, failure] = std::from_chars(first, text.data() + text.size(), number);
     if (failure == std::errc() && end == text.data() + text.size() && end != first) return number;
