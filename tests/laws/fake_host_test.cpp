@@ -4,32 +4,14 @@
 #include "tests/laws/fake_host.hpp"
 
 #include "common/host/real_host.hpp"
+#include "tests/unit/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
-#include <cstdlib>
 #include <random>
 
 namespace pvegpu {
 namespace {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    char pattern[] = "/tmp/pve-gpu-test.XXXXXX";
-    if (!::mkdtemp(pattern)) throw std::runtime_error("can't make a directory in /tmp");
-    path_ = pattern;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() { (void)run_program({{"rm", "-rf", "--", path_}}); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 std::string shown(const Error& error) { return fmt::format("errno {}", error.code); }
 std::string shown(const Result<>& r) { return r ? "done" : shown(r.error()); }

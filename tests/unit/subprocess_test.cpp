@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// Programs: what they are given, what they answer, how they end.
+#include "common/host/real_host.hpp"
+#include "common/text/strings.hpp"
+#include "tests/unit/temporary_directory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace pvegpu {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+CommandResult run(std::vector<std::string> argv, seconds timeout = seconds(60)) {
+  return run_program({std::move(argv), timeout}).or_fail("run");
+}
+CommandResult shell(const std::string& script, seconds timeout = seconds(60)) { return run({"sh", "-c", script}, timeout); }
+
+TEST(Subprocess, words_arrive_as_they_are) {
+  const std::vector<std::string> words{"", "a b", "$(id)", "'\"\\", "*", "--", "line\nbreak", "\xff"};
+  std::vector<std::string> argv{"printf", "%s|"};
+  argv.insert(argv.end(), words.begin(), words.end());
+  EXPECT_EQ(run(argv).out, fmt::format("{}|", fmt::join(words, "|")));
+}
+
+TEST(Subprocess, streams_are_kept_apart_and_the_exit_code_is_told) {
+  const CommandResult result = shell("echo out; echo err >&2; exit 3");
+  EXPECT_EQ(result.out, "out\n");
+  EXPECT_EQ(result.err, "err\n");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_FALSE(result.timed_out);
+}
+
+TEST(Subprocess, killed_program_is_128_and_its_signal) {
+  EXPECT_EQ(shell("kill -9 $$").exit_code, 137);
+  ::signal(SIGPIPE, SIG_IGN);  // as main() does; programs must have the default again
+  EXPECT_EQ(shell("kill -PIPE $$").exit_code, 141);
+}
+
+TEST(Subprocess, standard_input_is_empty) { EXPECT_EQ(run({"cat"}).out, ""); }
+
+TEST(Subprocess, environment_is_ours_in_the_c_locale_with_a_fixed_path) {
+  ::setenv("PVE_GPU_TEST", "kept", 1);
+  ::setenv("LANG", "de_DE.UTF-8", 1);
+  ::setenv("LC_MESSAGES", "de_DE.UTF-8", 1);
+  const std::string before = std::getenv("PATH") ? std::getenv("PATH") : "";
+  ::setenv("PATH", "/nowhere", 1);
+  const std::vector<std::string> variables = text::lines(run({"env"}).out);
+  ::setenv("PATH", before.c_str(), 1);
+  const auto has = [&](std::string_view line) { return std::find(variables.begin(), variables.end(), line) != variables.end(); };
+  EXPECT_TRUE(has("PVE_GPU_TEST=kept"));
+  EXPECT_TRUE(has("LC_ALL=C"));
+  EXPECT_TRUE(has("DEBIAN_FRONTEND=noninteractive"));
+  EXPECT_TRUE(has("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+  EXPECT_FALSE(has("LANG=de_DE.UTF-8"));
+  EXPECT_FALSE(has("LC_MESSAGES=de_DE.UTF-8"));
+}
+
+TEST(Subprocess, no_file_of_ours_is_inherited) {
+  const TemporaryDirectory directory;
+  RealHost host(directory.path());
+  const auto lock = host.lock("/the-lock", seconds(0)).or_fail("lock");
+  const CommandResult result = run({"ls", "-l", "/proc/self/fd"});
+  EXPECT_TRUE(text::contains(result.out, "/dev/null")) << result.out;
+  EXPECT_FALSE(text::contains(result.out, "the-lock")) << "a daemon that we start would hold the lock for ever";
+}
+
+TEST(Subprocess, missing_program_is_an_error_that_says_so) {
+  const auto result = run_program({{"no-such-program"}});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ENOENT);
+  EXPECT_TRUE(text::contains(result.error().message, "no-such-program is not installed")) << result.error().message;
+  EXPECT_EQ(run_program({{"/etc/passwd"}}).error().code, EACCES);
+  EXPECT_FALSE(run_program({{}}));
+}
+
+TEST(Subprocess, much_output_on_both_streams_does_not_stop_it_and_its_end_is_kept) {
+  const CommandResult result = shell(
+      "i=0; while [ $i -lt 20000 ]; do echo \"out line number $i .........................................\"; "
+      "echo \"err line number $i ...................\" >&2; i=$((i+1)); done");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out.size(), std::size_t{256} << 10);
+  EXPECT_EQ(result.err.size(), std::size_t{256} << 10);
+  EXPECT_TRUE(text::contains(result.out, "out line number 19999 "));
+  EXPECT_TRUE(text::contains(result.err, "err line number 19999 "));
+}
+
+TEST(Subprocess, program_that_takes_too_long_is_ended) {
+  const auto start = Clock::now();
+  const CommandResult result = shell("echo begun; sleep 100", seconds(1));
+  EXPECT_TRUE(result.timed_out);
+  EXPECT_EQ(result.exit_code, 143);
+  EXPECT_EQ(result.out, "begun\n");
+  EXPECT_LT(Clock::now() - start, seconds(5));
+}
+
+TEST(Subprocess, whatever_it_started_is_ended_with_it) {
+  const CommandResult result = shell("sleep 100 & echo $!; wait", seconds(1));
+  EXPECT_TRUE(result.timed_out);
+  const std::string stat = fmt::format("/proc/{}/stat", text::trim(result.out));
+  for (int i = 0; i < 50; ++i) {
+    const auto state = RealHost().read_file(stat);
+    if (!state || text::contains(*state, ") Z ")) return;  // gone, or waits for init to notice
+    RealHost().pause(milliseconds(100));
+  }
+  FAIL() << "the child lives on: " << stat;
+}
+
+TEST(Subprocess, program_that_ignores_the_first_signal_is_killed) {
+  const auto start = Clock::now();
+  const CommandResult result = shell("trap '' TERM; while :; do sleep 1; done", seconds(1));
+  EXPECT_TRUE(result.timed_out);
+  EXPECT_EQ(result.exit_code, 137);
+  EXPECT_LT(Clock::now() - start, seconds(15));
+}
+
+TEST(Subprocess, daemon_that_keeps_the_pipes_open_is_not_waited_for) {
+  const auto start = Clock::now();
+  const CommandResult result = shell("sleep 20 & echo started");
+  EXPECT_EQ(result.out, "started\n");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_LT(Clock::now() - start, seconds(10));
+}
+
+}  // namespace
+}  // namespace pvegpu
