@@ -82,7 +82,9 @@ BeforeImage image_from_json(const json& value) {
 Result<Owed> owed_from_json(const json& value, const std::string& path) {
   try {
     Owed out;
-    out.follow_up = PVEGPU_TRY(FollowUp::from_json(value.at("follow_up")));
+    auto follow_up = FollowUp::from_json(value.at("follow_up"));
+    if (!follow_up) return damaged(path);
+    out.follow_up = *std::move(follow_up);
     out.modules = value.at("modules").get<std::vector<std::string>>();
     out.put_off = value.at("put_off").get<bool>();
     for (const json& image : value.at("images")) out.images.push_back(image_from_json(image));
@@ -302,10 +304,14 @@ Result<> restore_undo_record(Host& host, const std::string& path, const std::opt
 
 Result<std::optional<std::string>> waiting_since(const HostView& host, const std::string& instance, const Wait& wait) {
   const auto record = PVEGPU_TRY(load(host, wait_file(instance)));
-  if (!record || !record->contains("waits")) return std::optional<std::string>();
-  for (const json& each : (*record)["waits"])
-    if (each.value("on", "") == wait.on && each.value("reason", "") == wait.reason)
-      return std::optional<std::string>(each.value("boot_id", ""));
+  if (!record) return std::optional<std::string>();
+  try {
+    for (const json& each : record->at("waits"))
+      if (each.at("on") == wait.on && each.at("reason") == wait.reason)
+        return std::optional<std::string>(each.at("boot_id").get<std::string>());
+  } catch (const nlohmann::detail::exception&) {
+    return damaged(wait_file(instance));
+  }
   return std::optional<std::string>();
 }
 

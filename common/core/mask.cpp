@@ -41,7 +41,10 @@ json mask(const json& value, const std::vector<std::string>& secrets) {
   if (sorted.empty()) return value;
   // The longest first: one secret may be part of another.
   std::sort(sorted.begin(), sorted.end(), [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-  return mask_sorted(value, sorted);
+  if (!value.is_object()) return mask_sorted(value, sorted);
+  json out = json::object();
+  for (const auto& [key, item] : value.items()) out[key] = mask_sorted(item, sorted);
+  return out;
 }
 
 }  // namespace pvegpu

@@ -6,7 +6,8 @@
 
 namespace pvegpu {
 
-/// Every string in `value`, keys too, with each secret replaced by asterisks. Empty secrets mask nothing.
+/// Every string in an answer with each secret replaced by asterisks, keys too but for the answer's own: those are ours, and
+/// "failed" must stay "failed" when that is somebody's password. Empty secrets mask nothing.
 json mask(const json& value, const std::vector<std::string>& secrets);
 
 }  // namespace pvegpu
