@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// The executor's memory: what is owed, what was there before, since when a task waits.
+#include "common/core/journal.hpp"
+
+#include "common/text/strings.hpp"
+#include "tests/laws/planners.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pvegpu {
+namespace {
+
+using laws::bare_world;
+
+FollowUp program(const char* name, int rank = 50) { return {.kind = "program", .argv = {name}, .rank = rank}; }
+std::vector<Owed> owed(const FakeHost& host) { return journal::owed(host).or_fail("owed"); }
+
+TEST(Journal, nothing_is_owed_at_first) {
+  FakeHost host = bare_world();
+  EXPECT_TRUE(owed(host).empty());
+  EXPECT_TRUE(journal::undo_paths(host, "m").empty());
+  EXPECT_FALSE(journal::undo(host, "m", "/etc/x").or_fail("undo"));
+  EXPECT_FALSE(journal::waiting_since(host, "m", {"reboot", "why"}).or_fail("wait"));
+  EXPECT_TRUE(journal::tidy(host));
+  EXPECT_TRUE(host.effects().empty());
+}
+
+TEST(Journal, owed_work_comes_back_in_order_and_is_settled) {
+  FakeHost host = bare_world();
+  ASSERT_TRUE(journal::owe(host, {program("late", 90), {"m"}}));
+  ASSERT_TRUE(journal::owe(host, {program("early", 10), {"m"}, true}));
+  ASSERT_EQ(owed(host).size(), 2u);
+  EXPECT_EQ(owed(host)[0].follow_up.argv, std::vector<std::string>{"early"});
+  EXPECT_TRUE(owed(host)[0].put_off);
+  ASSERT_TRUE(journal::settle(host, program("early")));
+  ASSERT_EQ(owed(host).size(), 1u);
+  ASSERT_TRUE(journal::settle(host, program("late")));
+  ASSERT_TRUE(journal::settle(host, program("late"))) << "twice does not matter";
+  ASSERT_TRUE(journal::tidy(host));
+  EXPECT_FALSE(host.exists(state_dir));
+}
+
+TEST(Journal, same_work_owed_twice_keeps_the_oldest_images_and_all_who_asked) {
+  FakeHost host = bare_world();
+  BeforeImage first, again, other;
+  first.path = again.path = "/etc/x";
+  first.existed = true;
+  first.bytes = std::string("old\0\xff", 5);
+  first.meta = {0640, 3, 4};
+  again.bytes = "half-way";
+  again.existed = true;
+  again.after = "hash of what is written now";
+  other.path = "/etc/y";
+  ASSERT_TRUE(journal::owe(host, {program("p"), {"one"}, false, {first}}));
+  ASSERT_TRUE(journal::owe(host, {program("p"), {"two"}, false, {again, other}}));
+  ASSERT_EQ(owed(host).size(), 1u);
+  const Owed merged = owed(host)[0];
+  EXPECT_EQ(merged.modules.size(), 2u);
+  ASSERT_EQ(merged.images.size(), 2u);
+  EXPECT_EQ(merged.images[0].bytes, first.bytes);
+  EXPECT_EQ(merged.images[0].after, again.after);
+  EXPECT_EQ(merged.images[0].meta.mode, 0640u);
+  EXPECT_EQ(merged.images[0].meta.uid, 3u);
+  EXPECT_EQ(merged.images[1].path, "/etc/y");
+}
+
+TEST(Journal, is_for_root_alone) {
+  FakeHost host = bare_world();
+  ASSERT_TRUE(journal::owe(host, {program("p"), {"m"}}));
+  EXPECT_EQ(host.stat(state_dir).or_fail("stat").mode, 0700u);
+  EXPECT_EQ(host.stat(std::string(state_dir) + "/pending").or_fail("stat").mode, 0700u);
+  EXPECT_EQ(host.stat(fmt::format("{}/pending/{}.json", state_dir, program("p").id())).or_fail("stat").mode, 0600u);
+}
+
+TEST(Journal, damaged_records_are_errors_that_name_the_file) {
+  for (const char* text : {"", "{", "[]", "{}", "{\"follow_up\":{}}", "\xff"}) {
+    FakeHost host = bare_world().file("/var/lib/pve-gpu/pending/x.json", text);
+    const auto result = journal::owed(host);
+    ASSERT_FALSE(result) << text;
+    EXPECT_TRUE(text::contains(result.error().message, "/var/lib/pve-gpu/pending/x.json")) << result.error().message;
+  }
+}
+
+TEST(Journal, damaged_wait_is_an_error_too) {
+  FakeHost host = bare_world();
+  const Wait wait{"reboot", "why"};
+  ASSERT_TRUE(journal::record_waits(host, "task", {wait}, "boot-1"));
+  const std::string name = host.list_dir("/var/lib/pve-gpu/waits").or_fail("list")[0];
+  for (const char* text : {"{\"half", "{}", R"({"waits":[1]})", R"({"waits":[{"on":"reboot","reason":"why","boot_id":7}]})"}) {
+    host.file("/var/lib/pve-gpu/waits/" + name, text);
+    const auto since = journal::waiting_since(host, "task", wait);
+    ASSERT_FALSE(since) << text;
+    EXPECT_TRUE(text::contains(since.error().message, name)) << since.error().message;
+  }
+}
+
+TEST(Journal, what_a_killed_write_left_is_no_record) {
+  FakeHost host = bare_world().file(std::string("/var/lib/pve-gpu/pending/x.json") + temporary_suffix, "{\"half");
+  EXPECT_TRUE(owed(host).empty());
+  ASSERT_TRUE(journal::tidy(host));
+  EXPECT_FALSE(host.exists(state_dir));
+}
+
+TEST(Journal, undo_remembers_the_first_state_through_many_changes) {
+  FakeHost host = bare_world().file("/etc/x", "first\n", 0640, 1, 2);
+  for (const char* content : {"second\n", "third\n"}) {
+    ASSERT_TRUE(journal::record_undo(host, "m", {.path = "/etc/x", .content = content}));
+    host.file("/etc/x", content, 0644);
+  }
+  const UndoView view = *journal::undo(host, "m", "/etc/x").or_fail("undo");
+  EXPECT_TRUE(view.existed);
+  EXPECT_EQ(view.before, "first\n");
+  EXPECT_EQ(view.meta.mode, 0640u);
+  EXPECT_EQ(view.meta.uid, 1u);
+  EXPECT_TRUE(view.untouched);
+  EXPECT_EQ(journal::undo_paths(host, "m"), std::vector<std::string>{"/etc/x"});
+  EXPECT_TRUE(journal::undo_paths(host, "other").empty());
+}
+
+TEST(Journal, foreign_edits_are_noticed_now_and_between_changes) {
+  FakeHost host = bare_world();
+  ASSERT_TRUE(journal::record_undo(host, "m", {.path = "/etc/x", .content = "ours\n"}));
+  host.file("/etc/x", "ours\n");
+  EXPECT_TRUE(journal::undo(host, "m", "/etc/x").or_fail("undo")->untouched);
+  host.file("/etc/x", "ours\ntheirs\n");
+  EXPECT_FALSE(journal::undo(host, "m", "/etc/x").or_fail("undo")->untouched);
+  ASSERT_TRUE(journal::record_undo(host, "m", {.path = "/etc/x", .content = "ours again\n"}));
+  host.file("/etc/x", "ours again\n");
+  EXPECT_FALSE(journal::undo(host, "m", "/etc/x").or_fail("undo")->untouched) << "their line was in between";
+}
+
+TEST(Journal, directories_of_a_neighbour_are_ours_to_remove_too) {
+  FakeHost host = bare_world();
+  ASSERT_TRUE(journal::record_undo(host, "one", {.path = "/etc/new/d/a", .directories = {"/etc/new", "/etc/new/d"}}));
+  ASSERT_TRUE(journal::record_undo(host, "two", {.path = "/etc/new/d/b"}));
+  ASSERT_TRUE(journal::record_undo(host, "two", {.path = "/etc/newer"}));
+  EXPECT_EQ(journal::undo(host, "two", "/etc/new/d/b").or_fail("undo")->directories, (std::vector<std::string>{"/etc/new", "/etc/new/d"}));
+  EXPECT_TRUE(journal::undo(host, "two", "/etc/newer").or_fail("undo")->directories.empty());
+}
+
+TEST(Journal, wait_keeps_the_boot_in_which_it_began) {
+  FakeHost host = bare_world();
+  const Wait wait{"reboot", "the IOMMU is off"}, other{"reboot", "another reason"};
+  ASSERT_TRUE(journal::record_waits(host, "task", {wait}, "boot-1"));
+  ASSERT_TRUE(journal::record_waits(host, "task", {wait, other}, "boot-2"));
+  EXPECT_EQ(journal::waiting_since(host, "task", wait).or_fail("wait"), "boot-1");
+  EXPECT_EQ(journal::waiting_since(host, "task", other).or_fail("wait"), "boot-2");
+  EXPECT_FALSE(journal::waiting_since(host, "task 2", wait).or_fail("wait"));
+  const auto effects = host.effects().size();
+  ASSERT_TRUE(journal::record_waits(host, "task", {wait, other}, "boot-2"));
+  EXPECT_EQ(host.effects().size(), effects) << "what is known is not written again";
+  ASSERT_TRUE(journal::record_waits(host, "task", {}, "boot-2"));
+  EXPECT_FALSE(journal::waiting_since(host, "task", wait).or_fail("wait"));
+}
+
+}  // namespace
+}  // namespace pvegpu
