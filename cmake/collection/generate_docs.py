@@ -4,10 +4,13 @@
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import yaml
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / 'modules' / 'docs'
 
 SIDECAR = """\
 #!/usr/bin/python
@@ -45,7 +48,7 @@ class Dumper(yaml.SafeDumper):
 
 
 def to_yaml(value):
-    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=116)
 
 
 def in_order(mapping, order):
@@ -75,11 +78,23 @@ def block(text):
     return text[4:] + '\n' if text.startswith('---\n') else text + '\n'
 
 
+MARKUP = re.compile(r'\b(C|E|I|O|RV|V)\(((?:[^()\\]|\\.)*)\)')
+
+
+def old_markup(text):
+    """ansible-core 2.14 shows O(...), V(...), RV(...) and E(...) as they stand: all releases understand I(...) and C(...)"""
+    return MARKUP.sub(lambda m: f"{'I' if m[1] in 'IO' else 'C'}({m[2]})", text)
+
+
+def markdown(text):
+    return MARKUP.sub(lambda m: f'`{m[2]}`', text)
+
+
 def sidecar(name, described):
     texts = {
-        'documentation': to_yaml(documentation_of(described)),
+        'documentation': old_markup(to_yaml(documentation_of(described))),
         'examples': block(described['EXAMPLES']),
-        'returns': block(described['RETURN']),
+        'returns': old_markup(block(described['RETURN'])),
     }
     for what, text in texts.items():
         if "'''" in text:
@@ -88,11 +103,11 @@ def sidecar(name, described):
 
 
 def sentences(value):
-    return ' '.join(value) if isinstance(value, list) else str(value)
+    return markdown(' '.join(value) if isinstance(value, list) else str(value))
 
 
 def cell(text):
-    return text.replace('|', '\\|').replace('\n', ' ')
+    return markdown(text).replace('|', '\\|').replace('\n', ' ')
 
 
 def option_rows(options, prefix=''):
@@ -125,7 +140,7 @@ def page(name, described):
     description = doc['description'] if isinstance(doc['description'], list) else [doc['description']]
     lines = [f'<!-- Written by `./dev docs` from modules/{name}.cpp; do not edit. -->', f'# pve.gpu.{name}', '', f"{doc['short_description']}.", '']
     for paragraph in description:
-        lines += [paragraph, '']
+        lines += [markdown(paragraph), '']
     if doc.get('options'):
         lines += ['## Parameters', '', '| name | type | | |', '|---|---|---|---|', *option_rows(doc['options']), '']
     if doc.get('attributes'):
@@ -133,7 +148,7 @@ def page(name, described):
         lines += [f"| `{key}` | {a['support']} | {cell(sentences(a['description']))} |" for key, a in doc['attributes'].items()]
         lines.append('')
     if doc.get('notes'):
-        lines += ['## Notes', '', *(f'- {note}' for note in doc['notes']), '']
+        lines += ['## Notes', '', *(f'- {markdown(note)}' for note in doc['notes']), '']
     lines += ['## Examples', '', '```yaml', block(described['EXAMPLES']).rstrip('\n'), '```', '']
     lines += ['## Results', '', '| key | type | returned | |', '|---|---|---|---|', *return_rows(yaml.safe_load(described['RETURN'])), '']
     return '\n'.join(lines)
@@ -163,17 +178,17 @@ def generate(executable):
 
 def main():
     parser = argparse.ArgumentParser(description='Write the documentation of all modules from the executable.')
-    parser.add_argument('--executable', required=True, type=pathlib.Path, help='a built pve-gpu')
-    parser.add_argument('--output', required=True, type=pathlib.Path, help='the folder, which holds nothing else: modules/docs')
+    parser.add_argument('executable', type=pathlib.Path, help='a built pve-gpu')
+    parser.add_argument('--out', default=DOCS, type=pathlib.Path, help='a folder that holds nothing else; default: modules/docs')
     arguments = parser.parse_args()
     files = generate(arguments.executable.resolve())
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for path in arguments.output.iterdir():
-        if path.suffix in ('.py', '.md') and path.name not in files:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for path in arguments.out.iterdir():
+        if path.name not in files:
             path.unlink()
     for name, content in files.items():
-        (arguments.output / name).write_text(content, encoding='utf-8')
-    print(f'{len(files)} files in {arguments.output}')
+        (arguments.out / name).write_text(content, encoding='utf-8')
+    print(f'{len(files)} files in {arguments.out}')
     return 0
 
 

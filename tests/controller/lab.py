@@ -243,7 +243,7 @@ def build_standin(folder):
 
 
 def build_collection(program, output):
-    subprocess.run(['python3', str(REPOSITORY / 'cmake/collection/assemble.py'), '--executable', str(program), '--output', str(output), '--no-archive'],
+    subprocess.run(['python3', str(REPOSITORY / 'cmake/collection/assemble.py'), '--executable', str(program), '--out', str(output), '--no-archive'],
                    check=True, stdout=subprocess.DEVNULL)
     return pathlib.Path(output)
 
