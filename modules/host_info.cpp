@@ -130,7 +130,7 @@ host:
       type: dict
       contains:
         active:
-          description: Whether it is on, as Proxmox VE judges it before it passes a device on.
+          description: Whether it is on, as Proxmox VE judges it before it passes a device through.
           type: bool
         groups:
           description: How many IOMMU groups there are.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The hardware forms: A server with vGPU cards, B server with cards passed on whole, C PC with one card passed on whole, D PC whose
-// Intel graphics is split, E workstation with cards passed on whole, F workstation with vGPU cards.
+// The hardware forms: A server with vGPU cards, B server with cards passed through whole, C PC with one card passed through whole, D PC
+// whose Intel graphics is split, E workstation with cards passed through whole, F workstation with vGPU cards.
 #include "common/gpu/form.hpp"
 
 #include "common/text/strings.hpp"
@@ -64,7 +64,7 @@ class Guess {
     for (const Gpu* gpu : vgpu) say(fmt::format("{} at {} can be split into vGPUs", gpu->name, gpu->address));
     for (const Gpu* gpu : whole)
       say(fmt::format("{} at {} {}", gpu->name, gpu->address,
-                      gpu->driver == "vfio-pci" ? "is bound to vfio-pci" : "can only be passed on whole"));
+                      gpu->driver == "vfio-pci" ? "is bound to vfio-pci" : "can only be passed through whole"));
     for (const Gpu* gpu : split) say(fmt::format("{} at {} can be split among guests", gpu->name, gpu->address));
     if (body == Body::server) return finish(vgpu.empty() && !whole.empty() ? 'B' : vgpu.empty() ? 'D' : 'A');
     if (!vgpu.empty()) return finish('F');

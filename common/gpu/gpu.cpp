@@ -60,6 +60,8 @@ std::string class_words(std::uint16_t pci_class) {
   }
 }
 
+std::string counted(std::int64_t count, std::string_view what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
+
 std::string hex4(unsigned value) { return fmt::format("{:04x}", value); }
 
 }  // namespace pvegpu::gpu

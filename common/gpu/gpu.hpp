@@ -116,6 +116,9 @@ struct Gpu {
 /// "network controller", "display controller" … for messages.
 std::string class_words(std::uint16_t pci_class);
 
+/// "1 VF", "2 VFs"
+std::string counted(std::int64_t count, std::string_view what);
+
 /// "10de"
 std::string hex4(unsigned value);
 

@@ -79,7 +79,7 @@ HostDocument read_host(Reader& reader) {
   out.guests = read_guest_facts(reader, out.facts);
   attach_guests(out.gpus, out.guests, out.facts);
   for (const Gpu& gpu : out.gpus) out.technologies.push_back(judge_technologies(gpu, out.facts));
-  out.resources = list_resources(out.gpus, out.technologies, out.guests, out.facts);
+  out.resources = list_resources(reader, out.gpus, out.technologies, out.guests, out.facts);
   out.form = guess_form(out.gpus, out.technologies, out.facts);
   return out;
 }

@@ -32,8 +32,9 @@ std::int64_t seats(const Gpu& gpu, const VgpuType& type, std::int64_t vfs) {
 
 class Lister {
  public:
-  Lister(const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const GuestFacts& guests, const HostFacts& facts)
-      : gpus_(gpus), technologies_(technologies), guests_(guests), facts_(facts) {}
+  Lister(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const GuestFacts& guests,
+         const HostFacts& facts)
+      : reader_(reader), gpus_(gpus), technologies_(technologies), guests_(guests), facts_(facts) {}
 
   std::vector<Resource> run() {
     for (std::size_t i = 0; i < gpus_.size(); ++i) by_type(gpus_[i], technologies_[i]);
@@ -77,8 +78,16 @@ class Lister {
                                        "mapping of the card's VFs";
       add({"", model, type.name, seats(gpu, type, vfs), type.available, classic, classic && !gpu.unlocked, reason});
     }
-    if (gpu.kind == Kind::gpu && !gpu.integrated() && technologies.passthrough.ready)
+    if (gpu.kind == Kind::gpu && gpu.framework == Framework::none && !gpu.integrated() && technologies.passthrough.ready && !is_mapped(gpu))
       add({"", model, whole_card, 1, in_use(gpu) ? 0 : 1, false, false, whole_card_reason()});
+  }
+
+  bool is_mapped(const Gpu& gpu) const {
+    if (!guests_.mappings) return false;
+    for (const text::PciMapping& mapping : *guests_.mappings)
+      for (const text::PciMapEntry& entry : mapping.entries)
+        if (!mapping.mdev && entry.node == facts_.node && entry.members[0].covers(gpu.address)) return true;
+    return false;
   }
 
   // --- mappings ---------------------------------------------------------------------------------------------------------
@@ -134,7 +143,10 @@ class Lister {
       if (place.vf) vfs.push_back(place.vf);
     }
     if (!ours) return;  // of other nodes, or of other devices
-    if (!wrong.empty()) wrong = fmt::format("Proxmox VE refuses the mapping: {}; correct or remove the entry", wrong);
+    if (!wrong.empty()) {
+      wrong = fmt::format("Proxmox VE refuses the mapping {}: {}; correct or remove the entry", mapping.id, wrong);
+      reader_.note(wrong);
+    }
     for (const Gpu& gpu : gpus_) {
       const auto card = cards.find(&gpu);
       if (card == cards.end()) continue;
@@ -156,6 +168,7 @@ class Lister {
     }
   }
 
+  Reader& reader_;
   const std::vector<Gpu>& gpus_;
   const std::vector<Technologies>& technologies_;
   const GuestFacts& guests_;
@@ -165,9 +178,9 @@ class Lister {
 
 }  // namespace
 
-std::vector<Resource> list_resources(const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const GuestFacts& guests,
-                                     const HostFacts& facts) {
-  return Lister(gpus, technologies, guests, facts).run();
+std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies,
+                                     const GuestFacts& guests, const HostFacts& facts) {
+  return Lister(reader, gpus, technologies, guests, facts).run();
 }
 
 json to_json(const Resource& resource) {

@@ -20,10 +20,10 @@ struct Resource {
   std::string reason;  ///< why it is not
 };
 
-/// By model and type, then by mapping. A whole card is assignable only through a mapping, and so are vGPUs of vendor VFIO: a broker
-/// that looks for types runs `mdevctl types`, which is rightly empty there.
-std::vector<Resource> list_resources(const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const GuestFacts& guests,
-                                     const HostFacts& facts);
+/// By model and type, then by mapping. Mappings that Proxmox VE would refuse are noted. A whole card is assignable only through a mapping,
+/// and so are vGPUs of vendor VFIO: a broker that looks for types runs `mdevctl types`, which is rightly empty there.
+std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies,
+                                     const GuestFacts& guests, const HostFacts& facts);
 
 json to_json(const Resource& resource);
 

@@ -175,15 +175,24 @@ class Scanner {
     }
     if (out.intel) {
       out.name = out.intel->name;
-    } else if (out.board()) {
-      out.name = out.board()->name;
+    } else if (!out.boards.empty()) {
+      for (const catalogue::Board& board : out.boards) out.name += (out.name.empty() ? "" : " or ") + std::string(board.name);
     } else if (console) {
       out.name = console->name;
     } else {
-      const auto ids = std::pair(out.ids.vendor, out.ids.device);
-      if (!names_.count(ids)) names_[ids] = reader_.host().pci_name(ids.first, ids.second);
-      out.name = names_[ids].empty() ? fmt::format("unknown device {:04x}:{:04x}", ids.first, ids.second) : names_[ids];
+      out.name = name_in_pci_ids(out.ids);
     }
+  }
+
+  /// "Radeon RX 6800" of "Navi 21 [Radeon RX 6800]": what is in brackets is the model, before them is the chip.
+  std::string name_in_pci_ids(const catalogue::PciIds& ids) {
+    const auto key = std::pair(ids.vendor, ids.device);
+    auto known = names_.find(key);
+    if (known == names_.end()) known = names_.emplace(key, reader_.host().pci_name(ids.vendor, ids.device)).first;
+    const std::string& name = known->second;
+    if (name.empty()) return fmt::format("unknown device {:04x}:{:04x}", ids.vendor, ids.device);
+    const auto open = name.find('[');
+    return open != name.npos && name.ends_with(']') ? name.substr(open + 1, name.size() - open - 2) : name;
   }
 
   void find_displays(Gpu& out) const {
@@ -334,6 +343,7 @@ class Scanner {
         type.framebuffer_mb = parsed.framebuffer_mb;
         type.max_instances = parsed.max_instances;
       }
+      complete(type);
       out.vgpu_types.push_back(std::move(type));
     }
     if (broken > 0)
@@ -372,11 +382,13 @@ class Scanner {
     out.problems.push_back(fmt::format("the driver lists no vGPU types in {}: see the services nvidia-vgpud and nvidia-vgpu-mgr", where));
   }
 
+  /// What the driver does not say, the catalogue may know.
   static void complete(VgpuType& type) {
+    if (type.framebuffer_mb && type.max_instances) return;
     const auto known = catalogue::find_type(type.name);
     if (!known) return;
-    type.framebuffer_mb = known->framebuffer_mb;
-    if (known->max_instances != 0) type.max_instances = known->max_instances;
+    if (!type.framebuffer_mb) type.framebuffer_mb = known->framebuffer_mb;
+    if (!type.max_instances && known->max_instances != 0) type.max_instances = known->max_instances;
   }
 
   unsigned branch() const { return facts_.nvidia.branch ? facts_.nvidia.branch->branch : 0; }
@@ -460,7 +472,7 @@ class Scanner {
       add("it is bound to the driver nvidia, which does not list it in /proc/driver/nvidia/gpus: the driver failed to start it; see dmesg "
           "for NVRM");
     const auto links = static_cast<std::int64_t>(out.sriov.vfs.size());
-    if (out.sriov.enabled != links) add(fmt::format("{} VFs are enabled, but {} are there", out.sriov.enabled, links));
+    if (out.sriov.enabled != links) add(fmt::format("the kernel says that {} VFs are enabled, but {} are there", out.sriov.enabled, links));
     const auto bare = std::count_if(out.sriov.vfs.begin(), out.sriov.vfs.end(), [](const Vf& vf) { return !vf.driver; });
     if (bare > 0 && out.is_nvidia()) add(fmt::format("{} of {} VFs have no driver: bind them to nvidia", bare, links));
   }

@@ -25,12 +25,13 @@ class Judge {
            "it is the boot display: the host's console would be lost; let the firmware use another card, or drop the console on purpose");
     for (const Neighbour& other : gpu_.iommu_siblings)
       if (!other.same_card && !other.is_bridge())
-        lack(out, fmt::format("its IOMMU group {} also holds {} ({}{}), which would leave the host too: put the card in another slot",
+        lack(out, fmt::format("its IOMMU group {} also holds {} ({}{}), which would leave the host with it: put the card in another slot",
                               gpu_.iommu_group.value_or(0), other.address, class_words(other.pci_class),
                               other.driver ? ", driver " + *other.driver : ""));
     if (facts_.iommu.active == true && !gpu_.iommu_group) lack(out, "it is in no IOMMU group");
-    if (gpu_.sriov.enabled > 0) lack(out, fmt::format("{} VFs are enabled, which passing on the whole card would end", gpu_.sriov.enabled));
-    if (!gpu_.mdevs.empty()) lack(out, fmt::format("{} vGPUs run on it", gpu_.mdevs.size()));
+    if (gpu_.sriov.enabled > 0)
+      lack(out, fmt::format("it has {} enabled, which passing the whole card through would end", counted(gpu_.sriov.enabled, "VF")));
+    if (!gpu_.mdevs.empty()) lack(out, fmt::format("it has {}", counted(static_cast<std::int64_t>(gpu_.mdevs.size()), "vGPU")));
     const auto pve = facts_.pve ? catalogue::parse_major_minor(facts_.pve->version) : std::nullopt;
     if (gpu_.framework == Framework::mdev && gpu_.mdevs.empty() && pve && !(*pve < catalogue::MajorMinor{8, 4}))
       lack(out, fmt::format("the driver {} offers vGPUs on it, so Proxmox VE from 8.4 on refuses a mapping of the whole card: take that "
@@ -133,12 +134,13 @@ class Judge {
     if (gpu_.vgpu_class() != VgpuClass::none) return {};
     if (const catalogue::Board* board = gpu_.board())
       return board->unlock_only ? fmt::format("{} yields vGPUs only with vgpu_unlock, which is not supported", gpu_.name)
-                                : fmt::format("NVIDIA offers no vGPU for {}: it can be passed on whole", gpu_.name);
-    return fmt::format("{} is not among NVIDIA's vGPU boards: it can be passed on whole", gpu_.name);
+                                : fmt::format("NVIDIA offers no vGPU for {}: it can be passed through whole", gpu_.name);
+    return fmt::format("{} is not among NVIDIA's vGPU boards: it can be passed through whole", gpu_.name);
   }
 
   void need_iommu(Technology& out) const {
-    if (facts_.iommu.active == false) lack(out, "the IOMMU is off, without which Proxmox VE passes no device on: " + facts_.iommu.cause);
+    if (facts_.iommu.active == false)
+      lack(out, "the IOMMU is off, without which Proxmox VE passes no device through: " + facts_.iommu.cause);
     if (!facts_.iommu.active) lack(out, "it is not known whether the IOMMU is on");
   }
 
@@ -152,7 +154,7 @@ class Judge {
     const NvidiaDriver& driver = facts_.nvidia;
     if (gpu_.driver && gpu_.driver != "nvidia") {
       if (gpu_.driver == "vfio-pci")
-        lack(out, "it is bound to vfio-pci, for passing it on whole: give it back to the driver nvidia");
+        lack(out, "it is bound to vfio-pci, for passing it through whole: give it back to the driver nvidia");
       else if (gpu_.driver != "pci-pf-stub")  // a problem of its own, told below
         lack(out, fmt::format("the driver {} has it: keep that driver away and let nvidia have it", *gpu_.driver));
     }
@@ -218,7 +220,7 @@ class Judge {
                          const std::optional<catalogue::MajorMinor>& kernel) const {
     const bool own_fits = own && kernel && !(*kernel < *own);
     if (gpu_.driver == "vfio-pci") {
-      lack(out, "it is bound to vfio-pci, for passing it on whole: give it back to i915");
+      lack(out, "it is bound to vfio-pci, for passing it through whole: give it back to i915");
       return;
     }
     if (gpu_.driver == "xe" && own_fits) {

@@ -8,7 +8,7 @@
 namespace pvegpu::text {
 namespace {
 
-TEST(GuestConfig, AddressesMappingsAndTypes) {
+TEST(GuestConfig, addresses_mappings_and_types) {
   const auto guest = parse_guest_config(
       "#hostpci9: 0000:99:00.0\n"
       "hostpci2: mapping=a40,mdev=nvidia-562,pcie=1\n"
@@ -29,14 +29,14 @@ TEST(GuestConfig, AddressesMappingsAndTypes) {
   EXPECT_TRUE(guest.hostpci[2].addresses.empty());
 }
 
-TEST(GuestConfig, WhatCannotBeReadIsSaid) {
+TEST(GuestConfig, what_cannot_be_read_is_said) {
   const auto guest = parse_guest_config(
       "hostpci0: a40\nhostpci1: mapping=a,host=01:00.0\nhostpci2: pcie=1\nhostpci: 01:00.0\nhostpci3: 01:00.0,pcie=1,pcie=0\n");
   EXPECT_TRUE(guest.hostpci.empty());
   EXPECT_EQ(guest.warnings.size(), 4u);
 }
 
-TEST(Reservations, LinesOfRunningAndStartingGuests) {
+TEST(Reservations, lines_of_running_and_starting_guests) {
   const auto held = parse_pci_reservations(
       "0000:41:00.4 201 pid:4242\n0001:41:00.5 202 time:1700000000\n\nnonsense\n0000:41:00.6 x pid:1\n0000:41:00.7 203 other:1\n");
   ASSERT_EQ(held.size(), 2u);
@@ -45,7 +45,7 @@ TEST(Reservations, LinesOfRunningAndStartingGuests) {
   EXPECT_EQ(held[1].vmid, 202);
 }
 
-TEST(MdevUuid, NamesTheGuestOnlyInProxmoxsForm) {
+TEST(MdevUuid, names_the_guest_only_in_proxmoxs_form) {
   const auto owner = parse_mdev_uuid("00000001-0000-0000-0000-000000000102");
   ASSERT_TRUE(owner);
   EXPECT_EQ(owner->vmid, 102);
@@ -56,7 +56,7 @@ TEST(MdevUuid, NamesTheGuestOnlyInProxmoxsForm) {
   EXPECT_FALSE(parse_mdev_uuid(""));
 }
 
-TEST(PropertyString, PartsInOrder) {
+TEST(PropertyString, parts_in_order) {
   const auto parsed = parse_property_string("0000:01:00.0,,pcie=1,romfile=a=b", "host");
   ASSERT_TRUE(parsed);
   EXPECT_EQ(*parsed->find("host"), "0000:01:00.0");

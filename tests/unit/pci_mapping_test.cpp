@@ -8,7 +8,7 @@
 namespace pvegpu::text {
 namespace {
 
-TEST(PciMappings, AsProxmoxWritesThem) {
+TEST(PciMappings, as_proxmox_writes_them) {
   const auto [mappings, warnings] = parse_pci_mappings(
       "a2000\n"
       "\tmap id=10de:2531,iommugroup=31,node=pve1,path=0000:81:00.4,subsystem-id=10de:151d\n"
@@ -35,7 +35,7 @@ TEST(PciMappings, AsProxmoxWritesThem) {
   EXPECT_FALSE(mappings[1].entries[0].iommu_group);
 }
 
-TEST(PciMappings, ASectionEndsAtAnEmptyLineOnly) {
+TEST(PciMappings, a_section_ends_at_an_empty_line_only) {
   const auto config = parse_section_config("one\n\tmap a\ntwo\n\tmap b\n \n\tmap c\n\nthree\n\tmdev\n");
   ASSERT_EQ(config.sections.size(), 2u);
   EXPECT_EQ(config.sections[0].lines.size(), 3u) << "the header 'two' is ignored, its lines belong to 'one'";
@@ -44,14 +44,14 @@ TEST(PciMappings, ASectionEndsAtAnEmptyLineOnly) {
   EXPECT_EQ(config.warnings, (std::vector<std::string>{"line 3: 'two' is ignored", "line 5: ' ' is ignored"}));
 }
 
-TEST(PciMappings, CommentsAndRepeatedSections) {
+TEST(PciMappings, comments_and_repeated_sections) {
   const auto config = parse_section_config("# note\none\n  # note\n\tmap a\n\none\n\tmap b\n");
   ASSERT_EQ(config.sections.size(), 1u);
   EXPECT_EQ(config.sections[0].lines[0].second, "b");
   EXPECT_EQ(config.warnings.size(), 1u);
 }
 
-TEST(PciMappings, InvalidEntriesAreDroppedAndASectionWithoutAnyIsHidden) {
+TEST(PciMappings, invalid_entries_are_dropped_and_a_section_without_any_is_hidden) {
   const auto [mappings, warnings] = parse_pci_mappings(
       "gpu\n"
       "\tmap node=pve1,path=0000:81:00.0\n"

@@ -10,7 +10,7 @@ namespace {
 
 using std::string_literals::operator""s;
 
-TEST(Pvecfg, TheVersionAndNotItsRelatives) {
+TEST(Pvecfg, the_version_and_not_its_relatives) {
   const auto found = parse_pvecfg(
       "package PVE::pvecfg;\n\nsub package {\n    return 'pve-manager';\n}\n\nsub version_text {\n    return '1/x';\n}\n\n"
       "sub version {\n    return '7.4-3';\n}\n\nsub release {\n    return '7.4';\n}\n1;\n");
@@ -19,14 +19,14 @@ TEST(Pvecfg, TheVersionAndNotItsRelatives) {
   EXPECT_EQ(found->major, 7);
 }
 
-TEST(Pvecfg, NothingWithoutOne) {
+TEST(Pvecfg, nothing_without_one) {
   EXPECT_FALSE(parse_pvecfg(""));
   EXPECT_FALSE(parse_pvecfg("sub version {\n    return $version;\n}\nsub release { return '8'; }"));
   EXPECT_FALSE(parse_pvecfg("sub version {\n    return 'eight';\n}"));
   EXPECT_FALSE(parse_pvecfg("sub version {\n    return '8.4"));
 }
 
-TEST(EfiVariable, SecureBootAndBootCurrent) {
+TEST(EfiVariable, secure_boot_and_boot_current) {
   EXPECT_EQ(efi_byte("\x06\0\0\0\x01"s), 1u);
   EXPECT_EQ(efi_byte("\x06\0\0\0\0"s), 0u);
   EXPECT_FALSE(efi_byte("\x06\0\0\0"s));
@@ -34,7 +34,7 @@ TEST(EfiVariable, SecureBootAndBootCurrent) {
   EXPECT_FALSE(efi_u16("\x06\0\0\0\x03"s));
 }
 
-TEST(EfiVariable, TextIsUtf16) {
+TEST(EfiVariable, text_is_utf16) {
   EXPECT_EQ(efi_text("\x06\0\0\0s\0d\0-\0b\0\0\0"s), "sd-b");
   EXPECT_EQ(efi_text("\x06\0\0\0s\0\x3c\x26"s), "s?");
   EXPECT_EQ(efi_text("\x06\0"s), "");
@@ -50,12 +50,12 @@ std::string load_option(const std::string& file) {
          "\x7f\xff\x04\0"s;
 }
 
-TEST(EfiVariable, TheFileThatABootEntryStarts) {
+TEST(EfiVariable, the_file_that_a_boot_entry_starts) {
   EXPECT_EQ(efi_boot_file(load_option("\\EFI\\systemd\\systemd-bootx64.efi")), "\\EFI\\systemd\\systemd-bootx64.efi");
   EXPECT_EQ(efi_boot_file(load_option("\\EFI\\proxmox\\shimx64.efi")), "\\EFI\\proxmox\\shimx64.efi");
 }
 
-TEST(EfiVariable, TornBootEntriesNameNoFile) {
+TEST(EfiVariable, torn_boot_entries_name_no_file) {
   const std::string whole = load_option("\\EFI\\proxmox\\grubx64.efi");
   for (std::size_t size = 0; size + 4 < whole.size(); ++size) EXPECT_EQ(efi_boot_file(std::string_view(whole).substr(0, size)), "") << size;
 }
