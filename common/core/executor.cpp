@@ -42,6 +42,8 @@ class Execution {
       fail(failure);
     } catch (const ModuleError& error) {
       fail({error.what()});
+    } catch (const std::exception& error) {
+      fail({unexpected(error)});
     }
     return answer();
   }
@@ -163,6 +165,8 @@ class Execution {
       take_back(triggered, failure);
     } catch (const ModuleError& error) {
       take_back(triggered, {error.what()});
+    } catch (const std::exception& error) {
+      take_back(triggered, {unexpected(error)});
     }
     for (const FollowUp& f : triggered)
       if (put_off(plan, f))

@@ -43,6 +43,12 @@ Result<json> parse_json(std::string_view text) {
   }
 }
 
+std::string unexpected(const std::exception& error) {
+  if (const auto* of_json = dynamic_cast<const nlohmann::detail::exception*>(&error))
+    return fmt::format("internal error: JSON exception {}; please report it", of_json->id);
+  return fmt::format("internal error: {}; please report it", error.what());
+}
+
 std::string dump_json(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 }  // namespace pvegpu

@@ -14,6 +14,9 @@ using json = nlohmann::ordered_json;
 /// Deeper than 64 levels is refused, since deeper values crash dump().
 Result<json> parse_json(std::string_view text);
 
+/// What an answer says of an exception that nobody meant to throw. nlohmann's texts quote what they read, so only their number.
+std::string unexpected(const std::exception& error);
+
 /// One line, whatever is in it: bytes that are not UTF-8 become U+FFFD.
 std::string dump_json(const json& value);
 

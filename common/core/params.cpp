@@ -139,18 +139,34 @@ const json* SpecBase::value_of(const Entry& entry, const json& args) const {
 
 std::vector<std::string> SpecBase::secrets(const json& args) const {
   std::vector<std::string> out;
-  if (!args.is_object()) return out;
   const std::function<void(const json&)> collect = [&](const json& value) {
-    if (value.is_structured())
+    if (value.is_structured()) {
       for (const json& item : value) collect(item);
-    else if (value.is_string())
+    } else if (auto text = parse_string(value)) {
+      out.push_back(*std::move(text));
+    } else if (value.is_string()) {
       out.push_back(value.get<std::string>());
-    else if (value.is_number())
-      out.push_back(dump_json(value));
+    }
   };
-  for (const Entry& e : entries_)
-    if (e.shape.secret)
-      if (const json* value = value_of(e, args)) collect(*value);
+  const std::function<void(const SpecBase&, const json&)> collect_nested = [&](const SpecBase& spec, const json& value) {
+    if (value.is_array())
+      for (const json& item : value) collect_nested(spec, item);
+    else if (auto dict = parse_dict(value))
+      for (std::string& secret : spec.secrets(*dict)) out.push_back(std::move(secret));
+  };
+  if (!args.is_object()) return out;
+  for (const Entry& e : entries_) {
+    std::vector<std::string> names{e.name};
+    names.insert(names.end(), e.options.aliases.begin(), e.options.aliases.end());
+    for (const std::string& name : names) {  // all spellings: the one that is not used is as secret
+      const auto it = args.find(name);
+      if (it == args.end()) continue;
+      if (e.shape.secret) collect(*it);
+      if (e.shape.secret && e.shape.elements)
+        for (const json& item : parse_list(*it).value_or({})) collect(item);  // it may be written "a,b"
+      if (e.shape.nested) collect_nested(*e.shape.nested, *it);
+    }
+  }
   return out;
 }
 

@@ -37,12 +37,15 @@ Result<std::vector<json>> parse_list(const json& value);
 Result<json> parse_dict(const json& value);
 Error no_such_choice(const json& value, const std::vector<std::string>& choices);
 
+class SpecBase;
+
 struct Shape {
   const char* type = "";
   const char* elements = nullptr;
   std::vector<std::string> choices = {};
   json suboptions = nullptr;
   bool secret = false;
+  const SpecBase* nested = nullptr;  ///< of a dict with suboptions
 };
 
 template <class T>
@@ -133,6 +136,7 @@ struct Type<T> {
   static Shape shape() {
     Shape s{"dict"};
     s.suboptions = T::spec().describe();
+    s.nested = &T::spec();
     return s;
   }
   static Result<T> parse(const json& v) {

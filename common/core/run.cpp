@@ -40,6 +40,15 @@ void log_invocation(const std::string& module, const json& args, const json& ans
 /// "pve.gpu.repo" and "ansible.legacy.repo" are "repo".
 std::string last_component(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 
+/// An exception becomes an answer here, where secrets are still masked.
+json run_module(const Module& module, const json& args, Host& host) {
+  try {
+    return module.run(args, host);
+  } catch (const std::exception& error) {
+    return {{"failed", true}, {"changed", false}, {"msg", unexpected(error)}};
+  }
+}
+
 Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
   const auto args = parse_json(args_text);
   if (!args) return failed_answer(fmt::format("the module's arguments are {}", args.error().message));
@@ -49,7 +58,7 @@ Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name
   for (const RegistryEntry& entry : modules) {
     if (name != entry.name) continue;
     const Module& module = entry.module();
-    const json answer = mask(module.run(*args, host), module.secrets(*args));
+    const json answer = mask(run_module(module, *args, host), module.secrets(*args));
     log_invocation(name, *args, answer);
     return {dump_json(answer), answer.value("failed", false)};
   }
@@ -66,12 +75,8 @@ Answer failed_answer(std::string_view message) { return {dump_json({{"failed", t
 Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
   try {
     return run_unguarded(modules, std::move(name), args_text, host);
-  } catch (const std::bad_alloc&) {
-    return failed_answer("out of memory");
-  } catch (const nlohmann::detail::exception& e) {
-    return failed_answer(fmt::format("internal error: JSON exception {}; please report it", e.id));  // its text may quote a secret
-  } catch (const std::exception& e) {
-    return failed_answer(fmt::format("internal error: {}; please report it", e.what()));
+  } catch (const std::exception& error) {
+    return failed_answer(unexpected(error));
   }
 }
 
