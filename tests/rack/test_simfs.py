@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -25,7 +26,8 @@ PF = 'bus/pci/devices/0000:41:00.0'
 VF0 = 'bus/pci/devices/0000:41:00.4'
 MDEV_ON_VFS = {'kernel': '6.5.13-5-pve', 'cmdline': 'quiet intel_iommu=on', 'nvidia': {'version': '535.161.05'}}
 VENDOR_VFIO = {'kernel': '6.8.12-9-pve', 'nvidia': {'version': '550.163.02'}}
-LEGACY = {'kernel': '6.5.13-5-pve', 'nvidia': {'version': '535.161.05'}, 'cards': [{'slot': '0000:41:00.0', 'board': 'Tesla P4', 'driver': 'nvidia'}]}
+LEGACY = {'kernel': '6.5.13-5-pve', 'nvidia': {'version': '535.161.05'},
+          'cards': [{'slot': '0000:41:00.0', 'board': 'Tesla P4', 'driver': 'nvidia'}]}
 IGPU = {'kernel': '6.8.12-9-pve', 'cpu': {'vendor': 'GenuineIntel', 'model': 'Intel(R) Core(TM) i5-12400'},
         'modules': {'i915': {'version': '2025.07.22', 'parameters': {'max_vfs': 7, 'enable_guc': 3}}},
         'cards': [{'slot': '0000:00:02.0', 'id': '8086:4692', 'class': '0300', 'driver': 'i915', 'total_vfs': 7, 'boot_vga': True}]}
@@ -56,7 +58,7 @@ def walk(top):
             elif os.stat(path).st_mode & 0o444:
                 with open(path, 'rb') as file:
                     found[key] = file.read()
-            else:
+            elif name != 'remove' or not os.path.lexists(os.path.join(directory, 'physfn')):  # no VF has it
                 found[key] = b''
     return found
 
@@ -127,17 +129,21 @@ class Files(SimfsTest):
 
     def test_modes_bind_root_as_in_kernfs(self):
         self.with_vfs(MDEV_ON_VFS)
-        for path, flags, number in ((PF + '/vendor', os.O_WRONLY, errno.EACCES), (PF + '/remove', os.O_RDONLY, errno.EACCES),
-                                    (PF + '/sriov_totalvfs', os.O_RDWR, errno.EACCES), (PF + '/none', os.O_WRONLY, errno.ENOENT),
-                                    (PF + '/none', os.O_WRONLY | os.O_CREAT, errno.EACCES), ('bus/pci/devices/0000:ff:00.0', os.O_RDONLY, errno.ENOENT)):
+        for path, flags, number in ((PF + '/vendor', os.O_WRONLY, errno.EACCES),
+                                    (PF + '/remove', os.O_RDONLY, errno.EACCES),
+                                    (PF + '/sriov_totalvfs', os.O_RDWR, errno.EACCES),
+                                    (PF + '/none', os.O_WRONLY, errno.ENOENT),
+                                    (PF + '/none', os.O_WRONLY | os.O_CREAT, errno.EACCES),
+                                    ('bus/pci/devices/0000:ff:00.0', os.O_RDONLY, errno.ENOENT)):
             with self.subTest(path=path, flags=flags), self.assertRaises(OSError) as caught:
                 os.open(self.at(path), flags)
             self.assertEqual(caught.exception.errno, number)
 
     def test_nothing_can_be_made_or_removed_by_hand(self):
         self.with_vfs(MDEV_ON_VFS)
-        for call in (lambda: os.mkdir(self.at(PF + '/new')), lambda: os.unlink(self.at(PF + '/vendor')), lambda: os.rmdir(self.at('bus/pci')),
-                     lambda: os.rename(self.at(PF + '/vendor'), self.at(PF + '/device')), lambda: os.symlink('x', self.at(PF + '/new')),
+        for call in (lambda: os.mkdir(self.at(PF + '/new')), lambda: os.unlink(self.at(PF + '/vendor')),
+                     lambda: os.rmdir(self.at('bus/pci')), lambda: os.symlink('x', self.at(PF + '/new')),
+                     lambda: os.rename(self.at(PF + '/vendor'), self.at(PF + '/device')),
                      lambda: os.link(self.at(PF + '/vendor'), self.at(PF + '/new'))):
             with self.assertRaises(OSError) as caught:
                 call()
@@ -192,7 +198,8 @@ class Sriov(SimfsTest):
         _, expected = self.tree('expected', dict(IGPU, cards=[dict(IGPU['cards'][0], vfs=7)]))
         found, wanted = walk(self.sys), walk(expected)
         self.assertEqual({path for path in found if '/drm' not in path}, {path for path in wanted if '/drm' not in path})
-        self.assertEqual(self.read('bus/pci/devices/0000:00:02.7/uevent').splitlines()[:3], ['DRIVER=i915', 'PCI_CLASS=30000', 'PCI_ID=8086:4692'])
+        self.assertEqual(self.read('bus/pci/devices/0000:00:02.7/uevent').splitlines()[:3],
+                         ['DRIVER=i915', 'PCI_CLASS=30000', 'PCI_ID=8086:4692'])
 
     def test_everything_goes_away_again(self):
         tree = self.with_vfs(MDEV_ON_VFS, vfs=0)
@@ -287,7 +294,8 @@ class Sriov(SimfsTest):
         self.assertEqual(self.read(PF + '/sriov_numvfs'), '0\n')
 
     def test_max_vfs_of_i915(self):
-        spec = dict(IGPU, cards=[dict(IGPU['cards'][0], driver=None)], modules={'i915': {'loaded': False, 'parameters': {'max_vfs': 0}}})
+        spec = dict(IGPU, cards=[dict(IGPU['cards'][0], driver=None)],
+                    modules={'i915': {'loaded': False, 'parameters': {'max_vfs': 0}}})
         self.start(spec)
         igpu = 'bus/pci/devices/0000:00:02.0'
         self.simfs.ask('module', 'load', 'i915', 'enable_guc=3')
@@ -308,7 +316,8 @@ class Drivers(SimfsTest):
         self.start(TWINS)
         override = 'bus/pci/devices/0000:02:00.0/driver_override'
         self.assertEqual(self.read(override), '(null)\n')
-        for text, shown in (('vfio-pci', 'vfio-pci\n'), ('vfio-pci\n', 'vfio-pci\n'), ('a\nb', 'a\n'), ('\n', '(null)\n'), ('x\0y', 'x\n'), ('\0', '(null)\n')):
+        for text, shown in (('vfio-pci', 'vfio-pci\n'), ('vfio-pci\n', 'vfio-pci\n'), ('a\nb', 'a\n'), ('\n', '(null)\n'),
+                            ('x\0y', 'x\n'), ('\0', '(null)\n')):
             self.write(override, text)
             self.assertEqual(self.read(override), shown, repr(text))
         self.refused(errno.EINVAL, override, 'n' * 4096)
@@ -394,15 +403,21 @@ class Drivers(SimfsTest):
         self.write('bus/pci/rescan', '1')
         self.assertEqual(walk(self.sys), walk(tree))
 
-    def test_a_removed_vf_comes_back_with_the_next_numvfs_only(self):
-        self.with_vfs(MDEV_ON_VFS, vfs=2)
-        self.write(VF0 + '/remove', '1')
-        self.write('bus/pci/rescan', '1')
-        self.assertNotIn('0000:41:00.4', self.slots())
-        self.assertEqual(self.read(PF + '/sriov_numvfs'), '2\n')
+    def test_a_vf_cannot_be_removed_by_hand(self):
+        self.with_vfs(MDEV_ON_VFS, vfs=1)
+        self.assertFalse(os.path.exists(self.at(VF0 + '/remove')))
         self.write(PF + '/sriov_numvfs', '0')
-        self.write(PF + '/sriov_numvfs', '2')
-        self.assertIn('0000:41:00.4', self.slots())
+        self.write(PF + '/sriov_numvfs', '1')
+        self.assertFalse(os.path.exists(self.at(VF0 + '/remove')))
+
+    def test_uevent(self):
+        self.start(TWINS)
+        uevent = 'bus/pci/devices/0000:02:00.0/uevent'
+        before = self.read(uevent)
+        self.write(uevent, 'add\n')
+        self.write(uevent, 'change 1234 A=b')
+        self.refused(errno.EINVAL, uevent, 'jump')
+        self.assertEqual(self.read(uevent), before)
 
     def test_enable_and_reset(self):
         self.start(TWINS)
@@ -458,7 +473,8 @@ class Mdev(SimfsTest):
 
     def type_directory(self, parent, name):
         base = parent + '/mdev_supported_types'
-        return next('%s/%s' % (base, entry) for entry in os.listdir(self.at(base)) if self.read('%s/%s/name' % (base, entry)).strip() == name)
+        return next('%s/%s' % (base, entry) for entry in os.listdir(self.at(base))
+                    if self.read('%s/%s/name' % (base, entry)).strip() == name)
 
     def test_classic_board(self):
         self.start(LEGACY)
@@ -702,6 +718,58 @@ class ManyAtOnce(SimfsTest):
             self.assertLess(sum(sizes) / 32, 20 * 1024)
         with open('/proc/self/mounts', encoding='utf-8') as file:
             self.assertNotIn(self.state, file.read())
+
+
+class Conformance(SimfsTest):
+    """The transcript of sysfs_ops.py is the recorded one, which a real kernel's must equal.
+
+    PVE_GPU_REGENERATE=1 records it anew.
+    """
+
+    # the board that the test driver for QEMU plays: an A10 with 7 VFs and four types
+    TYPES = [{'id': number, 'name': 'NVIDIA A10-' + name, 'framebuffer': size, 'max_instances': most}
+             for number, name, size, most in ((588, '1B', 1024, 16), (589, '2B', 2048, 12), (592, '4Q', 4096, 6), (595, '24Q', 24576, 1))]
+    BOARD = {'slot': '0000:01:00.0', 'id': '10de:2236', 'class': '0302', 'driver': 'nvidia', 'total_vfs': 7, 'vf_offset': 128,
+             'vf_stride': 2, 'types': TYPES}
+
+    def compare(self, name, framework, iommu):
+        described, tree = self.tree('tree', {'kernel': '6.1.0-0-amd64', 'iommu': iommu, 'nvidia': {'version': '535.161.05'},
+                                             'modules': {'vfio_pci': {}}, 'cards': [dict(self.BOARD, framework=framework)]})
+        os.chmod(os.path.join(tree, PF.replace('41:', '01:'), 'driver_override'), 0o644)  # DEVICE_ATTR_RW
+        model = control.model_of(described)
+        # as the test driver: pci_sriov_configure_simple, and pci_disable_sriov in its remove
+        next(driver for driver in model['drivers'] if driver['name'] == 'nvidia').update(sriov=True, keeps_vfs=False)
+        mount = os.path.join(self.state, 'mnt')
+        os.mkdir(mount)
+        with control.Simfs(SIMFS, tree, mount, os.path.join(self.state, 'simfs'), model):
+            before = walk(mount)
+            done = subprocess.run([sys.executable, '-B', os.path.join(HERE, 'sysfs_ops.py'), '--sys', mount], stdout=subprocess.PIPE,
+                                  check=True, universal_newlines=True)
+            after = walk(mount)
+        self.assertEqual({path: text for path, text in after.items() if path in before}, before)  # it cleans up
+        self.assertNotRegex(done.stdout, r'[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\b(?<!ffff:ff:1f\.7)')  # no address of its own
+        path = os.path.join(HERE, 'simfs', 'transcripts', name + '.txt')
+        if os.environ.get('PVE_GPU_REGENERATE'):
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(done.stdout)
+        with open(path, encoding='utf-8') as file:
+            self.assertEqual(done.stdout, file.read())
+
+    def test_mdev_on_vfs(self):
+        self.compare('mdev-on-vfs', 'mdev_on_vfs', True)
+
+    def test_mdev_on_vfs_without_iommu(self):
+        self.compare('mdev-on-vfs-without-iommu', 'mdev_on_vfs', False)
+
+    def test_vendor_vfio(self):
+        self.compare('vendor-vfio', 'vendor_vfio', True)
+
+    def test_says_when_there_is_nothing_to_try(self):
+        self.start(TWINS)
+        done = subprocess.run([sys.executable, '-B', os.path.join(HERE, 'sysfs_ops.py'), '--sys', self.sys], stderr=subprocess.PIPE,
+                              check=False, universal_newlines=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('no function here has sriov_totalvfs', done.stderr)
 
 
 if __name__ == '__main__':

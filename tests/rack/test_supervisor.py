@@ -60,7 +60,8 @@ print('end', flush=True)
 '''
 # what the directory holds after each of these effects
 STATES = [['old'], ['made/', 'old'], ['made/', 'new', 'old'], ['made/', 'new=text', 'old'], ['file=text', 'made/', 'old'],
-          ['file=text', 'link', 'made/', 'old'], ['file=text 600', 'link', 'made/', 'old'], ['file=text 600', 'link', 'made/'], ['file=text 600', 'link']]
+          ['file=text', 'link', 'made/', 'old'], ['file=text 600', 'link', 'made/', 'old'], ['file=text 600', 'link', 'made/'],
+          ['file=text 600', 'link']]
 
 
 def missing():
@@ -148,7 +149,8 @@ class Program(SupervisorTest):
         self.assertEqual(self.python('print(call(63, 1))').strip(), str(-errno.EFAULT))
 
     def test_capabilities(self):
-        show = 'import re; text = open("/proc/self/status").read(); print(re.findall(r"(?m)^(?:CapBnd|CapPrm|NoNewPrivs):\\t(.*)$", text))'
+        show = ('import re; text = open("/proc/self/status").read(); '
+                'print(re.findall(r"(?m)^(?:CapBnd|CapPrm|NoNewPrivs):\\t(.*)$", text))')
         permitted, bounding, new_privileges = eval(self.python(show))  # pylint: disable=eval-used
         for number in (16, 17, 22):
             self.assertFalse(int(bounding, 16) >> number & 1 or int(permitted, 16) >> number & 1)
@@ -178,7 +180,8 @@ print(*best)
 '''
         free = subprocess.run(PYTHON + ['-c', CALL + code], stdout=subprocess.PIPE, check=True).stdout.split()
         ruled = self.python(code).split()
-        print('supervisor: getppid %.2f us, without %.2f us; uname %.0f us' % (float(ruled[0]), float(free[0]), float(ruled[1])), file=sys.stderr)
+        print('supervisor: getppid %.2f us, without %.2f us; uname %.0f us' % (float(ruled[0]), float(free[0]), float(ruled[1])),
+              file=sys.stderr)
         self.assertLess(float(ruled[0]), 2 * float(free[0]) + 0.2)
 
 
@@ -197,7 +200,8 @@ print(call(%d, b"nouveau", os.O_NONBLOCK))
 print(call(%d, 99, b"", 0), call(%d, b"junk", 4, b""), call(%d, b"", 0))
 ''' % (path, FINIT_MODULE, image, INIT_MODULE, DELETE_MODULE, FINIT_MODULE, INIT_MODULE, DELETE_MODULE))
         self.assertEqual(out.split(), ['0', '0', '0', str(-errno.EBADF), str(-errno.ENOEXEC), str(-errno.ENOENT)])
-        self.assertEqual(self.logged('load'), [('vfio_pci ids=10de:2231 disable_vga=1', 'ok'), ('i915 max_vfs=7', 'ok'), ('', 'EBADF'), ('', 'ENOEXEC')])
+        self.assertEqual(self.logged('load'), [('vfio_pci ids=10de:2231 disable_vga=1', 'ok'), ('i915 max_vfs=7', 'ok'), ('', 'EBADF'),
+                                               ('', 'ENOEXEC')])
         self.assertEqual(self.logged('unload'), [('nouveau', 'ok'), ('', 'ENOENT')])
 
     def test_rules(self):

@@ -30,10 +30,12 @@ DRIVERS = [
 NETWORK_DRIVERS = ('igb', 'ixgbe', 'i40e', 'ice', 'bnxt_en', 'mlx5_core')
 
 MODULES = {
-    'vfio_pci': {'needs': ['vfio'], 'parameters': {'ids': '', 'disable_vga': 'N', 'disable_idle_d3': 'N', 'nointxmask': 'N', 'enable_sriov': 'N'}},
+    'vfio_pci': {'needs': ['vfio'], 'parameters': {'ids': '', 'disable_vga': 'N', 'disable_idle_d3': 'N', 'nointxmask': 'N',
+                                                   'enable_sriov': 'N'}},
     'vfio_iommu_type1': {'needs': ['vfio'], 'parameters': {'allow_unsafe_interrupts': 'N', 'disable_hugepages': 'N'}},
     'pci_stub': {'parameters': {'ids': ''}},
-    'i915': {'needs': ['drm']}, 'xe': {'needs': ['drm']}, 'amdgpu': {'needs': ['drm']}, 'nouveau': {'needs': ['drm']}, 'ast': {'needs': ['drm']},
+    'i915': {'needs': ['drm']}, 'xe': {'needs': ['drm']}, 'amdgpu': {'needs': ['drm']}, 'nouveau': {'needs': ['drm']},
+    'ast': {'needs': ['drm']},
 }
 
 
@@ -53,8 +55,7 @@ def model_of(machine):
             entry['version'] = str(fields['version'])
         if fields.get('parameters'):
             entry['parameters'] = dict(entry.get('parameters', {}), **{
-                key: {True: 'Y', False: 'N'}.get(value, str(value)) if isinstance(value, bool) else str(value)
-                for key, value in fields['parameters'].items()})
+                key: ('Y' if value else 'N') if isinstance(value, bool) else str(value) for key, value in fields['parameters'].items()})
     # only a patched i915 knows max_vfs, and only that has sriov_configure
     by_name['i915']['sriov'] = 'max_vfs' in modules['i915'].get('parameters', {})
     nvidia = machine.spec.get('nvidia') or {}
@@ -62,9 +63,8 @@ def model_of(machine):
         modules.setdefault('nvidia', {})['version'] = str(nvidia['version'])
         modules['nvidia_vgpu_vfio'] = {'version': str(nvidia['version']), 'needs': ['nvidia', 'vfio']}
     by_name['nvidia']['takes_vfs'] = nvidia.get('host_vgpu', True)
-    cards = {function.slot: card for function, card in ((function, card_of(machine, function, modules))
-                                                        for function in machine.functions.values()) if card}
-    return {'drivers': drivers, 'modules': modules, 'cards': cards}
+    cards = {function.slot: card_of(machine, function, modules) for function in machine.functions.values()}
+    return {'drivers': drivers, 'modules': modules, 'cards': {slot: card for slot, card in cards.items() if card}}
 
 
 def card_of(machine, function, modules):

@@ -368,7 +368,7 @@ void Server::refuse(fuse_req_t request, const char* what, fuse_ino_t parent, con
   fuse_reply_err(request, error);
 }
 
-// The control socket. README section "simfs" says what the commands mean.
+// The control socket: README.md says what the commands mean.
 std::string Server::command(const std::vector<std::string>& words) {
   const std::string& verb = words[0];
   if (verb == "fault" && words.size() >= 2) {

@@ -184,6 +184,17 @@ unsigned room(const VgpuType& type, const std::vector<const VgpuType*>& used) {
   return most > count ? most - count : 0;
 }
 
+// kobject_action_type, lib/kobject_uevent.c; nobody listens here
+int store_uevent(const std::string& text) {
+  const std::string action = without_newline(text).substr(0, text.find(' '));
+  for (const char* known : {"add", "remove", "change", "move", "online", "offline", "bind", "unbind"}) {
+    if (action == known) {
+      return 0;
+    }
+  }
+  return EINVAL;
+}
+
 int error_number(const json& value) {
   static const std::map<std::string, int> names = {{"EPERM", EPERM},   {"ENOENT", ENOENT}, {"EIO", EIO},       {"EAGAIN", EAGAIN},
                                                    {"ENOMEM", ENOMEM}, {"EBUSY", EBUSY},   {"ENODEV", ENODEV}, {"EINVAL", EINVAL},
@@ -306,6 +317,9 @@ void Sysfs::adopt() {
       Device& function = *devices_.at(vf->name);
       function.physfn = device.get();
       function.card = device->card;
+      for (const char* name : {"remove", "rescan"}) {
+        tree_.remove_child(*function.directory, name);
+      }
       device->vfs.push_back(&function);
     }
     if (const Node* driver = tree_.resolve(base + "/driver")) {
@@ -415,7 +429,10 @@ int Sysfs::store(Node& node, std::string_view data) {
       }
     }
   }
-  if (node.name != "uevent" && (node.mode & 0444U) != 0) {
+  if (node.name == "uevent") {
+    return store_uevent(text);
+  }
+  if ((node.mode & 0444U) != 0) {
     node.data = text.empty() || text.back() != '\n' ? text + '\n' : text;
   }
   return 0;
@@ -480,7 +497,10 @@ int Sysfs::store_device(Device& device, Node& node, const std::string& text, std
     node.data = *value != 0 ? "1\n" : "0\n";
     return 0;
   }
-  if (name != "uevent" && !node.binary) {
+  if (name == "uevent") {
+    return store_uevent(text);
+  }
+  if (!node.binary) {
     node.data = text.empty() || text.back() != '\n' ? text + '\n' : text;
   }
   return 0;
@@ -755,8 +775,9 @@ void Sysfs::add_vf(Device& physfn, unsigned index) {
   Node& directory = tree_.make_directory(Tree::path(*from.parent) + '/' + vf.slot);
   vf.directory = &directory;
   for (const auto& [name, node] : from.children) {
-    if (node->kind == Kind::file && name.compare(0, 6, "sriov_") != 0 && name != "boot_vga" && name != "rom" &&
-        !(node->binary && name != "config")) {
+    // pci_dev_hp_attrs_are_visible: nobody removes a VF by hand
+    if (node->kind == Kind::file && name.compare(0, 6, "sriov_") != 0 && name != "boot_vga" && name != "remove" && name != "rescan" &&
+        (!node->binary || name == "config")) {
       tree_.make_file(directory, name, node->data, node->mode);
     }
   }
@@ -777,13 +798,11 @@ void Sysfs::add_vf(Device& physfn, unsigned index) {
     put(9, vf.pci_class), put(10, vf.pci_class >> 8U), put(11, vf.pci_class >> 16U), put(14, 0);
     put(44, vf.subvendor), put(45, vf.subvendor >> 8U), put(46, vf.subdevice), put(47, vf.subdevice >> 8U);
   }
-  if (Node* resource = Tree::child(directory, "resource")) {  // a PF's has four lines more, for the BARs of its VFs
-    std::size_t end = 0;
-    for (int line = 0; line < 13 && end != std::string::npos; ++line) {
-      end = resource->data.find('\n', end + (line > 0 ? 1 : 0));
-    }
-    resource->data.resize(end == std::string::npos ? resource->data.size() : end + 1);
+  std::string resources;  // resource_show: 13 lines for all but bridges
+  for (int line = 0; line < 13; ++line) {
+    resources += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
   }
+  set_text(directory, "resource", resources);
   if (vga) {
     tree_.make_file(directory, "boot_vga", "0\n", 0444);
   }
@@ -798,18 +817,13 @@ void Sysfs::add_vf(Device& physfn, unsigned index) {
   }
   physfn.vfs.push_back(&vf);
   devices_[vf.slot] = std::move(made);
-  const Node* autoprobe = tree_.find("bus/pci/drivers_autoprobe");
-  if (autoprobe == nullptr || autoprobe->data != "0\n") {
-    probe(vf);
-  }
+  probe(vf);  // pci_bus_add_device, whatever drivers_autoprobe says
 }
 
 void Sysfs::disable_vfs(Device& physfn) {
   for (unsigned index = 0; index < physfn.vfs.size(); ++index) {
     tree_.remove_child(*physfn.directory, "virtfn" + std::to_string(index));
-    if (physfn.vfs[index] != nullptr) {
-      destroy(*physfn.vfs[index]);
-    }
+    destroy(*physfn.vfs[index]);
   }
   physfn.vfs.clear();
   set_text(*physfn.directory, "sriov_numvfs", "0\n");
@@ -826,12 +840,6 @@ void Sysfs::destroy(Device& device) {
 
 // `remove`: the function goes and comes back at a rescan, as its hardware is still there. Bridges take what is behind them along.
 void Sysfs::remove_device(Device& device) {
-  if (device.physfn != nullptr) {  // a VF comes back with its PF's next sriov_numvfs only; until then the PF counts it
-    auto& vfs = device.physfn->vfs;
-    std::replace(vfs.begin(), vfs.end(), &device, static_cast<Device*>(nullptr));
-    destroy(device);
-    return;
-  }
   std::vector<Device*> behind;
   for (const auto& [name, child] : device.directory->children) {
     if (Device* below = device_of(child.get()); below != nullptr && below->physfn == nullptr) {

@@ -79,8 +79,8 @@ struct Device {
   std::optional<std::string> override;
   Card* card = nullptr;  // of the PF, for a VF
   Device* physfn = nullptr;
-  std::vector<Device*> vfs;  // as many as sriov_numvfs says; null: removed one by one
-  bool autoprobe = true;     // sriov_drivers_autoprobe
+  std::vector<Device*> vfs;
+  bool autoprobe = true;  // sriov_drivers_autoprobe
   unsigned hardware_vfs = 0;
   std::list<Mdev> mdevs;
   bool is_mdev_parent = false;
