@@ -56,10 +56,7 @@ def assemble(executable, root):
     if collection.exists():
         shutil.rmtree(collection)
     write(collection / 'galaxy.yml', fill('galaxy.yml.in', VERSION=version))
-    write(collection / 'meta' / 'runtime.yml', fill(
-        'runtime.yml.in',
-        GROUP='\n'.join(f'    - {name}' for name in names),
-        ROUTING='\n'.join(f'    {name}:\n      action_plugin: pve.gpu.native' for name in names)))
+    write(collection / 'meta' / 'runtime.yml', fill('runtime.yml.in', GROUP='\n'.join(f'    - {name}' for name in names)))
 
     # One executable; a module is a symbolic link to it, which tells it its name. The links beside it are for `ansible -M plugins/native`:
     # in plugins/modules, Ansible's old way to look up modules by folder may find the sidecar first.
@@ -74,6 +71,10 @@ def assemble(executable, root):
         write(plugins / 'modules' / f'{name}.py', generate_docs.sidecar(name, generate_docs.describe(executable, name)))
     (plugins / 'action').mkdir()
     shutil.copyfile(REPOSITORY / 'common' / 'controller' / 'native.py', plugins / 'action' / 'native.py')
+    # Under each module's name Ansible loads the action plugin once and its workers inherit it; one that meta/runtime.yml names
+    # (action_plugin) is compiled by every worker, that is for every task.
+    for name in names:
+        (plugins / 'action' / f'{name}.py').symlink_to('native.py')
 
     for folder in ('roles', 'playbooks', 'changelogs'):
         if (REPOSITORY / folder).is_dir():

@@ -16,7 +16,6 @@ __metaclass__ = type
 import base64
 import contextlib
 import dataclasses
-import gzip
 import hashlib
 import json
 import shlex
@@ -36,8 +35,20 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 # Each folder on the way to the executable must belong to root or to the user and be writable by nobody else, so that nobody else can
 # put another file there between the check of its bytes and its start. `-O /` means root. PATH is the script's own while it looks,
 # since a task's `environment` may hold another. Variables begin with _: an exported namesake would reach the module.
+#
+# look() prints, in any order, the file's SHA-256 and owner and mode of each folder and of the file (0drwxr-xr-x), and then how many
+# folders there are. Each process more is half a millisecond for every task.
 SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; exit; }
 say() { printf '{"pve_gpu_staging":"%s","msg":"%s"}\n' "$1" "$2"; exit; }
+look() {
+cd -P "$_d" || exit
+_p=$PWD; set --
+while [ "$_p" ]; do set -- "$_p" "$@"; _p=${_p%/*}; done
+[ -f "$_f" ] && sha256sum <"$_f" &
+stat -c %u%A / "$@" "$_f"
+wait
+echo n$(($#+1))
+}
 fetch() {
 @FETCH@
 }
@@ -46,22 +57,22 @@ _P=$PATH PATH=/usr/sbin:/usr/bin:/sbin:/bin
 if [ -O / ]; then _d=/var/lib; else _d=$HOME/.cache; fi
 _d=$_d/pve-gpu/bin; _f=$_d/@SUM@
 [ -e "$_d" ] || (umask 077; mkdir -p "$_d") 2>/dev/null || say no "the staging folder cannot be made"
-_p=$(cd -P "$_d" 2>/dev/null && pwd -P) || say no "the staging folder cannot be entered"
-[ -O "$_d" ] && [ ! -L "$_d" ] || say unsafe "the staging folder belongs to another user or is a symbolic link"
-set --
-while [ "$_p" ]; do set -- "$_p" "$@"; _p=${_p%/*}; done
-_s=$(stat -c %u%A / "$@" "$_f" 2>/dev/null)
-_n=0 _u= _o=
-for _i in $_s; do case $_i in *d*) _u=${_i%%d*};; esac; done
+[ -O "$_d" ] && [ -d "$_d" ] && [ ! -L "$_d" ] || say unsafe "the staging folder belongs to another user or is none"
+_n=0 _u= _o= _h= _i= _s=$(look 2>/dev/null)
+for _i in $_s; do case $_i in *d[r-]*) _u=${_i%%d*};; esac; done
 for _i in $_s; do case $_i in
 0d????-??-?|"$_u"d????-??-?) _n=$((_n+1));;
-"$_u"-r-x------) _o=1;;
+"$_u"-r-x------) _o=o;;
+@SUM@) _h=h;;
 esac; done
-[ $_n = $(($#+1)) ] || say unsafe "other users can write to the staging folder or to a folder above it"
-[ "$_o" ] && [ "$(sha256sum <"$_f")" = "@SUM@  -" ] || fetch
+[ "$_i" = n$_n ] || say unsafe "other users can write to the staging folder or to a folder above it"
+[ $_o$_h = oh ] || fetch
 [ -x "$_f" ] || say no "the staging folder is on a file system mounted noexec"
 @ONCE@PATH=$_P
-printf %s @ARGS@ | "$_f" --staged
+_i=@ARGS@
+exec "$_f" --staged <<.
+$_i
+.
 }
 main
 '''
@@ -84,7 +95,7 @@ chmod 0500 "$_t" && mv -fT "$_t" "$_f" 2>/dev/null || say no "the executable can
 trap - EXIT HUP INT TERM
 find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} + 2>/dev/null'''
 
-UNPACK = {'gzip': ('gzip -dc', gzip.compress), 'cat': ('cat', bytes)}    # the script's answer, and what then is sent
+UNPACK = {'gzip': 'gzip -dc', 'cat': 'cat'}    # the script's answer, and what then unpacks the executable
 
 # With `ansible_ssh_retries`, Ansible's connection sends a command again after it broke, no matter how far the command had come.
 ONCE = r'''find "$_d" -name '.ran.*' -mmin +60 -exec rm -f {} + 2>/dev/null
@@ -98,8 +109,10 @@ def compose(executable, args, unpack=None, once=False):
     script = script.replace('@ONCE@', ONCE.replace('@ID@', uuid.uuid4().hex) if once else '')
     script = script.replace('@SUM@', hashlib.sha256(executable).hexdigest())
     if unpack:
-        command, pack = UNPACK[unpack]
-        script = script.replace('@UNPACK@', command).replace('@DATA@', base64.encodebytes(pack(executable)).decode().rstrip('\n'))
+        if unpack == 'gzip':
+            import gzip    # seldom needed, and what is loaded is loaded for every task
+            executable = gzip.compress(executable)
+        script = script.replace('@UNPACK@', UNPACK[unpack]).replace('@DATA@', base64.encodebytes(executable).decode().rstrip('\n'))
     return script.replace('@ARGS@', shlex.quote(args)).encode('ascii')    # last: arguments are no template
 
 
@@ -201,11 +214,13 @@ class ActionModule(NormalAction):
         if hasattr(conn, 'get_option_and_origin'):    # since 2.16
             origin = conn.get_option_and_origin('pipelining')[1]
             return origin == 'default' or origin == 'Direct' and getattr(conn, 'pve_gpu_forced', False)
-        # Before, ask for the variables as the user wrote them: in task_vars the connection's own value has been added.
-        hostvars = task_vars['hostvars']
-        host = hostvars._inventory.get_host(self._host(task_vars))
-        written = hostvars._variable_manager.get_vars(play=self._task._parent._play, host=host, task=self._task,
-                                                      include_hostvars=False, include_delegate_to=False)
+        # Before, look at the variables as the user wrote them: to task_vars the connection's own value has been added.
+        written = task_vars.get('vars')
+        if written is None or self._task.delegate_to:
+            hostvars = task_vars['hostvars']
+            host = hostvars._inventory.get_host(self._host(task_vars))
+            written = hostvars._variable_manager.get_vars(play=self._task._parent._play, host=host, task=self._task,
+                                                          include_hostvars=False, include_delegate_to=False)
         return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
                                                     variables=written)[1] == 'default'
 
