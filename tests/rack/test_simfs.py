@@ -444,7 +444,7 @@ class Modules(SimfsTest):
             self.simfs.ask('module', 'load', 'vfio_pci')
         self.assertEqual(self.read('module/vfio_pci/initstate'), 'live\n')
         self.assertEqual(self.read('module/vfio_pci/parameters/ids'), '10de:2231,1234:5678\n')
-        self.assertEqual(self.read('module/vfio/refcnt'), '1\n')
+        self.assertEqual((self.read('module/vfio/refcnt'), os.listdir(self.at('module/vfio/holders'))), ('1\n', ['vfio_pci']))
         self.assertEqual((self.driver('0000:01:00.0'), self.driver('0000:02:00.0')), ('vfio-pci', 'vfio-pci'))
         self.assertEqual(os.path.realpath(self.at('bus/pci/drivers/vfio-pci/module')), os.path.realpath(self.at('module/vfio_pci')))
         with self.assertRaisesRegex(control.Refused, 'EAGAIN'):

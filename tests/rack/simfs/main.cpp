@@ -478,6 +478,7 @@ int Server::run(fuse_session* session, int signals, int ready) {
     }
   }
   std::free(buffer.mem);
+  notifier_ = nullptr;
   return status;
 }
 

@@ -1113,8 +1113,12 @@ int Sysfs::load_module(const std::string& name, const std::string& parameters) {
     }
     at = end + 1;
   }
+  tree_.make_directory(base + "/holders");
   for (const std::string& needed : module.needs) {
-    change_refcount(needed, 1);
+    if (tree_.find("module/" + needed) != nullptr) {
+      change_refcount(needed, 1);
+      tree_.make_link("module/" + needed + "/holders/" + name, *tree_.find(base));
+    }
   }
   for (auto& [driver_name, driver] : drivers_) {
     if (driver.module != name) {
@@ -1149,7 +1153,11 @@ int Sysfs::unload_module(const std::string& name) {
     }
   }
   for (const std::string& needed : modules_[name].needs) {
-    change_refcount(needed, -1);
+    Node* holders = tree_.find("module/" + needed + "/holders");
+    if (holders != nullptr && Tree::child(*holders, name) != nullptr) {
+      change_refcount(needed, -1);
+      tree_.remove_child(*holders, name);
+    }
   }
   tree_.remove(*directory);
   return 0;
