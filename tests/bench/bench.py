@@ -3,8 +3,9 @@
 # Measures what a task costs over ssh and on the host, beside what Ansible and the usual tools cost in the same run.
 """bench.py [--quick] [--json FILE]
 
-Two simulated hosts (tests/rack) are reached over real ssh: one with two cards, one with 8 boards x 32 VFs x 40 types. Things that
-are compared take turns; every figure is a median. Exit status 1: a target was missed. Needs root and build/collection.
+Three simulated hosts (tests/rack) are reached over real ssh: one with two cards, one whose two cards have 64 VFs, one with 8 boards x
+32 VFs x 40 types. What is compared takes turns; every figure is a median. Exit status 1: a target was missed. Needs root and
+build/collection.
 """
 import argparse
 import glob
@@ -22,7 +23,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 WORK = os.path.join(REPOSITORY, 'build', 'bench')
 RACK = [sys.executable, '-B', os.path.join(REPOSITORY, 'tests', 'rack', 'rack.py'), '--name', 'bench%d' % os.getpid()]
-TWO_CARDS, EIGHT_BOARDS = 'pve8', 'eight-boards'
+# The machines, each called like its node: the tasks of (a) and (d) go to the second.
+TWO_CARDS, WITH_VFS, EIGHT_BOARDS = 'two-cards', 'pve8', 'eight-boards'
+MACHINES = {TWO_CARDS: os.path.join(HERE, 'two-cards.yml'), WITH_VFS: 'pve8', EIGHT_BOARDS: 'eight-boards'}
 
 # The tasks of (a) and (d). The near-empty one is a module that has nothing to do and must not do it.
 NOT_PIPELINED, PIPELINED = {'ansible_pipelining': False}, {'ansible_pipelining': True}
@@ -53,7 +56,7 @@ def run(argv, **options):
     return done.stdout
 
 
-# --- The two hosts -----------------------------------------------------------------------------------------------------------
+# --- The hosts ---------------------------------------------------------------------------------------------------------------
 
 
 class Hosts:
@@ -77,10 +80,10 @@ class Hosts:
                        '[ssh_connection]\ncontrol_path_dir = %s\n' % (os.path.join(HERE, 'callbacks'), self.sockets))
         run(['ansible-galaxy', 'collection', 'install', '--offline', '-p', self.environment['ANSIBLE_COLLECTIONS_PATH'], archives[-1]],
             env=self.environment)
-        run(RACK + ['up', TWO_CARDS, EIGHT_BOARDS])
+        run(RACK + ['up', *MACHINES.values()])
         with open(os.path.join(WORK, 'inventory.yml'), 'w', encoding='utf-8') as file:
             file.write(run(RACK + ['inventory']))
-        self.pids = {node: run(RACK + ['pid', node]).strip() for node in (TWO_CARDS, EIGHT_BOARDS)}
+        self.pids = {node: run(RACK + ['pid', node]).strip() for node in MACHINES}
 
     def down(self):
         shutil.rmtree(self.sockets)
@@ -111,7 +114,7 @@ class Hosts:
     def probe(self, node, rounds, commands):
         with open(os.path.join(HERE, 'probe.py'), encoding='utf-8') as file:
             program = file.read()
-        inside = ['nsenter', '--target', self.pids[node], '--mount', '--pid', '--uts', '--ipc', '--net', '--root', '--wd=/']
+        inside = ['nsenter', '--target', self.pids[node], '--mount', '--pid', '--uts', '--ipc', '--net', '--root']
         return json.loads(run(inside + ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LC_ALL=C', '/usr/bin/python3', '-c', program],
                               input=json.dumps({'rounds': rounds, 'commands': commands})))
 
@@ -139,19 +142,19 @@ class Report:
         met = None if at_most is None else value <= at_most
         self.missed = self.missed or met is False
         self.figures.append({'name': name, 'value': value, 'unit': unit, 'at_most': at_most, 'met': met})
-        text = '  %-62s %9.*f %-2s' % (name, digits, value, unit)
+        text = '  %-74s %9.*f %-2s' % (name, digits, value, unit)
         if met is not None:
             text += '  target <= %-6g %s' % (at_most, 'ok' if met else 'MISSED')
         print(text, flush=True)
 
 
 def measure_tasks(hosts, report, rounds):
-    first = hosts.play(TWO_CARDS, ['raw: true', 'host_info'])[1]
+    first = hosts.play(WITH_VFS, ['raw: true', 'host_info'])[1]
     names = list(TASKS)
     # A B C, then C B A, so that none always follows the same one
     order = [name for turn in range(rounds) for name in (names if turn % 2 else reversed(names))]
     samples = {name: [] for name in names}
-    for figures in hosts.play(TWO_CARDS, names + order)[len(names):]:
+    for figures in hosts.play(WITH_VFS, names + order)[len(names):]:
         samples[figures['task']].append(figures)
     seconds = {name: statistics.median(sample['seconds'] for sample in samples[name]) for name in names}
 
@@ -182,7 +185,7 @@ def sent_script(hosts):
         # ssh -O asks the connection that is kept open, and leaves its input alone
         file.write('#!/bin/sh\ncase " $* " in *" -O "*) exec ssh "$@" ;; esac\ntee %s | ssh "$@"\n' % sent)
     os.chmod(wrapper, 0o755)
-    hosts.play(TWO_CARDS, ['host_info'], ANSIBLE_SSH_EXECUTABLE=wrapper)
+    hosts.play(WITH_VFS, ['host_info'], ANSIBLE_SSH_EXECUTABLE=wrapper)
     with open(sent, encoding='utf-8') as file:
         return file.read()
 
@@ -190,49 +193,51 @@ def sent_script(hosts):
 def check_answer(output, cards, vfs):
     """A measured run that had failed early, or had not seen the cards, would look fast."""
     answer = json.loads(output.splitlines()[-1])
-    gpus = answer['gpus']
-    seen = sum(1 for gpu in gpus if gpu['sriov'] and gpu['sriov']['vfs']), sum(len((gpu['sriov'] or {}).get('vfs') or []) for gpu in gpus)
+    gpus = [gpu for gpu in answer['gpus'] if gpu['kind'] == 'gpu']
+    seen = len(gpus), sum(len(gpu['sriov']['vfs']) for gpu in gpus)
     if seen != (cards, vfs):
         raise BenchError('host_info saw %d cards with %d VFs, the machine has %d with %d' % (*seen, cards, vfs))
 
 
 def measure_host(hosts, report, rounds):
-    hosts.play(EIGHT_BOARDS, ['host_info'])
-    hosts.play(TWO_CARDS, ['ping'], ANSIBLE_KEEP_REMOTE_FILES='1')
-    staged = hosts.find(TWO_CARDS, '/var/lib/pve-gpu/bin/*')
+    for node in (TWO_CARDS, EIGHT_BOARDS):
+        hosts.play(node, ['host_info'])
+    hosts.play(WITH_VFS, ['ping'], ANSIBLE_KEEP_REMOTE_FILES='1')
+    staged = hosts.find(WITH_VFS, '/var/lib/pve-gpu/bin/*')
     host_info = command([staged, '--staged'], ARGUMENTS)
-    small = hosts.probe(TWO_CARDS, rounds, {
+    two = hosts.probe(TWO_CARDS, rounds, {'host_info': host_info})
+    vfs = hosts.probe(WITH_VFS, rounds, {
         'host_info': host_info,
-        'ping': command(['/usr/bin/python3', hosts.find(TWO_CARDS, '/root/.ansible/tmp/*/AnsiballZ_ping.py')]),
+        'ping': command(['/usr/bin/python3', hosts.find(WITH_VFS, '/root/.ansible/tmp/*/AnsiballZ_ping.py')]),
         'script': command(['/bin/sh'], sent_script(hosts)),
     })
-    large = hosts.probe(EIGHT_BOARDS, rounds, {
+    eight = hosts.probe(EIGHT_BOARDS, rounds, {
         'host_info': host_info,
         'mdevctl': command(['mdevctl', 'types', '--dumpjson']),
         'lspci': command(['lspci', '-nnk']),
     })
-    check_answer(small['host_info']['output'], 2, 64)
-    check_answer(large['host_info']['output'], 8, 256)
+    for got, cards, number in ((two, 2, 0), (vfs, 2, 64), (eight, 8, 256)):
+        check_answer(got['host_info']['output'], cards, number)
     median = {(host, name): {'wall': statistics.median(figures['wall']) * 1000, 'cpu': statistics.median(figures['cpu']) * 1000,
                              'peak': figures['peak'] / 1e6}
-              for host, got in (('two', small), ('eight', large)) for name, figures in got.items()}
+              for host, got in (('two', two), ('vfs', vfs), ('eight', eight)) for name, figures in got.items()}
 
     report.heading('(b) on the host of 8 boards x 32 VFs x 40 types, %d rounds' % rounds)
-    tools = statistics.median(map(sum, zip(large['mdevctl']['wall'], large['lspci']['wall']))) * 1000
+    tools = statistics.median(map(sum, zip(eight['mdevctl']['wall'], eight['lspci']['wall']))) * 1000
     report.add('host_info', median['eight', 'host_info']['wall'], 'ms')
     report.add('mdevctl types --dumpjson, then lspci -nnk', tools, 'ms')
     report.add('host_info / both', median['eight', 'host_info']['wall'] / tools, 'x', 0.15, digits=3)
 
     report.heading('(c) CPU time and peak memory on the host, %d rounds' % rounds)
-    report.add('host_info, two cards, CPU', median['two', 'host_info']['cpu'], 'ms', 5)
-    report.add('host_info, two cards, peak memory', median['two', 'host_info']['peak'], 'MB', 12)
-    report.add('host_info, 8 boards x 32 VFs x 40 types, CPU', median['eight', 'host_info']['cpu'], 'ms', 30)
-    report.add('host_info, 8 boards x 32 VFs x 40 types, peak memory', median['eight', 'host_info']['peak'], 'MB', 16)
-    report.add('ping, CPU of its Python process', median['two', 'ping']['cpu'], 'ms')
-    report.add('ping, peak memory of its Python process', median['two', 'ping']['peak'], 'MB')
-    report.add('host_info / ping, CPU', median['two', 'host_info']['cpu'] / median['two', 'ping']['cpu'], 'x', digits=3)
-    report.add('host_info / ping, peak memory', median['two', 'host_info']['peak'] / median['two', 'ping']['peak'], 'x', digits=3)
-    report.add('host_info, two cards, CPU with the shell script that starts it', median['two', 'script']['cpu'], 'ms')
+    for host, name, cpu, peak in (('two', 'two cards', 5, 12), ('vfs', 'two cards with 64 VFs', None, None),
+                                  ('eight', '8 boards x 32 VFs x 40 types', 30, 16)):
+        report.add('host_info, %s, CPU' % name, median[host, 'host_info']['cpu'], 'ms', cpu)
+        report.add('host_info, %s, peak memory' % name, median[host, 'host_info']['peak'], 'MB', peak)
+    report.add('host_info, two cards with 64 VFs, CPU with the shell script that starts it', median['vfs', 'script']['cpu'], 'ms')
+    report.add('ping, CPU of its Python process', median['vfs', 'ping']['cpu'], 'ms')
+    report.add('ping, peak memory of its Python process', median['vfs', 'ping']['peak'], 'MB')
+    report.add('host_info, two cards with 64 VFs / ping, CPU', median['vfs', 'host_info']['cpu'] / median['vfs', 'ping']['cpu'], 'x', digits=3)
+    report.add('host_info, two cards with 64 VFs / ping, peak memory', median['vfs', 'host_info']['peak'] / median['vfs', 'ping']['peak'], 'x', digits=3)
 
 
 def main():

@@ -12,7 +12,7 @@ import sys
 import time
 
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_SETOPTIONS = 0, 7, 0x4200
-PTRACE_O_TRACEEXIT, PTRACE_O_EXITKILL, PTRACE_EVENT_EXIT = 0x40, 0x100000, 6
+PTRACE_O_TRACEEXEC, PTRACE_O_TRACEEXIT, PTRACE_O_EXITKILL, PTRACE_EVENT_EXIT = 0x10, 0x40, 0x100000, 6
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -62,13 +62,13 @@ def peak_memory(argv, source, sink):
     _, status = os.waitpid(pid, 0)
     if not os.WIFSTOPPED(status):
         check(argv, status)
-    ptrace(PTRACE_SETOPTIONS, pid, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)
+    ptrace(PTRACE_SETOPTIONS, pid, PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)
     first = True
     while os.WIFSTOPPED(status):
         if status >> 16 == PTRACE_EVENT_EXIT:
             with open('/proc/%d/status' % pid, encoding='utf-8') as file:
                 peak = int(re.search(r'^VmHWM:\s+(\d+) kB', file.read(), re.M).group(1)) * 1024
-        # the first stop and the one at the exit are no signals of the command's
+        # the first stop and those with an event are no signals of the command's
         ptrace(PTRACE_CONT, pid, 0 if first or status >> 16 else os.WSTOPSIG(status))
         first = False
         _, status = os.waitpid(pid, 0)
@@ -77,6 +77,7 @@ def peak_memory(argv, source, sink):
 
 
 def main():
+    os.chdir('/')    # nsenter has left it in the directory where it was started, outside
     spec = json.load(sys.stdin)
     commands = [(name, command['argv'], *text_file(command.get('stdin', ''))) for name, command in spec['commands'].items()]
     out = {name: {'wall': [], 'cpu': []} for name, *_ in commands}

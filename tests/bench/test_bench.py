@@ -21,7 +21,7 @@ LIMITS = {
     'host_info, two cards, peak memory': 20,
     'host_info, 8 boards x 32 VFs x 40 types, CPU': 300,
     'host_info, 8 boards x 32 VFs x 40 types, peak memory': 30,
-    'host_info / ping, CPU': 0.5,
+    'host_info, two cards with 64 VFs / ping, CPU': 0.5,
 }
 
 
