@@ -214,13 +214,8 @@ class ActionModule(NormalAction):
         if hasattr(conn, 'get_option_and_origin'):    # since 2.16
             origin = conn.get_option_and_origin('pipelining')[1]
             return origin == 'default' or origin == 'Direct' and getattr(conn, 'pve_gpu_forced', False)
-        # Before, look at the variables as the user wrote them: to task_vars the connection's own value has been added.
-        written = task_vars.get('vars')
-        if written is None or self._task.delegate_to:
-            hostvars = task_vars['hostvars']
-            host = hostvars._inventory.get_host(self._host(task_vars))
-            written = hostvars._variable_manager.get_vars(play=self._task._parent._play, host=host, task=self._task,
-                                                          include_hostvars=False, include_delegate_to=False)
+        # Before, ask with the variables as they were written: to task_vars itself the connection's own value has been added.
+        written = task_vars['ansible_delegated_vars'][self._task.delegate_to] if self._task.delegate_to else task_vars['vars']
         return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
                                                     variables=written)[1] == 'default'
 

@@ -248,12 +248,12 @@ def build_collection(program, output):
     return pathlib.Path(output)
 
 
-def native():
-    """the action plugin as a Python module, also where no Ansible is installed: its functions need none"""
+def native(base=object):
+    """the action plugin as a Python module on top of a class in place of Ansible's: it needs no Ansible for that"""
     for name in ('ansible', 'ansible.constants', 'ansible.plugins', 'ansible.plugins.action', 'ansible.plugins.action.normal'):
-        sys.modules.setdefault(name, types.ModuleType(name))
+        sys.modules[name] = types.ModuleType(name)
     sys.modules['ansible'].constants = sys.modules['ansible.constants']
-    sys.modules['ansible.plugins.action.normal'].ActionModule = object
+    sys.modules['ansible.plugins.action.normal'].ActionModule = base
     specification = importlib.util.spec_from_file_location('native', REPOSITORY / 'common/controller/native.py')
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)

@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
     fflush(stdout);
   }
   args[fread(args, 1, sizeof args - 1, in)] = '\0';
+  args[strcspn(args, "\n")] = '\0';    // one line of JSON
 
   if (*text("log", buffer, sizeof buffer)) {
     FILE* log = fopen(buffer, "a");
