@@ -90,7 +90,8 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
   if (known(words[0])) {
     if (words.size() > 1 && words[1] != "-") return run(modules, words[0], host.read_file(words[1]), host);
     if (words.size() == 1 && ::isatty(0)) return run(modules, words[0], std::string("{}"), host);
-    return run(modules, words[0], read_all(0), host);
+    const auto args = read_all(0);
+    return run(modules, words[0], args && args->empty() ? std::string("{}") : args, host);
   }
   return run(modules, {}, host.read_file(words[0]), host);
 }
