@@ -3,6 +3,8 @@
 #include "common/apt/source_set.hpp"
 #include "common/core/module.hpp"
 
+#include <algorithm>
+
 namespace pvegpu {
 namespace {
 
@@ -88,7 +90,7 @@ channel:
   type: str
   sample: no-subscription
 sources:
-  description: The active sources of Proxmox and Debian, as they are after the task.
+  description: The active sources of Proxmox and Debian, as they are after the task succeeded.
   returned: when O(state=present)
   type: list
   elements: dict
@@ -106,7 +108,7 @@ sources:
       type: str
       sample: proxmox
     uri:
-      description: Where the packages come from. A password in it is not shown.
+      description: Where the packages come from. A login in it is not shown.
       type: str
       sample: http://download.proxmox.com/debian/pve
     suites:
@@ -162,25 +164,27 @@ void check(const Params& p, const apt::Release& release) {
                                   fmt::join(release.ceph, ", ")));
 }
 
-void set_channels(const Params& p, apt::SourceSet& sources) {
+void set_channels(const Params& p, const apt::Release& release, apt::SourceSet& sources) {
   const bool choose = p.channel != Channel::keep;
   const Offer wish = p.channel == Channel::enterprise ? Offer::enterprise
                      : p.channel == Channel::test     ? Offer::test
                                                       : Offer::no_subscription;
-  const auto unwanted = [&](Offer offer) {
-    return choose && (offer > wish || (offer == Offer::enterprise && wish != offer && !p.keep_enterprise));
+  const auto unwanted = [&](Offer offer, Offer instead) {
+    return choose && (offer > instead || (offer == Offer::enterprise && offer != instead && !p.keep_enterprise));
   };
-
   if (choose) sources.require(Archive::proxmox, wish);
-  sources.switch_off(Archive::proxmox, [&](const auto&, Offer offer) { return unwanted(offer); });
+  sources.switch_off(Archive::proxmox, [&](const auto&, Offer offer) { return unwanted(offer, wish); });
 
-  const bool release = p.ceph != Ceph::keep && p.ceph != Ceph::none;
+  const bool named = p.ceph != Ceph::keep && p.ceph != Ceph::none;
   const std::string ceph = params::Type<Ceph>::print(p.ceph).get<std::string>();
-  if (release) sources.require(Archive::ceph, choose ? wish : sources.newest(Archive::proxmox).value_or(Offer::enterprise), ceph);
+  Offer ceph_wish = choose ? wish : sources.newest(Archive::proxmox).value_or(Offer::enterprise);
+  // Proxmox VE 7 has Ceph for all in one place.
+  if (release.pve == 7) ceph_wish = std::max(ceph_wish, Offer::no_subscription);
+  if (named) sources.require(Archive::ceph, ceph_wish, ceph);
   sources.switch_off(Archive::ceph, [&](const text::AptSource& source, Offer offer) {
-    if (p.ceph == Ceph::none || (release && apt::ceph_of(source) != ceph)) return true;
-    // Without a wish for a release only what asks for a subscription is in the way.
-    return unwanted(offer) && (release || offer == Offer::enterprise);
+    if (p.ceph == Ceph::none || (named && apt::ceph_of(source) != ceph)) return true;
+    // Without a wish for Ceph only what asks for a subscription is in the way.
+    return unwanted(offer, ceph_wish) && (named || offer == Offer::enterprise);
   });
 }
 
@@ -206,16 +210,14 @@ void plan(const Params& p, const HostView& host, Plan& plan) {
     plan.refuse(*obstacle);
     return;
   }
-  set_channels(p, sources);
+  set_channels(p, release, sources);
   sources.use_mirrors();
   if (sources.missing_keyring()) plan.refuse(*sources.missing_keyring());
-  if (p.debian_mirror)
-    for (const std::string& place : sources.doubtful())
-      plan.warn(place + " looks like Debian's archive, but nothing proves it: it keeps its URI; change it by hand if it is one");
 
   for (const apt::SourceFile& file : sources.files())
     if (file.before != file.sources.bytes())
-      plan.ensure_file(file.path, file.sources.bytes(), {.then = {follow_up_apt_update(sources.changed())}});
+      plan.ensure_file(file.path, file.sources.bytes(),
+                       {.then = {follow_up_apt_update(sources.changed())}, .sensitive = file.has_password()});
   const auto channel = sources.newest(Archive::proxmox);
   plan.report("release", release.codename).report("channel", channel ? apt::name_of(*channel) : "none").report("sources", sources.report());
 }

@@ -114,13 +114,6 @@ std::string normal(std::string uri) {
   return uri;
 }
 
-std::string without_password(const std::string& uri) {
-  const auto scheme = uri.find("://");
-  if (scheme == uri.npos) return uri;
-  const auto at = uri.substr(0, uri.find('/', scheme + 3)).rfind('@');
-  return at == uri.npos || at < scheme ? uri : uri.substr(0, scheme + 3) + "***" + uri.substr(at);
-}
-
 std::optional<Channel> channel_of(const text::AptSource& source, const std::string& component) {
   const bool ceph = !ceph_of(source).empty();
   std::optional<Channel> channel;

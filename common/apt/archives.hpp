@@ -38,9 +38,6 @@ inline constexpr const char* debian_keyring = "/usr/share/keyrings/debian-archiv
 std::string fault_of_url(const std::string& url);
 /// Without the slashes at its end, to compare.
 std::string normal(std::string uri);
-/// Without the password that it may carry.
-std::string without_password(const std::string& uri);
-
 /// The channel of a component of an archive of Proxmox; nullopt for components of other archives.
 std::optional<Channel> channel_of(const text::AptSource& source, const std::string& component);
 /// The component of that channel.

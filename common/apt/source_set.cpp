@@ -78,6 +78,13 @@ const char* name_of(Archive archive) {
 
 }  // namespace
 
+bool SourceFile::has_password() const {
+  for (const text::AptSource& source : sources.all())
+    for (const std::string& uri : source.uris)
+      if (without_login(uri) != uri) return true;
+  return false;
+}
+
 SourceSet::SourceSet(const HostView& host, const Release& release, Mirrors mirrors)
     : host_(host),
       release_(release),
@@ -202,11 +209,14 @@ void SourceSet::add(const std::string& name, text::AptSource source) {
   };
   std::string path = fmt::format("{}/{}", parts_dir, name);
   auto file = file_at(path);
-  if (file != files_.end()) {
+  if (file != files_.end() && file->before) {
     path = fmt::format("{}/pve-gpu{}", parts_dir, name.substr(name.rfind('.')));
     file = file_at(path);
   }
-  if (file == files_.end()) file = files_.insert(files_.end(), {path, std::nullopt, {format_of(path), fmt::format("{}\n", made_by_us)}});
+  if (file == files_.end()) {
+    const auto next = std::find_if(files_.begin(), files_.end(), [&](const SourceFile& other) { return other.path > path; });
+    file = files_.insert(next, {path, std::nullopt, {format_of(path), fmt::format("{}\n", made_by_us)}});
+  }
   if (file->sources.format() == text::AptFormat::deb822) return file->sources.append(source);
   for (const std::string& suite : source.suites) {
     text::AptSource line = source;
@@ -222,9 +232,9 @@ void SourceSet::need_keyring(const text::AptSource& source) {
 }
 
 void SourceSet::use_mirrors() {
+  add_debian();
   for (const At where : all())
     if (at(where).enabled) use_mirror(where);
-  add_debian();
   drop_repeated();
 }
 
@@ -246,16 +256,28 @@ void SourceSet::use_mirror(At where) {
       throw ModuleError(fmt::format(
           "{} has the security updates and other suites in one stanza, which can't have a mirror each: split it in two", place(where)));
   }
-  if (wish && (source.uris.size() != 1 || normal(source.uris[0]) != normal(*wish))) file_of(where).set_uri(where.source, *wish);
+  if (!wish || (source.uris.size() == 1 && normal(source.uris[0]) == normal(*wish))) return;
+  file_of(where).set_uri(where.source, *wish);
+  moved_.push_back(where);
 }
 
 void SourceSet::add_debian() {
-  if (!doubtful().empty()) return;
   const std::string codename = release_.codename;
   const auto unless_there = [&](const std::optional<std::string>& uri, Archive archive, std::vector<std::string> suites) {
     if (!uri) return;
-    for (const At where : all())
-      if (active(where, archive) && has(at(where).suites, suites[0])) return;
+    std::vector<std::string> doubtful;
+    for (const At where : all()) {
+      const text::AptSource& source = at(where);
+      if (!source.enabled || !has(source.suites, suites[0])) continue;
+      if (archive_of(where) == archive) return;
+      if (archive_of(where) == Archive::other && has(source.components, "main") && normal(source.uris[0]).ends_with("/debian"))
+        doubtful.push_back(place(where));
+    }
+    if (!doubtful.empty())
+      throw ModuleError(
+          fmt::format("nothing proves which source is Debian's archive, though this looks like it: {}; set its URI to {} by hand, "
+                      "or disable it to get a source of that mirror",
+                      fmt::join(doubtful, ", "), *uri));
     const bool deb822 = release_.format == text::AptFormat::deb822;
     add(deb822 ? "debian.sources" : "pve-gpu.list", {.types = {"deb"},
                                                      .uris = {*uri},
@@ -268,15 +290,12 @@ void SourceSet::add_debian() {
 }
 
 void SourceSet::drop_repeated() {
-  const auto places = all();
-  for (auto where = places.rbegin(); where != places.rend(); ++where) {
-    if (!at(*where).enabled || archive_of(*where) == Archive::other) continue;
+  for (auto where = moved_.rbegin(); where != moved_.rend(); ++where) {
     std::set<std::string> elsewhere;
-    for (const At other : places)
-      if (at(other).enabled && (other.file != where->file || other.source != where->source)) elsewhere.merge(offers(at(other)));
+    for (const At other : all())
+      if (at(other).enabled && !(other == *where)) elsewhere.merge(offers(at(other)));
     const auto offered = offers(at(*where));
-    const bool ours = !std::includes(offered_before_.begin(), offered_before_.end(), offered.begin(), offered.end());
-    if (ours && std::includes(elsewhere.begin(), elsewhere.end(), offered.begin(), offered.end()))
+    if (std::includes(elsewhere.begin(), elsewhere.end(), offered.begin(), offered.end()))
       file_of(*where).set_enabled(where->source, false);
   }
 }
@@ -308,20 +327,9 @@ json SourceSet::report() const {
       out.push_back({{"file", files_[where.file].path},
                      {"line", source.line},
                      {"archive", name_of(archive_of(where))},
-                     {"uri", without_password(uri)},
+                     {"uri", without_login(uri)},
                      {"suites", source.suites},
                      {"components", source.components}});
-  }
-  return out;
-}
-
-std::vector<std::string> SourceSet::doubtful() const {
-  std::vector<std::string> out;
-  for (const At where : all()) {
-    const text::AptSource& source = at(where);
-    if (active(where, Archive::other) && has(source.components, "main") && has(source.suites, release_.codename) &&
-        normal(source.uris[0]).ends_with("/debian"))
-      out.push_back(place(where));
   }
   return out;
 }

@@ -14,6 +14,9 @@ struct SourceFile {
   std::string path;
   std::optional<std::string> before;  ///< nullopt: not there
   text::AptSources sources;
+
+  /// A URI in it carries a password.
+  bool has_password() const;
 };
 
 struct Mirrors {
@@ -36,7 +39,8 @@ class SourceSet {
   void require(Archive archive, Channel channel, const std::string& ceph = {});
   /// The newest channel that an active source of this archive offers.
   std::optional<Channel> newest(Archive archive) const;
-  /// Active sources use the mirrors, none twice. An archive of Debian whose mirror is named gets sources if it has none.
+  /// Active sources use the mirrors, none twice. An archive of Debian whose mirror is named gets sources if it has none. Throws
+  /// ModuleError for what has to be sorted out by hand first.
   void use_mirrors();
 
   const std::vector<SourceFile>& files() const { return files_; }
@@ -46,12 +50,11 @@ class SourceSet {
   const std::optional<std::string>& missing_keyring() const { return missing_keyring_; }
   /// Active sources of Proxmox and Debian: [{file, line, archive, uri, suites, components}].
   json report() const;
-  /// Sources that look like Debian's without any proof: "FILE:LINE". They keep their URI.
-  std::vector<std::string> doubtful() const;
 
  private:
   struct At {
     std::size_t file, source;
+    bool operator==(const At&) const = default;
   };
   const text::AptSource& at(At where) const { return files_[where.file].sources.all()[where.source]; }
   text::AptSources& file_of(At where) { return files_[where.file].sources; }
@@ -74,6 +77,7 @@ class SourceSet {
   std::vector<SourceFile> files_;
   Classifier classifier_;
   std::set<std::string> offered_before_;
+  std::vector<At> moved_;  ///< sources whose URI was changed
   std::optional<std::string> missing_keyring_;
 };
 

@@ -92,14 +92,24 @@ std::string_view advice(const std::string& reason) {
 
 }  // namespace
 
-std::string source_name(std::string uri, const std::string& suite) {
-  while (uri.ends_with('/')) uri.pop_back();
-  return fmt::format("{} {}", uri, suite);
+std::string without_login(const std::string& uri) {
+  const auto scheme = uri.find("://");
+  if (scheme == uri.npos) return uri;
+  const auto host = scheme + 3;
+  const auto at = uri.substr(0, uri.find('/', host)).rfind('@');
+  return at == uri.npos || at < host ? uri : uri.substr(0, host) + uri.substr(at + 1);
+}
+
+std::string source_name(const std::string& uri, const std::string& suite) {
+  std::string archive = without_login(uri);
+  while (archive.ends_with('/')) archive.pop_back();
+  return fmt::format("{} {}", archive, suite);
 }
 
 std::vector<UpdateProblem> parse_update_output(const std::string& out, const std::string& err) {
   std::vector<UpdateProblem> problems;
   const auto add = [&](UpdateProblem problem) {
+    if (problem.source.empty() && problem.reason.empty()) return;
     for (UpdateProblem& known : problems)
       if (known.source == problem.source && (!problem.source.empty() || known.reason == problem.reason)) {
         if (known.reason.empty()) known.reason = problem.reason;

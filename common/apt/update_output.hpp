@@ -7,8 +7,10 @@
 
 namespace pvegpu::apt {
 
-/// "URI SUITE" as APT prints it: without a slash at the URI's end.
-std::string source_name(std::string uri, const std::string& suite);
+/// Without the user and password that it may carry, which APT does not print either.
+std::string without_login(const std::string& uri);
+/// "URI SUITE" as APT prints it: without login, without a slash at the URI's end.
+std::string source_name(const std::string& uri, const std::string& suite);
 
 struct UpdateProblem {
   std::string source;  ///< see source_name(), or a scheme like "tor://"; empty when APT could not begin at all

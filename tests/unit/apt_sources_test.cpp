@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+// Lists of sources: what is read, and that edits leave every byte alone that they are not about.
+#include "common/apt/source_set.hpp"
+#include "common/text/apt_sources.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pvegpu::text {
+namespace {
+
+using Words = std::vector<std::string>;
+
+AptSources lines(const std::string& bytes) { return {AptFormat::one_line, bytes}; }
+AptSources stanzas(const std::string& bytes) { return {AptFormat::deb822, bytes}; }
+
+TEST(AptOneLine, ReadsWhatAptReads) {
+  const auto list = lines(
+      "# Debian\n"
+      "deb http://ftp.debian.org/debian bookworm main contrib # the archive\n"
+      "\n"
+      "  deb-src\t[arch=amd64 signed-by=/usr/share/keyrings/a#b.gpg]   http://mirror.example.org/x   s/y  main\r\n"
+      "deb [ arch=amd64 ] http://mirror.example.org/flat ./\n"
+      "deb cdrom:[Debian GNU/Linux 12 _Bookworm_]/ bookworm main");
+  ASSERT_FALSE(list.problem());
+  ASSERT_EQ(list.all().size(), 4u);
+  const auto& first = list.all()[0];
+  EXPECT_EQ(first.line, 2u);
+  EXPECT_EQ(first.types, Words{"deb"});
+  EXPECT_EQ(first.uris, Words{"http://ftp.debian.org/debian"});
+  EXPECT_EQ(first.suites, Words{"bookworm"});
+  EXPECT_EQ(first.components, (Words{"main", "contrib"})) << "a comment at the end is no component";
+  EXPECT_EQ(first.signed_by, "");
+  const auto& second = list.all()[1];
+  EXPECT_EQ(second.types, Words{"deb-src"});
+  EXPECT_EQ(second.signed_by, "/usr/share/keyrings/a#b.gpg");
+  EXPECT_EQ(second.uris, Words{"http://mirror.example.org/x"});
+  EXPECT_EQ(second.components, Words{"main"}) << "a carriage return is no component";
+  EXPECT_EQ(list.all()[2].suites, Words{"./"});
+  EXPECT_EQ(list.all()[3].uris, Words{"cdrom:[Debian GNU/Linux 12 _Bookworm_]/"});
+}
+
+TEST(AptOneLine, ACommentedSourceIsOneThatIsOff) {
+  const auto list = lines(
+      "# deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"
+      "##deb http://a.example.org/x s main\n"
+      "# deb lines belong into sources.list.d\n"
+      "# debug http://a.example.org/x s main\n"
+      "#\n");
+  EXPECT_FALSE(list.problem());
+  ASSERT_EQ(list.all().size(), 2u) << "prose is not a source";
+  EXPECT_FALSE(list.all()[0].enabled);
+  EXPECT_EQ(list.all()[0].components, Words{"pve-no-subscription"});
+  EXPECT_EQ(list.all()[1].line, 2u);
+}
+
+TEST(AptOneLine, WhatAptRefusesIsNamed) {
+  const auto problem = [](const std::string& bytes) {
+    const auto list = lines(bytes);
+    return list.problem() ? std::to_string(list.problem()->line) + " " + list.problem()->what : "";
+  };
+  EXPECT_EQ(problem("\ndeb http://a.example.org/x\n"), "2 has no suite");
+  EXPECT_EQ(problem("deb http://a.example.org/x s\n"), "1 has no component");
+  EXPECT_EQ(problem("deb\n"), "1 has no URI");
+  EXPECT_EQ(problem("rpm http://a.example.org/x s main\n"), "1 begins with 'rpm' where deb or deb-src belongs");
+  EXPECT_EQ(problem("DEB http://a.example.org/x s main\n"), "1 begins with 'DEB' where deb or deb-src belongs");
+  EXPECT_EQ(problem("deb nourl s main\n"), "1 has 'nourl' where a URI belongs");
+  EXPECT_EQ(problem("deb http://a.example.org/x ./ main\n"), "1 has components beside the path './'");
+  EXPECT_EQ(problem("deb http://a.example.org/x s main\n"), "");
+  EXPECT_EQ(problem(""), "");
+}
+
+TEST(AptOneLine, SwitchingOffAndOnAgainKeepsEveryByte) {
+  for (const std::string file : {"deb http://a.example.org/x  s   main\n", "\t deb http://a.example.org/x s main # why\r\n# end\r\n",
+                                 "# first\n\ndeb [arch=amd64] http://a.example.org/x s main"}) {
+    auto list = lines(file);
+    list.set_enabled(0, false);
+    EXPECT_FALSE(list.all()[0].enabled);
+    EXPECT_EQ(list.bytes().size(), file.size() + 2);
+    list.set_enabled(0, true);
+    EXPECT_EQ(list.bytes(), file);
+    list.set_enabled(0, true);
+    EXPECT_EQ(list.bytes(), file);
+  }
+  auto off = lines("x\n");
+  EXPECT_TRUE(off.problem());
+  auto list = lines("#deb http://a.example.org/x s main\n");
+  list.set_enabled(0, true);
+  EXPECT_EQ(list.bytes(), "deb http://a.example.org/x s main\n");
+}
+
+TEST(AptOneLine, EditsTouchTheirWordsOnly) {
+  auto list = lines("# top\r\ndeb [arch=amd64]  http://a.example.org/x\ts  main   contrib non-free  # why\r\n# end");
+  list.set_uri(0, "https://mirror.example.org/y");
+  EXPECT_EQ(list.bytes(), "# top\r\ndeb [arch=amd64]  https://mirror.example.org/y\ts  main   contrib non-free  # why\r\n# end");
+  list.remove_component(0, "contrib");
+  EXPECT_EQ(list.bytes(), "# top\r\ndeb [arch=amd64]  https://mirror.example.org/y\ts  main   non-free  # why\r\n# end");
+  list.rename_component(0, "non-free", "other");
+  EXPECT_EQ(list.bytes(), "# top\r\ndeb [arch=amd64]  https://mirror.example.org/y\ts  main   other  # why\r\n# end");
+  list.remove_component(0, "nothing");
+  EXPECT_EQ(list.all()[0].components, (Words{"main", "other"}));
+  auto last = lines("deb http://a.example.org/x s main contrib\n");
+  last.remove_component(0, "contrib");
+  EXPECT_EQ(last.bytes(), "deb http://a.example.org/x s main\n");
+}
+
+TEST(AptOneLine, Appends) {
+  auto list = lines("deb http://a.example.org/x s main");
+  list.append({.types = {"deb"}, .uris = {"http://b.example.org/y"}, .suites = {"t"}, .components = {"c", "d"}, .signed_by = "/k.gpg"});
+  EXPECT_EQ(list.bytes(), "deb http://a.example.org/x s main\ndeb [signed-by=/k.gpg] http://b.example.org/y t c d\n");
+  ASSERT_EQ(list.all().size(), 2u);
+  EXPECT_EQ(list.all()[1].signed_by, "/k.gpg");
+  list.remove(0);
+  EXPECT_EQ(list.bytes(), "deb [signed-by=/k.gpg] http://b.example.org/y t c d\n");
+}
+
+TEST(AptDeb822, ReadsWhatAptReads) {
+  const auto file = stanzas(
+      "# Debian\n"
+      "Types: deb deb-src\n"
+      "# comment\n"
+      "URIs: http://a.example.org/x\n"
+      " http://b.example.org/x\n"
+      "Suites: s s-updates\n"
+      "#Enabled: no\n"
+      "Components: main\n"
+      "# note\n"
+      "\tcontrib\n"
+      "Signed-By:\n"
+      " -----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+      " .\n"
+      " abc\n"
+      "\n"
+      "# lonely\n"
+      "\n"
+      "types: deb\n"
+      "uris: http://c.example.org/x\n"
+      "suites: t/\n"
+      "enabled: Off\n");
+  ASSERT_FALSE(file.problem());
+  ASSERT_EQ(file.all().size(), 2u);
+  const auto& first = file.all()[0];
+  EXPECT_TRUE(first.enabled);
+  EXPECT_EQ(first.line, 1u);
+  EXPECT_EQ(first.types, (Words{"deb", "deb-src"}));
+  EXPECT_EQ(first.uris, (Words{"http://a.example.org/x", "http://b.example.org/x"}));
+  EXPECT_EQ(first.suites, (Words{"s", "s-updates"}));
+  EXPECT_EQ(first.components, (Words{"main", "contrib"}));
+  EXPECT_FALSE(first.signed_by.empty());
+  EXPECT_FALSE(file.all()[1].enabled);
+  EXPECT_EQ(file.all()[1].line, 18u);
+}
+
+// Each of these was tried with APT 2.2, 2.6 and 3.0 (apt-get update --print-uris).
+TEST(AptDeb822, OddFilesAsAptTakesThem) {
+  const auto blank = stanzas(
+      "Types: deb\nURIs: http://a.example.org/d\nSuites: s1\nComponents: main\n  \nTypes: deb\nURIs: http://b.example.org/d\nSuites: "
+      "s2\nComponents: main\n");
+  ASSERT_EQ(blank.all().size(), 1u) << "a line of blanks ends no stanza";
+  EXPECT_EQ(blank.all()[0].uris, Words{"http://b.example.org/d"}) << "of a field that is there twice the last counts";
+  const auto twice = stanzas("Types: deb\nURIs: http://a.example.org/d\nSuites: s1\nComponents: main\nEnabled: yes\nEnabled: no\n");
+  EXPECT_FALSE(twice.all()[0].enabled);
+  const auto crlf = stanzas(
+      "Types: deb\r\nURIs: http://a.example.org/d\r\nSuites: s1\r\nComponents: main\r\nEnabled: no\r\n\r\nTypes: deb\r\nURIs: "
+      "http://b.example.org/d\r\nSuites: s2\r\nComponents: main\r\n");
+  ASSERT_EQ(crlf.all().size(), 2u);
+  EXPECT_FALSE(crlf.all()[0].enabled);
+  EXPECT_TRUE(crlf.all()[1].enabled);
+  EXPECT_TRUE(stanzas("Types: deb\nURIs: http://a.example.org/d\nSuites: s1\nComponents: main\nEnabled:\n").all()[0].enabled);
+  EXPECT_FALSE(stanzas("Types: deb\nEnabled: no\n").problem());
+  EXPECT_FALSE(stanzas("# only a comment\n").problem());
+  ASSERT_TRUE(stanzas("garbage\nTypes: deb\nURIs: http://a.example.org/d\nSuites: s1\nComponents: main\n").problem());
+  EXPECT_EQ(stanzas("\nTypes: deb\ngarbage\n").problem()->line, 3u);
+  EXPECT_EQ(stanzas("Enabled: no\nURIs: http://a.example.org/d\nSuites: s1\nComponents: main\n").problem()->what,
+            "has no type (deb or deb-src)");
+}
+
+TEST(AptDeb822, SwitchingOff) {
+  auto file = stanzas(
+      "Types: deb\nURIs: http://a.example.org/d\nSuites: s\nComponents: main\n# last\n\n# next\nTypes: deb\nURIs: "
+      "http://b.example.org/d\nSuites: s\nComponents: main");
+  file.set_enabled(0, false);
+  file.set_enabled(1, false);
+  EXPECT_EQ(file.bytes(),
+            "Types: deb\nURIs: http://a.example.org/d\nSuites: s\nComponents: main\nEnabled: no\n# last\n\n# next\nTypes: deb\nURIs: "
+            "http://b.example.org/d\nSuites: s\nComponents: main\nEnabled: no\n");
+  file.set_enabled(0, true);
+  EXPECT_TRUE(file.all()[0].enabled);
+  EXPECT_TRUE(file.bytes().starts_with("Types: deb\nURIs: http://a.example.org/d\nSuites: s\nComponents: main\nEnabled: yes\n# last\n"));
+  auto crlf = stanzas("Types: deb\r\nURIs: http://a.example.org/d\r\nSuites: s\r\nEnabled:   TRUE\r\nComponents: main\r\n");
+  crlf.set_enabled(0, false);
+  EXPECT_EQ(crlf.bytes(), "Types: deb\r\nURIs: http://a.example.org/d\r\nSuites: s\r\nEnabled:   no\r\nComponents: main\r\n");
+}
+
+TEST(AptDeb822, EditsTouchTheirWordsOnly) {
+  auto file = stanzas(
+      "Types: deb\nURIs: http://a.example.org/d\n# old\n  http://b.example.org/d\nSuites: s\nComponents:  main\n contrib\n# note\n "
+      "non-free  \nX: y\n");
+  file.set_uri(0, "http://mirror.example.org/d");
+  EXPECT_EQ(file.bytes(),
+            "Types: deb\nURIs: http://mirror.example.org/d\n# old\nSuites: s\nComponents:  main\n contrib\n# note\n non-free  \nX: y\n");
+  file.remove_component(0, "contrib");
+  EXPECT_EQ(file.bytes(),
+            "Types: deb\nURIs: http://mirror.example.org/d\n# old\nSuites: s\nComponents:  main\n# note\n non-free  \nX: y\n");
+  file.remove_component(0, "main");
+  EXPECT_EQ(file.all()[0].components, Words{"non-free"});
+  EXPECT_FALSE(file.problem());
+}
+
+TEST(AptDeb822, Appends) {
+  auto file = stanzas("# head\n");
+  const AptSource source{
+      .types = {"deb"}, .uris = {"http://a.example.org/x"}, .suites = {"s", "t"}, .components = {"c"}, .signed_by = "/k.gpg"};
+  file.append(source);
+  EXPECT_EQ(file.bytes(), "# head\n\nTypes: deb\nURIs: http://a.example.org/x\nSuites: s t\nComponents: c\nSigned-By: /k.gpg\n");
+  const std::string one = file.bytes();
+  file.append(source);
+  ASSERT_EQ(file.all().size(), 2u);
+  file.remove(1);
+  EXPECT_EQ(file.bytes(), one + "\n");
+  auto unfinished = stanzas("Types: deb\nEnabled: no");
+  unfinished.append(source);
+  ASSERT_EQ(unfinished.all().size(), 1u);
+  EXPECT_EQ(unfinished.all()[0].line, 4u);
+}
+
+TEST(WithoutOurEdits, TheirsStays) {
+  const auto one_line = AptFormat::one_line;
+  const std::string before =
+      "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\ndeb http://ftp.debian.org/debian bookworm main\n";
+  const std::string now =
+      "# deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n# theirs\ndeb http://mirror.example.org/debian bookworm "
+      "main\n"
+      "deb http://third.example.org/x s main\n";
+  EXPECT_EQ(
+      apt::without_our_edits(one_line, before, now),
+      "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n# theirs\ndeb http://ftp.debian.org/debian bookworm main\n"
+      "deb http://third.example.org/x s main\n");
+  const std::string made =
+      "# Made by the Ansible module pve.gpu.repo.\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n";
+  EXPECT_EQ(apt::without_our_edits(one_line, std::nullopt, made), std::nullopt);
+  EXPECT_EQ(apt::without_our_edits(one_line, std::nullopt, made + "deb http://third.example.org/x s main\n"),
+            "# Made by the Ansible module pve.gpu.repo.\ndeb http://third.example.org/x s main\n");
+}
+
+}  // namespace
+}  // namespace pvegpu::text
