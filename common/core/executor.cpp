@@ -130,7 +130,10 @@ class Execution {
     for (int round = 0; round < most_rounds; ++round) {
       const Plan plan = make_plan();
       const auto triggered = triggered_by(plan);
-      if (const auto owed = left_over(plan, triggered); !owed.empty()) {
+      const auto owed = left_over(plan, triggered);
+      if (!owed.empty() || !plan.empty())  // what is waited for may come of this change: the wait begins anew
+        must(journal::record_waits(host_, task_.instance, {}, {}), "forget what was waited for");
+      if (!owed.empty()) {
         for (const Owed& each : owed) follow_up(each.follow_up);
         settled = false;
         continue;  // it may have changed what is to be done
@@ -333,10 +336,11 @@ class Execution {
   }
 
   // --- waits ----------------------------------------------------------------------------------------------------------------
-  /// A wait that outlives the boot in which it began is a failure: what it waited for did not come.
+  /// A wait that outlives the boot in which it began, with nothing changed since, is a failure: what it waited for did not come.
   void wait(const Plan& plan) {
     const std::string boot_id = host_.read_attr("/proc/sys/kernel/random/boot_id").value_or("unknown");
     for (const Wait& each : plan.waits()) {
+      if (!steps_.empty()) break;  // this change may bring it
       const auto since = journal::waiting_since(host_, task_.instance, each);
       if (!since) {
         if (effects_) throw Failure{since.error().message};

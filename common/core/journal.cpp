@@ -151,22 +151,27 @@ Result<> save_contributions(Host& host, const std::string& path, const Contribut
   return save(host, "undo", record, {{"path", path}, {"contributions", std::move(list)}});
 }
 
-/// Every path that has an undo record.
-std::vector<std::string> recorded_paths(const HostView& host) {
+/// Every path that has an undo record. What only root may see is none for others, who can but check.
+Result<std::vector<std::string>> recorded_paths(const HostView& host) {
   std::vector<std::string> out;
-  for (const std::string& name : host.list_dir(directory("undo")).value_or({})) {
+  const auto names = host.list_dir(directory("undo"));
+  if (!names && !names.error().not_found() && names.error().code != EACCES) return names.error();
+  for (const std::string& name : names.value_or({})) {
     if (!name.ends_with(".json")) continue;
-    const auto record = load(host, directory("undo") + "/" + name).value_or({});
-    if (record && record->contains("path") && (*record)["path"].is_string()) out.push_back((*record)["path"].get<std::string>());
+    const std::string file = directory("undo") + "/" + name;
+    const auto record = PVEGPU_TRY(load(host, file));
+    if (!record) continue;
+    if (!record->contains("path") || !(*record)["path"].is_string()) return damaged(file);
+    out.push_back((*record)["path"].get<std::string>());
   }
   return out;
 }
 
 /// Directories that we made above `path`, for it or for its neighbours: whoever goes last removes them.
-std::vector<std::string> made_above(const HostView& host, const std::string& path) {
+Result<std::vector<std::string>> made_above(const HostView& host, const std::string& path) {
   std::vector<std::string> out;
-  for (const std::string& other : recorded_paths(host))
-    for (const Contribution& c : contributions(host, other).value_or({}))
+  for (const std::string& other : PVEGPU_TRY(recorded_paths(host)))
+    for (const Contribution& c : PVEGPU_TRY(contributions(host, other)))
       for (const std::string& d : c.directories)
         if (path.starts_with(d + "/")) out.push_back(d);
   return out;
@@ -241,10 +246,10 @@ Result<std::optional<UndoView>> undo(const HostView& host, const std::string& mo
       UndoView{path, mine->existed, mine->before, mine->meta, last && !mine->mixed && mine->matches(now), mine->directories});
 }
 
-std::vector<std::string> undo_paths(const HostView& host, const std::string& module) {
+Result<std::vector<std::string>> undo_paths(const HostView& host, const std::string& module) {
   std::vector<std::string> out;
-  for (const std::string& path : recorded_paths(host)) {
-    auto all = contributions(host, path).value_or({});
+  for (const std::string& path : PVEGPU_TRY(recorded_paths(host))) {
+    auto all = PVEGPU_TRY(contributions(host, path));
     if (find(all, module) != all.end()) out.push_back(path);
   }
   std::sort(out.begin(), out.end());
@@ -266,7 +271,7 @@ Result<> record_undo(Host& host, const std::string& module, const FileChange& ch
     if (const auto info = host.stat(change.path)) c.meta = {info->mode, info->uid, info->gid};
     c.after = after;
     add_directories(c.directories, change.directories);
-    add_directories(c.directories, made_above(host, change.path));
+    add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));
     all.push_back(std::move(c));
   } else {
     if (std::next(mine) != all.end())  // others built on our version: neither theirs nor ours may come back whole

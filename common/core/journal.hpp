@@ -36,7 +36,7 @@ Result<> settle(Host& host, const FollowUp& done);
 
 /// How this module found and left `path`.
 Result<std::optional<UndoView>> undo(const HostView& host, const std::string& module, const std::string& path);
-std::vector<std::string> undo_paths(const HostView& host, const std::string& module);
+Result<std::vector<std::string>> undo_paths(const HostView& host, const std::string& module);
 /// The record as it is on the disk, for BeforeImage.
 Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path);
 /// Before `module` writes `after` to `path`. The first image of a module stays; edits by others in between are noted.

@@ -220,7 +220,7 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
   return effect(std::move(step));
 }
 
-std::vector<std::string> Plan::recorded_files() const { return journal::undo_paths(host_, module_); }
+std::vector<std::string> Plan::recorded_files() const { return journal::undo_paths(host_, module_).or_fail("read the undo records"); }
 
 std::optional<UndoView> Plan::undo_view(const std::string& path) const {
   return journal::undo(host_, module_, path).or_fail("read the undo record of " + path);

@@ -252,6 +252,23 @@ TEST(Executor, wait_that_came_true_is_forgotten) {
   EXPECT_FALSE(failed(run(host, needs_iommu)));
 }
 
+TEST(Executor, a_change_begins_the_wait_anew) {
+  const Planner planner = [](const HostView& host, Plan& plan) {
+    plan.ensure_file("/etc/default/grub.d/pve-gpu.cfg", "iommu=on\n", {.then = {follow_up_grub()}});
+    needs_iommu(host, plan);
+  };
+  FakeHost host = bare_world();
+  (void)run(host, planner);
+  host.reboot().gone("/etc/default/grub.d/pve-gpu.cfg");  // someone took our file away, so the reboot brought nothing
+  EXPECT_FALSE(failed(run(host, planner, check)));
+  const json answer = run(host, planner);
+  EXPECT_FALSE(failed(answer)) << msg(answer);
+  EXPECT_EQ(answer["pending_on"], "reboot");
+  EXPECT_FALSE(failed(run(host, planner)));
+  host.reboot();
+  EXPECT_TRUE(failed(run(host, planner)));
+}
+
 TEST(Executor, check_mode_alone_starts_no_wait) {
   FakeHost host = bare_world();
   EXPECT_EQ(run(host, needs_iommu, check)["pending_on"], "reboot");

@@ -18,7 +18,7 @@ std::vector<Owed> owed(const FakeHost& host) { return journal::owed(host).or_fai
 TEST(Journal, nothing_is_owed_at_first) {
   FakeHost host = bare_world();
   EXPECT_TRUE(owed(host).empty());
-  EXPECT_TRUE(journal::undo_paths(host, "m").empty());
+  EXPECT_TRUE(journal::undo_paths(host, "m").or_fail("paths").empty());
   EXPECT_FALSE(journal::undo(host, "m", "/etc/x").or_fail("undo"));
   EXPECT_FALSE(journal::waiting_since(host, "m", {"reboot", "why"}).or_fail("wait"));
   EXPECT_TRUE(journal::tidy(host));
@@ -94,6 +94,18 @@ TEST(Journal, damaged_wait_is_an_error_too) {
   }
 }
 
+TEST(Journal, damaged_undo_record_is_not_passed_over) {
+  for (const char* text : {"{\"half", "{}", R"({"path":"/etc/x"})", R"({"path":"/etc/x","contributions":[{}]})"}) {
+    FakeHost host = bare_world();
+    ASSERT_TRUE(journal::record_undo(host, "m", {.path = "/etc/x", .content = "x"}));
+    const std::string file = "/var/lib/pve-gpu/undo/" + host.list_dir("/var/lib/pve-gpu/undo").or_fail("list")[0];
+    host.file(file, text);
+    const auto paths = journal::undo_paths(host, "m");
+    ASSERT_FALSE(paths) << text;
+    EXPECT_TRUE(text::contains(paths.error().message, file)) << paths.error().message;
+  }
+}
+
 TEST(Journal, what_a_killed_write_left_is_no_record) {
   FakeHost host = bare_world().file(std::string("/var/lib/pve-gpu/pending/x.json") + temporary_suffix, "{\"half");
   EXPECT_TRUE(owed(host).empty());
@@ -113,8 +125,8 @@ TEST(Journal, undo_remembers_the_first_state_through_many_changes) {
   EXPECT_EQ(view.meta.mode, 0640u);
   EXPECT_EQ(view.meta.uid, 1u);
   EXPECT_TRUE(view.untouched);
-  EXPECT_EQ(journal::undo_paths(host, "m"), std::vector<std::string>{"/etc/x"});
-  EXPECT_TRUE(journal::undo_paths(host, "other").empty());
+  EXPECT_EQ(journal::undo_paths(host, "m").or_fail("paths"), std::vector<std::string>{"/etc/x"});
+  EXPECT_TRUE(journal::undo_paths(host, "other").or_fail("paths").empty());
 }
 
 TEST(Journal, foreign_edits_are_noticed_now_and_between_changes) {
