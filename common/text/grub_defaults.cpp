@@ -9,7 +9,8 @@
 namespace pvegpu::text {
 namespace {
 
-constexpr std::string_view head = "# Made by pve.gpu; `state: absent` takes it back.\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT ";
+constexpr std::string_view head =
+    "# Made by pve.gpu; `state: absent` takes it back.\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT ";
 constexpr std::string_view shell_special = "\"$`\\";
 
 std::string escaped(std::string_view word) {

@@ -38,16 +38,17 @@ void plan(const Params& params, const HostView&, Plan& out) {
 }
 
 const Module& module_secret() {
-  static const ModuleOf<Params> module({.name = "secret", .summary = "Leaks", .description = {"Leaks."}, .examples = "", .effects = Effects::none},
-                                       Spec<Params>{}
-                                           .param("token", &Params::token, {.doc = "A secret.", .required = true})
-                                           .param("keys", &Params::keys, {.doc = "Secrets."})
-                                           .param("accounts", &Params::accounts, {.doc = "Secrets deeper down."})
-                                           .param("name", &Params::name, {.doc = "No secret."})
-                                           .param("count", &Params::count, {.doc = "A number."})
-                                           .param("refuse", &Params::refuse, {.doc = "Refuse, and quote the secret."})
-                                           .param("fail", &Params::fail, {.doc = "Fail, and quote the secret."}),
-                                       plan);
+  static const ModuleOf<Params> module(
+      {.name = "secret", .summary = "Leaks", .description = {"Leaks."}, .examples = "", .effects = Effects::none},
+      Spec<Params>{}
+          .param("token", &Params::token, {.doc = "A secret.", .required = true})
+          .param("keys", &Params::keys, {.doc = "Secrets."})
+          .param("accounts", &Params::accounts, {.doc = "Secrets deeper down."})
+          .param("name", &Params::name, {.doc = "No secret."})
+          .param("count", &Params::count, {.doc = "A number."})
+          .param("refuse", &Params::refuse, {.doc = "Refuse, and quote the secret."})
+          .param("fail", &Params::fail, {.doc = "Fail, and quote the secret."}),
+      plan);
   return module;
 }
 
