@@ -51,6 +51,11 @@ failed_step:
   description: The step that failed. The steps before it are done.
   returned: when a step failed
   type: str
+kept_foreign_edits:
+  description: Files that others edited since this module changed them, so that only its own part was taken out.
+  returned: with C(state=absent), when there are any
+  type: list
+  elements: str
 reverted:
   description: Files that have their old content again, because the work that the change made necessary failed.
   returned: when files were put back

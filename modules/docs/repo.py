@@ -127,7 +127,7 @@ channel:
   type: str
   sample: no-subscription
 sources:
-  description: The active sources of Proxmox and Debian, as they are after the task.
+  description: The active sources of Proxmox and Debian, as they are after the task succeeded.
   returned: when I(state=present)
   type: list
   elements: dict
@@ -145,7 +145,7 @@ sources:
       type: str
       sample: proxmox
     uri:
-      description: Where the packages come from. A password in it is not shown.
+      description: Where the packages come from. A login in it is not shown.
       type: str
       sample: http://download.proxmox.com/debian/pve
     suites:
@@ -192,6 +192,11 @@ failed_step:
   description: The step that failed. The steps before it are done.
   returned: when a step failed
   type: str
+kept_foreign_edits:
+  description: Files that others edited since this module changed them, so that only its own part was taken out.
+  returned: with C(state=absent), when there are any
+  type: list
+  elements: str
 reverted:
   description: Files that have their old content again, because the work that the change made necessary failed.
   returned: when files were put back
