@@ -179,6 +179,8 @@ void SourceSet::require(Archive archive, Channel channel, const std::string& cep
     const text::AptSource& source = at(where);
     if (source.enabled || archive_of(where) != archive || !offered(source) || source.uris.size() != 1 || normal(source.uris[0]) != uri)
       continue;
+    // From Proxmox VE 9 on the key is not among those that APT trusts for every source.
+    if (release_.format == text::AptFormat::deb822 && source.signed_by.empty()) continue;
     need_keyring(source);
     file_of(where).set_enabled(where.source, true);
     return settle(where);
@@ -200,10 +202,8 @@ void SourceSet::require(Archive archive, Channel channel, const std::string& cep
 void SourceSet::add(const std::string& name, text::AptSource source) {
   // APT refuses two values of Signed-By for one URI and suite: the one that is there counts.
   for (const text::AptSource& other : enabled_in(files_))
-    if (normal(other.uris[0]) == normal(source.uris[0]) && has(other.suites, source.suites[0])) {
+    if (!other.signed_by.empty() && normal(other.uris[0]) == normal(source.uris[0]) && has(other.suites, source.suites[0]))
       source.signed_by = other.signed_by;
-      break;
-    }
   const auto file_at = [&](const std::string& path) {
     return std::find_if(files_.begin(), files_.end(), [&](const SourceFile& file) { return file.path == path; });
   };

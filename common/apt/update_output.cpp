@@ -65,6 +65,11 @@ std::optional<UpdateProblem> told_by(const std::string& line) {
   return UpdateProblem{source, message};
 }
 
+std::string without_stop(std::string sentence) {
+  if (sentence.ends_with('.')) sentence.pop_back();
+  return sentence;
+}
+
 /// What to do next, by what APT says of a source that is ours.
 std::string_view advice(const std::string& reason) {
   static constexpr std::pair<std::string_view, std::string_view> table[] = {
@@ -139,7 +144,7 @@ Judgement judge_update(const CommandResult& result, const std::vector<std::strin
     if (source.empty())
       failed.push_back(fmt::format("{}: {}", reason, advice(reason)));
     else if (std::find(ours.begin(), ours.end(), source) != ours.end())
-      failed.push_back(fmt::format("{}: {}; {}", source, reason, advice(reason)));
+      failed.push_back(fmt::format("{}: {}; {}", source, without_stop(reason), advice(reason)));
     else
       out.warnings.push_back(fmt::format("apt-get update can't read {}, which this task did not change: {}", source, reason));
   }

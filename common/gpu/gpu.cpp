@@ -35,11 +35,6 @@ std::vector<std::string> Gpu::connected_displays() const {
   return out;
 }
 
-std::int64_t Gpu::free_vfs() const {
-  return std::count_if(sriov.vfs.begin(), sriov.vfs.end(),
-                       [](const Vf& vf) { return !vf.held && vf.mdevs.empty() && vf.type_id.value_or(0) == 0; });
-}
-
 std::string class_words(std::uint16_t pci_class) {
   if (pci_class == 0x0c03) return "USB controller";
   switch (pci_class >> 8) {

@@ -40,6 +40,8 @@ struct Vf {
   std::optional<unsigned> type_id;  ///< vendor VFIO: `current_vgpu_type`, 0 is none; unset where there is no such file
   std::string vgpu_type;            ///< name of the type that runs on it, empty when none does
   bool held = false;                ///< a guest that runs has it
+
+  bool is_free() const { return !held && mdevs.empty() && type_id.value_or(0) == 0; }
 };
 
 struct Sriov {
@@ -110,7 +112,6 @@ struct Gpu {
   /// Also when the ids fit several boards, if these are of one class.
   catalogue::VgpuClass vgpu_class() const;
   std::vector<std::string> connected_displays() const;
-  std::int64_t free_vfs() const;  ///< VFs that no guest and no vGPU has
 };
 
 /// "network controller", "display controller" … for messages.

@@ -93,7 +93,7 @@ NvidiaDriver read_nvidia(Reader& reader, const std::string& kernel) {
     return out;
   }
   out.version = reader.attr("/sys/module/nvidia/version", "version of the NVIDIA driver");
-  out.host_vgpu = host.exists("/sys/module/nvidia_vgpu_vfio");
+  out.host_vgpu = host.exists("/sys/module/nvidia_vgpu_vfio") || host.exists("/usr/bin/nvidia-vgpu-mgr");
   if (const auto text = reader.file("/proc/driver/nvidia/version", "flavour of the NVIDIA driver"))
     out.open_modules = text::contains(*text, "Open Kernel Module");
   if (auto gpus = reader.host().list_dir("/proc/driver/nvidia/gpus"))

@@ -24,6 +24,10 @@ bool in_use(const Gpu& gpu) {
   return gpu.used_by && std::any_of(gpu.used_by->begin(), gpu.used_by->end(), [](const Use& use) { return use.running; });
 }
 
+std::int64_t free_vfs(const Gpu& gpu) {
+  return std::count_if(gpu.sriov.vfs.begin(), gpu.sriov.vfs.end(), [](const Vf& vf) { return vf.is_free(); });
+}
+
 /// How many of a type one GPU serves through so many of its VFs (class 1: without VFs).
 std::int64_t seats(const Gpu& gpu, const VgpuType& type, std::int64_t vfs) {
   if (gpu.framework == Framework::mdev) return type.max_instances.value_or(std::max<std::int64_t>(type.available, 1));
@@ -67,8 +71,7 @@ class Lister {
 
   void by_type(const Gpu& gpu, const Technologies& technologies) {
     const std::string model = model_of(gpu);
-    if (offers_intel_vfs(gpu))
-      add({"", model, intel_vgpu, static_cast<std::int64_t>(gpu.sriov.vfs.size()), gpu.free_vfs(), true, true, ""});
+    if (offers_intel_vfs(gpu)) add({"", model, intel_vgpu, static_cast<std::int64_t>(gpu.sriov.vfs.size()), free_vfs(gpu), true, true, ""});
     for (const VgpuType& type : gpu.vgpu_types) {
       const bool classic = gpu.framework != Framework::vendor_vfio;
       const auto vfs = static_cast<std::int64_t>(gpu.sriov.vfs.size());
@@ -151,8 +154,7 @@ class Lister {
       const auto card = cards.find(&gpu);
       if (card == cards.end()) continue;
       const auto vfs = static_cast<std::int64_t>(card->second.size());
-      const auto free = std::count_if(card->second.begin(), card->second.end(),
-                                      [](const Vf* vf) { return !vf->held && vf->mdevs.empty() && vf->type_id.value_or(0) == 0; });
+      const auto free = std::count_if(card->second.begin(), card->second.end(), [](const Vf* vf) { return vf->is_free(); });
       const auto line = [&](const std::string& type, std::int64_t count, std::int64_t left) {
         add({mapping.id, model_of(gpu), type, count, wrong.empty() ? left : 0, false, wrong.empty(), wrong});
       };

@@ -513,12 +513,16 @@ void count_available(Gpu& gpu) {
       if (type.name == name) return type.framebuffer_mb.value_or(0);
     return std::int64_t{0};
   };
+  // A VF that no driver, or one without vGPUs, has takes no instance.
+  const std::int64_t usable = std::count_if(gpu.sriov.vfs.begin(), gpu.sriov.vfs.end(), [&](const Vf& vf) {
+    return vf.is_free() && vf.driver && (gpu.framework == Framework::mdev_on_vfs || vf.type_id);
+  });
   std::int64_t used = 0, whole = 0;
   for (const Vf& vf : gpu.sriov.vfs) used += size_of(vf.vgpu_type);
   for (const VgpuType& type : gpu.vgpu_types) whole = std::max(whole, type.framebuffer_mb.value_or(0) * type.max_instances.value_or(0));
   for (VgpuType& type : gpu.vgpu_types) {
     if (type.available == 0) continue;
-    std::int64_t room = gpu.free_vfs();
+    std::int64_t room = usable;
     if (type.framebuffer_mb.value_or(0) > 0 && type.max_instances) {
       room = std::min({room, *type.max_instances, std::max((whole - used) / *type.framebuffer_mb, std::int64_t{1})});
     } else {

@@ -164,7 +164,8 @@ class Judge {
     else if (!driver.loaded)
       lack(out, "no NVIDIA vGPU host driver is loaded or installed for this kernel: install one");
     else if (driver.host_vgpu == false)
-      lack(out, fmt::format("the loaded NVIDIA driver {} is no vGPU host driver (nvidia_vgpu_vfio is not loaded): install a vGPU host "
+      lack(out, fmt::format("the loaded NVIDIA driver {} is no vGPU host driver (neither nvidia_vgpu_vfio nor nvidia-vgpu-mgr is there): "
+                            "install a vGPU host "
                             "driver in its place",
                             driver.version.value_or("(version unknown)")));
     else if (!gpu_.driver)

@@ -13,6 +13,7 @@ namespace pvegpu {
 namespace {
 
 // Vendor GUIDs: the UEFI specification's global variables, and systemd's Boot Loader Interface.
+constexpr const char* global_variables = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 constexpr const char* secure_boot_variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 constexpr const char* boot_current_variable = "/sys/firmware/efi/efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 constexpr const char* loader_info_variable = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
@@ -23,7 +24,7 @@ enum class Booted { unknown, grub, systemd_boot };
 Booted by_name(std::string_view name) {
   const std::string lower = text::lower(name);
   if (text::contains(lower, "systemd-boot")) return Booted::systemd_boot;
-  if (text::contains(lower, "grub")) return Booted::grub;
+  if (text::contains(lower, "grub") || text::contains(lower, "shim")) return Booted::grub;  // Proxmox VE's shim starts GRUB
   return Booted::unknown;
 }
 
@@ -49,29 +50,30 @@ std::optional<bool> find_secure_boot(Reader& reader, bool efi) {
   return std::nullopt;
 }
 
+/// The firmware is asked only where the command line does not tell: each variable costs a call into it.
 Booted find_booted(Reader& reader, const BootFacts& facts, std::vector<std::string>& evidence) {
-  Booted booted = Booted::unknown;
   const auto learn = [&](Booted found, std::string sentence) {
-    if (found == Booted::unknown) return;
-    if (booted == Booted::unknown) booted = found;
-    evidence.push_back(std::move(sentence));
+    if (found != Booted::unknown) evidence.push_back(std::move(sentence));
+    return found;
   };
-  if (facts.efi) {
-    if (const auto info = reader.file(loader_info_variable, "EFI variable LoaderInfo"))
-      learn(by_name(text::efi_text(*info)), fmt::format("the EFI variable LoaderInfo says {}", text::efi_text(*info)));
-    if (const auto current = reader.file(boot_current_variable, "EFI variable BootCurrent")) {
-      const std::string entry = fmt::format("Boot{:04X}", text::efi_u16(*current).value_or(0));
-      const auto option =
-          reader.file(fmt::format("/sys/firmware/efi/efivars/{}-8be4df61-93ca-11d2-aa0d-00e098032b8c", entry), "EFI boot entry");
-      const std::string file = option ? text::efi_boot_file(*option) : std::string();
-      learn(by_name(file), fmt::format("the firmware started {} ({})", file, entry));
-    }
-  }
   const std::string cmdline = facts.cmdline.value_or("");
-  if (text::contains(cmdline, "BOOT_IMAGE=")) learn(Booted::grub, "/proc/cmdline has BOOT_IMAGE=, which GRUB adds");
+  // First: BOOT_IMAGE= stays in /etc/kernel/cmdline when that was copied from a boot with GRUB.
   if (facts.efi && text::contains(cmdline, "initrd=\\EFI\\"))
-    learn(Booted::systemd_boot, "/proc/cmdline has initrd=\\EFI\\, which systemd-boot adds");
-  return booted;
+    return learn(Booted::systemd_boot, "/proc/cmdline has initrd=\\EFI\\, which systemd-boot adds");
+  if (text::contains(cmdline, "BOOT_IMAGE=")) return learn(Booted::grub, "/proc/cmdline has BOOT_IMAGE=, which GRUB adds");
+  if (!facts.efi) return Booted::unknown;
+  if (const auto info = reader.file(loader_info_variable, "EFI variable LoaderInfo")) {
+    const std::string name = text::efi_text(*info);
+    if (const Booted found = learn(by_name(name), fmt::format("the EFI variable LoaderInfo says {}", name)); found != Booted::unknown)
+      return found;
+  }
+  const auto current = reader.file(boot_current_variable, "EFI variable BootCurrent");
+  const auto number = current ? text::efi_u16(*current) : std::nullopt;
+  if (!number) return Booted::unknown;
+  const std::string entry = fmt::format("Boot{:04X}", *number);
+  const auto option = reader.file(fmt::format("/sys/firmware/efi/efivars/{}-{}", entry, global_variables), "EFI boot entry");
+  const std::string file = option ? text::efi_boot_file(*option) : std::string();
+  return learn(by_name(file), fmt::format("the firmware started {} ({})", file, entry));
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cstdarg>
-#include <cstdlib>
+#include <cstdio>
 
 extern "C" {
 #include <pci/pci.h>
@@ -57,7 +57,7 @@ Result<std::vector<PciDevice>> RealHost::pci_devices() const {
     const Access access(at(sysfs));
     // Only the list is libpci's: ids and class are read here, so that a function that vanishes meanwhile is left out instead of
     // ending the whole scan, and libpci does not read the resources of each (up to 3.7, Debian 11, it does so at once; "buscentric"
-    // says not to ask the kernel). Nor do the headers of VFs hold ids.
+    // says not to ask the kernel). The configuration headers of VFs hold no ids.
     access.get()->buscentric = 1;
     ::pci_init(access.get());
     ::pci_scan_bus(access.get());
@@ -66,15 +66,14 @@ Result<std::vector<PciDevice>> RealHost::pci_devices() const {
       PciDevice found;
       found.address =
           fmt::format("{:04x}:{:02x}:{:02x}.{:x}", static_cast<unsigned>(device->domain), device->bus, device->dev, device->func);
-      const auto attribute = [&](const char* name) -> std::optional<unsigned long> {
-        const auto text = read_attr(fmt::format("{}/devices/{}/{}", sysfs, found.address, name));
-        return text ? std::optional(std::strtoul(text->c_str(), nullptr, 16)) : std::nullopt;
-      };
-      const auto vendor = attribute("vendor"), id = attribute("device"), device_class = attribute("class");
-      if (!vendor || !id || !device_class) continue;
-      found.vendor = static_cast<std::uint16_t>(*vendor);
-      found.device = static_cast<std::uint16_t>(*id);
-      found.device_class = static_cast<std::uint16_t>(*device_class >> 8);
+      // One file has all three: pci:v000010DEd00002235sv000010DEsd0000145Abc03sc02i00
+      const auto modalias = read_attr(fmt::format("{}/devices/{}/modalias", sysfs, found.address));
+      unsigned vendor = 0, id = 0, base_class = 0, sub_class = 0;
+      if (!modalias || std::sscanf(modalias->c_str(), "pci:v%8xd%8xsv%*8xsd%*8xbc%2xsc%2x", &vendor, &id, &base_class, &sub_class) != 4)
+        continue;
+      found.vendor = static_cast<std::uint16_t>(vendor);
+      found.device = static_cast<std::uint16_t>(id);
+      found.device_class = static_cast<std::uint16_t>(base_class << 8 | sub_class);
       out.push_back(std::move(found));
     }
     std::sort(out.begin(), out.end(), [](const PciDevice& a, const PciDevice& b) { return a.address < b.address; });

@@ -17,7 +17,11 @@ std::string PciAddress::str() const { return function ? fmt::format("{}.{:x}", d
 
 std::string PciAddress::first_function() const { return function ? str() : device + ".0"; }
 
-bool PciAddress::covers(std::string_view address) const { return function ? address == str() : pci_device_part(address) == device; }
+bool PciAddress::covers(std::string_view address) const {
+  const std::string_view part = pci_device_part(address);
+  if (part != device) return false;
+  return !function || (address.size() == part.size() + 2 && address.back() == static_cast<char>('0' + *function));
+}
 
 Result<PciAddress> parse_pci_address(std::string_view text) {
   const Error wrong{fmt::format("'{}' is not a PCI address like 0000:41:00.0 or 0000:41:00", text)};

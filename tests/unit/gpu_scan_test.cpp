@@ -184,7 +184,7 @@ TEST(GpuScan, some_vfs_of_a_card_are_bound_elsewhere) {
   const Looked seen(tree);
   EXPECT_EQ(seen.only().framework, Framework::vendor_vfio);
   EXPECT_EQ(seen.only().sriov.vfs[2].vgpu_type, "NVIDIA A40-8Q");
-  EXPECT_EQ(seen.available("NVIDIA A40-8Q"), 3) << "VFs of another driver count as free: Proxmox VE binds them";
+  EXPECT_EQ(seen.available("NVIDIA A40-8Q"), 1) << "the other driver's VF and the bare one take none";
   EXPECT_EQ(seen.only().problems, std::vector<std::string>{"1 of 4 VFs have no driver: bind them to nvidia"});
 }
 

@@ -52,6 +52,8 @@ class SysfsTree {
                        const std::string& driver = "", const std::string& subsystem = "0000") {
     const std::string dir = "sys/devices/pci0000:00/" + address;
     file(dir + "/vendor", "0x" + vendor + "\n").file(dir + "/device", "0x" + device + "\n").file(dir + "/class", "0x" + pci_class + "00\n");
+    file(dir + "/modalias", fmt::format("pci:v0000{}d0000{}sv0000{}sd0000{}bc{}sc{}i00\n", vendor, device, vendor, subsystem,
+                                        pci_class.substr(0, 2), pci_class.substr(2)));
     file(dir + "/subsystem_vendor", "0x" + vendor + "\n").file(dir + "/subsystem_device", "0x" + subsystem + "\n");
     if (!driver.empty()) link(dir + "/driver", "../../../bus/pci/drivers/" + driver);
     link("sys/bus/pci/devices/" + address, "../../../devices/pci0000:00/" + address);
