@@ -58,7 +58,7 @@ if [ -O / ]; then _d=/var/lib; else _d=$HOME/.cache; fi
 _d=$_d/pve-gpu/bin; _f=$_d/@SUM@
 [ -e "$_d" ] || (umask 077; mkdir -p "$_d") 2>/dev/null || say no "the staging folder cannot be made"
 [ -O "$_d" ] && [ -d "$_d" ] && [ ! -L "$_d" ] || say unsafe "the staging folder belongs to another user or is none"
-_n=0 _u= _o= _h= _i= _s=$(look 2>/dev/null)
+_n=0 _u='' _o='' _h='' _i='' _s=$(look 2>/dev/null)
 for _i in $_s; do case $_i in *d[r-]*) _u=${_i%%d*};; esac; done
 for _i in $_s; do case $_i in
 0d????-??-?|"$_u"d????-??-?) _n=$((_n+1));;
@@ -94,6 +94,13 @@ base64 -d 2>/dev/null <<'.' | @UNPACK@ >"$_t" 2>/dev/null
 chmod 0500 "$_t" && mv -fT "$_t" "$_f" 2>/dev/null || say no "the executable cannot be moved into the staging folder"
 trap - EXIT HUP INT TERM
 find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} + 2>/dev/null'''
+
+UNSAFE = ('pve.gpu on %s: the executable is uploaded for every task, because %s. It is kept in /var/lib/pve-gpu/bin for root and in '
+          '~/.cache/pve-gpu/bin for others: correct owner and mode there, or remove that folder.')
+AGAIN = ('The connection broke after the module had started, and ssh connected again: the module was not run a second time, so what it has '
+         'done is unknown. Run the playbook again once the connection is stable.')
+SILENT = ('The module %s but gave no answer (exit code %s), and was not run again, so what it has done is unknown. See module_stderr and '
+          'the host\'s journal, then run the task again.')
 
 UNPACK = {'gzip': 'gzip -dc', 'cat': 'cat'}    # the script's answer, and what then unpacks the executable
 
@@ -154,24 +161,20 @@ class ActionModule(NormalAction):
             self._say(task_vars, '%s: %s' % (state, result.get('msg')))
             if state not in UNPACK or self._unpack:
                 if state == 'unsafe':
-                    self._display.warning('pve.gpu on %s: the executable is uploaded for every task, because %s. It is kept in /var/lib/pve-gpu/bin for '
-                                          'root and in ~/.cache/pve-gpu/bin for others: correct owner and mode there, or remove that folder.'
-                                          % (self._host(task_vars), result.get('msg')))
+                    self._display.warning(UNSAFE % (self._host(task_vars), result.get('msg')))
                 return None
             self._unpack = state
 
     def _can_stage(self):
         become, shell = self._connection.become, self._connection._shell
-        return (not self._task.async_val and (not become or become.name == 'sudo') and getattr(shell, 'SHELL_FAMILY', None) == 'sh'
-                and self._is_pipelining_enabled('new'))
+        return (not self._task.async_val and (not become or become.name == 'sudo')
+                and getattr(shell, 'SHELL_FAMILY', None) == 'sh' and self._is_pipelining_enabled('new'))
 
     def _state(self, result):
         """why nothing has started; None: the result stands, because the module has answered or may have started"""
         if result.get(STATE) == 'again':
             result.pop(STATE)
-            result['msg'] = ('The connection broke after the module had started, and ssh connected again: the module was not run a second time, '
-                             'so what it has done is unknown. Run the playbook again once the connection is stable.')
-            result['failed'] = True
+            result.update(failed=True, msg=AGAIN)
             return None
         if STATE in result:
             return result[STATE]
@@ -183,9 +186,7 @@ class ActionModule(NormalAction):
                 return 'no'
             if rc == 1 and self._connection.become and not out.strip() and err.startswith('sudo:'):    # requiretty
                 return 'no'
-        result['msg'] = ('The module %s but gave no answer (exit code %s), and was not run again, so what it has done is unknown. '
-                         'See module_stderr and the host\'s journal, then run the task again.'
-                         % ('started' if STARTED in out else 'may have started', rc))
+        result['msg'] = SILENT % ('started' if STARTED in out else 'may have started', rc)
         return None
 
     def _host(self, task_vars):
@@ -198,8 +199,8 @@ class ActionModule(NormalAction):
     def _pipelining(self, task_vars):
         """pipelining on where the user left it at its default, which is off"""
         conn, become = self._connection, self._connection.become
-        force = conn.transport in ('ssh', 'local') and (not become or become.name == 'sudo') and not conn.get_option('pipelining')
-        force = force and self._left_at_default(task_vars)
+        force = (conn.transport in ('ssh', 'local') and (not become or become.name == 'sudo') and not conn.get_option('pipelining')
+                 and self._left_at_default(task_vars))
         if force:
             conn.set_option('pipelining', True)
             conn.pve_gpu_forced = True    # the option's origin is now its last setting, as the next attempt of `until` will find it
@@ -215,7 +216,8 @@ class ActionModule(NormalAction):
             origin = conn.get_option_and_origin('pipelining')[1]
             return origin == 'default' or origin == 'Direct' and getattr(conn, 'pve_gpu_forced', False)
         # Before, ask with the variables as they were written: to task_vars itself the connection's own value has been added.
-        written = task_vars['ansible_delegated_vars'][self._task.delegate_to] if self._task.delegate_to else task_vars['vars']
+        delegate = self._task.delegate_to
+        written = task_vars['ansible_delegated_vars'][delegate] if delegate else task_vars['vars']
         return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
                                                     variables=written)[1] == 'default'
 
@@ -230,7 +232,8 @@ class ActionModule(NormalAction):
                 executable = f.read()
             if not self._staged or not executable.startswith(b'\x7fELF'):
                 return built
-            script = compose(executable, args, self._unpack, once=bool(self.get_connection_option('reconnection_retries')))
+            once = bool(self.get_connection_option('reconnection_retries'))
+            script = compose(executable, args, self._unpack, once)
             if bits is None:
                 built = 'new', '#!/bin/sh', script, path
             else:

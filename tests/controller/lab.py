@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import types
+import unittest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ROOTS = REPOSITORY / 'tests' / 'rack' / 'roots.sh'
@@ -37,7 +39,8 @@ class CallbackModule(CallbackBase):
         host = getattr(result, '_host', None) or result.host
         task = getattr(result, '_task', None) or result.task
         with open(os.environ['RECORD'], 'a') as f:
-            f.write(json.dumps({'host': host.get_name(), 'task': task.name, 'status': status, 'result': dict(got)}, default=str) + '\\n')
+            record = {'host': host.get_name(), 'task': task.name, 'status': status, 'result': dict(got)}
+            f.write(json.dumps(record, default=str) + '\\n')
 
     def v2_runner_on_ok(self, result):
         self.record(result, 'ok')
@@ -59,20 +62,38 @@ class CallbackModule(CallbackBase):
 '''
 
 
+NAMESPACES = ('--mount', '--pid', '--uts', '--ipc')
+
+# $1: a folder of the node, $2: its root, $3: its name; what follows is shared
+BOOT = r'''
+m=$1/m
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/u" "$1/w" "$m"
+mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/u,workdir=$1/w" "$m"
+mount -t proc proc "$m/proc"
+mount -t sysfs -o ro sysfs "$m/sys"
+mount --rbind /dev "$m/dev"
+mount -t tmpfs tmpfs "$m/run"
+mkdir "$m/run/sshd"
+hostname "$3"
+printf '127.0.0.1 localhost %s\n' "$3" >"$m/etc/hosts"
+shift 3
+for folder; do mkdir -p "$m$folder"; mount --bind "$folder" "$m$folder"; done
+exec chroot "$m" sleep infinity
+'''
+
+
 class Node:
     """A Debian root of roots.sh with changes of its own that are lost when it ends: its own mounts, processes and host name."""
 
     def __init__(self, root, name, shared=()):
         """root: a name that roots.sh knows, or the path of a root; shared: folders that are seen under the same path inside"""
         self.name = name
-        path = root if root.startswith('/') else subprocess.run(['sh', str(ROOTS), root], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        path = root if root.startswith('/') else self.made(root)
         self._base = pathlib.Path(tempfile.mkdtemp(prefix='pve-gpu-node-'))
-        binds = ''.join(f'mkdir -p "$1/m{folder}"; mount --bind "{folder}" "$1/m{folder}"; ' for folder in shared)
-        script = ('set -e; mount -t tmpfs tmpfs "$1"; mkdir "$1/u" "$1/w" "$1/m"; mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/u,workdir=$1/w" "$1/m"; '
-                  'hostname "$3"; mount -t proc proc "$1/m/proc"; mount --rbind /dev "$1/m/dev"; mount -t tmpfs tmpfs "$1/m/run"; mkdir -p "$1/m/run/sshd"; '
-                  + binds + 'printf "127.0.0.1 localhost %s\\n" "$3" >"$1/m/etc/hosts"; touch "$1/ready"; exec chroot "$1/m" sleep infinity')
-        self._process = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child', '--propagation', 'private',
-                                          'sh', '-c', script, 'sh', str(self._base), path, name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'KILL', 'unshare', *NAMESPACES, '--fork', '--kill-child', '--propagation', 'private',
+             'sh', '-ec', BOOT, 'sh', str(self._base), path, name, *map(str, shared)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         children = pathlib.Path(f'/proc/{self._process.pid}/task/{self._process.pid}/children')
         deadline = time.monotonic() + 20
         while True:
@@ -84,6 +105,15 @@ class Node:
             time.sleep(0.01)
         self.path = pathlib.Path(f'/proc/{self.pid}/root')
 
+    @staticmethod
+    def made(name):
+        done = subprocess.run(['sh', str(ROOTS), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            problem = f'the root {name} cannot be made: {done.stderr.strip()}'
+            # unstable is the one release that a mirror may not have, or not be able to install
+            raise unittest.SkipTest(problem) if name.endswith('-sid') else RuntimeError(problem)
+        return done.stdout.strip()
+
     def _comm(self):
         try:
             return pathlib.Path(f'/proc/{self.pid}/comm').read_text().strip()
@@ -91,15 +121,15 @@ class Node:
             return None
 
     def start(self, *argv, **kwargs):
-        return subprocess.Popen(['nsenter', '--target', self.pid, '--mount', '--pid', '--uts', '--ipc', '--root', '--wd', *argv], **kwargs)
+        return subprocess.Popen(['nsenter', '--target', self.pid, *NAMESPACES, '--root', '--wd', *argv], **kwargs)
 
     def run(self, *argv, check=True, text=None, **kwargs):
         """a program inside, or with text a shell script; its result as subprocess.run gives it"""
         if text is not None:
             argv = ('sh', '-c', text)
         environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root', 'LC_ALL': 'C.UTF-8', **kwargs.pop('env', {})}
-        done = subprocess.run(['nsenter', '--target', self.pid, '--mount', '--pid', '--uts', '--ipc', '--root', '--wd', *argv], text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **kwargs)
+        done = subprocess.run(['nsenter', '--target', self.pid, *NAMESPACES, '--root', '--wd', *argv], text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **kwargs)
         if check and done.returncode:
             raise RuntimeError(f'{self.name}: {argv} ended with {done.returncode}: {done.stdout}{done.stderr}')
         return done
@@ -142,6 +172,10 @@ class Host(Node):
                 raise RuntimeError(f'sshd of {name} did not start')
             time.sleep(0.02)
 
+    def stop(self):
+        super().stop()
+        self._sshd.wait()
+
     def forget(self):
         """as if Ansible had never been here"""
         self.run(text='rm -rf /var/lib/pve-gpu /root/.cache /root/.ansible /home/*/.cache /home/*/.ansible /starts /starts.args')
@@ -167,6 +201,7 @@ class Controller(Node):
         (self.work / 'callbacks').mkdir(exist_ok=True)
         (self.work / 'callbacks' / 'recorder.py').write_text(RECORDER)
         self.version = self.run('ansible', '--version').stdout.split()[2].rstrip(']')
+        self.collections_path = 'ANSIBLE_COLLECTIONS_PATH' + 'S' * self.version.startswith('2.14')    # its old name
 
     def key(self):
         """the public half of the key that this controller logs in with"""
@@ -189,15 +224,14 @@ class Controller(Node):
         wrapper.chmod(0o755)
         (folder / 'ansible.cfg').write_text(
             '[defaults]\nhost_key_checking = false\nretry_files_enabled = false\ngathering = explicit\nlocalhost_warning = false\n'
-            f'callback_plugins = {self.work}/callbacks\ncallbacks_enabled = recorder\ninterpreter_python = auto_silent\n[inventory]\nunparsed_warning = false\n')
+            f'callback_plugins = {self.work}/callbacks\ncallbacks_enabled = recorder\ninterpreter_python = auto_silent\n'
+            '[inventory]\nunparsed_warning = false\n')
         inventory = {'all': {'hosts': hosts, 'vars': {'ansible_ssh_executable': str(wrapper), **(variables or {})}}}
         (folder / 'inventory.json').write_text(json.dumps(inventory))
         (folder / 'play.json').write_text(json.dumps([{'hosts': 'all', 'gather_facts': False, 'tasks': tasks, **(play or {})}]))
         command = ['ansible', 'all', *adhoc] if adhoc else ['ansible-playbook', str(book or folder / 'play.json')]
-        environment = {'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'ANSIBLE_COLLECTIONS_PATH': str(self._collections), 'RECORD': str(folder / 'record'), 'ANSIBLE_LOAD_CALLBACK_PLUGINS': '1',
-                       'ANSIBLE_COLLECTIONS_PATHS': str(self._collections), **(env or {})}
-        if not self.version.startswith('2.14'):
-            environment.pop('ANSIBLE_COLLECTIONS_PATHS')    # its old name
+        environment = {'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), self.collections_path: str(self._collections),
+                       'RECORD': str(folder / 'record'), 'ANSIBLE_LOAD_CALLBACK_PLUGINS': '1', **(env or {})}
         done = self.run(*command, '-i', str(folder / 'inventory.json'), *options, env=environment, check=False)
         run = Run(folder, done)
         if check and done.returncode:
@@ -226,25 +260,36 @@ class Run:
 
 def controllers():
     """the roots of PVE_GPU_CONTROLLERS (comma separated names of roots.sh, or paths)"""
-    return [name for name in os.environ.get('PVE_GPU_CONTROLLERS', 'control-bookworm,control-trixie').split(',') if name]
+    return [name for name in os.environ.get('PVE_GPU_CONTROLLERS', 'control-bookworm,control-trixie,control-sid').split(',') if name]
 
 
 def hosts():
     return [name for name in os.environ.get('PVE_GPU_HOSTS', 'host-bookworm').split(',') if name]
 
 
+def shipped():
+    """the executable that travels, if it is built"""
+    program = REPOSITORY / 'build' / 'portable' / 'pve-gpu'
+    return program if program.exists() else None
+
+
+def userlands():
+    """the Debian releases below Proxmox VE 7, 8 and 9"""
+    return [name for name in os.environ.get('PVE_GPU_USERLANDS', 'host-bullseye,host-bookworm,host-trixie').split(',') if name]
+
+
 def build_standin(folder):
-    version = subprocess.run(['sed', '-n', r's/^project(.* VERSION \([0-9.]*\).*/\1/p', str(REPOSITORY / 'CMakeLists.txt')],
-                             check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    version = re.search(r'^project\(.* VERSION ([0-9.]+)', (REPOSITORY / 'CMakeLists.txt').read_text(), re.MULTILINE).group(1)
     program = pathlib.Path(folder) / 'standin'
     # static: it starts on every Debian release
-    subprocess.run(['cc', '-O2', '-static', '-s', f'-DVERSION="{version}"', '-o', str(program), str(REPOSITORY / 'tests/controller/standin.c')], check=True)
+    subprocess.run(['cc', '-O2', '-static', '-s', f'-DVERSION="{version}"', '-o', str(program),
+                    str(REPOSITORY / 'tests/controller/standin.c')], check=True)
     return program
 
 
 def build_collection(program, output):
-    subprocess.run(['python3', str(REPOSITORY / 'cmake/collection/assemble.py'), '--executable', str(program), '--out', str(output), '--no-archive'],
-                   check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, '-B', str(REPOSITORY / 'cmake/collection/assemble.py'), '--executable', str(program),
+                    '--out', str(output), '--no-archive'], check=True, stdout=subprocess.DEVNULL)
     return pathlib.Path(output)
 
 

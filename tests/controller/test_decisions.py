@@ -75,9 +75,10 @@ class Decisions(unittest.TestCase):
         native.encode = lambda args, bits: '{}'
         plugin = native.ActionModule()
         for key, value in settings.items():
-            setattr(plugin._connection, key, value)
+            setattr(plugin._connection, key, dict(value) if key == 'options' else value)
         self.result = plugin.run(None, {'inventory_hostname': 'host'})
-        self.assertFalse(plugin._connection.options['pipelining'], 'switched on for good')
+        before = settings.get('options', {'pipelining': False})['pipelining']
+        self.assertEqual(plugin._connection.options['pipelining'], before, 'not as it was')
         return plugin
 
     def scripts(self, plugin):
@@ -116,6 +117,8 @@ class Decisions(unittest.TestCase):
             plugin = self.act(self.today(), {'failed': True, **answer})
             self.assertEqual(self.scripts(plugin), [True], answer)
             self.assertTrue(self.result['failed'] and 'unknown' in self.result['msg'], self.result)
+        plugin = self.act(self.today(), {'failed': True, 'module_stdout': 'x', 'rc': 1, 'module_stderr': 'sudo: x'}, become=types.SimpleNamespace(name='sudo'))
+        self.assertEqual(self.scripts(plugin), [True])
 
     def test_unknown_ansible_core(self):
         # what a release to come may hand out, its own work going on undisturbed
@@ -132,6 +135,11 @@ class Decisions(unittest.TestCase):
                          {'_shell': types.SimpleNamespace(SHELL_FAMILY='csh')}, {'origin': 'var: ansible_pipelining'}, {'origin': 'Direct'}):
             plugin = self.act(self.today(), {'how': 'file'}, **settings)
             self.assertEqual((self.scripts(plugin), plugin.sent[0][1]), ([False], False), settings)
+
+    def test_become_that_is_not_sudo_with_pipelining_of_the_user(self):
+        plugin = self.act(self.today(), {'how': 'file'}, become=types.SimpleNamespace(name='community.general.doas'),
+                          options={'pipelining': True, 'reconnection_retries': 0}, origin='var: ansible_pipelining')
+        self.assertEqual(self.scripts(plugin), [False])
 
     def test_guard_only_where_ssh_sends_again(self):
         for retries in (0, 3):

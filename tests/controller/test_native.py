@@ -313,14 +313,52 @@ class Transport:
                 (self.work / 'break.sh.once').rmdir()
 
 
+class Shipped:
+    """The executable that travels, from each controller to each userland: the same answer whichever way it goes."""
+
+    CONTROLLER = ''
+
+    @classmethod
+    def setUpClass(cls):
+        work = tempfile.TemporaryDirectory(prefix='pve-gpu-lab-')
+        cls.addClassCleanup(work.cleanup)
+        cls.work = pathlib.Path(work.name)
+        cls.work.chmod(0o755)
+        cls.controller = lab.Controller(cls.CONTROLLER, 'controller', cls.work, lab.build_collection(lab.shipped(), cls.work / 'collections'))
+        cls.addClassCleanup(cls.controller.stop)
+
+    def test_host_info(self):
+        for root in lab.userlands():
+            with self.subTest(root):
+                host = lab.Host(root, pathlib.Path(root).name, self.controller.key())
+                try:
+                    self.ask(host)
+                finally:
+                    host.stop()
+
+    def ask(self, host):
+        where = {'host': {'ansible_host': '127.0.0.1', 'ansible_port': host.port, 'ansible_user': 'alice'}}
+        task = {'name': 'host_info', 'pve.gpu.host_info': {}}
+        run = self.controller.play(where, [{**task, 'become': True}, task, {**task, 'become': True}, task])
+        self.assertEqual(len(run.ssh), 2 + 2 + 1 + 1)
+        uploaded = self.controller.play(where, [{**task, 'become': True}, task], env={'ANSIBLE_KEEP_REMOTE_FILES': '1'})
+        first, second, third, fourth = run.results('ok')
+        self.assertEqual(first['host']['kernel']['release'], pathlib.Path('/proc/sys/kernel/osrelease').read_text().strip())
+        self.assertEqual((first, second), (third, fourth))
+        self.assertEqual([first, second], uploaded.results('ok'))
+
+
 def load_tests(loader, standard, pattern):
     suite = unittest.TestSuite()
     reason = lab.why_not()
-    for root in lab.hosts():
-        for controller in lab.controllers():
-            name = f"{pathlib.Path(controller).name}_to_{pathlib.Path(root).name}".replace('-', '_')
-            case = type(name, (Transport, unittest.TestCase), {'CONTROLLER': controller, 'HOST': root})
+    for controller in lab.controllers():
+        name = pathlib.Path(controller).name.replace('-', '_')
+        for root in lab.hosts():
+            case = type(f"{name}_to_{pathlib.Path(root).name.replace('-', '_')}", (Transport, unittest.TestCase), {'CONTROLLER': controller, 'HOST': root})
             suite.addTests(loader.loadTestsFromTestCase(unittest.skipIf(reason, reason)(case)))
+        unbuilt = reason or (None if lab.shipped() else 'build/portable/pve-gpu is not built: ./dev build')
+        case = type(f'{name}_shipped', (Shipped, unittest.TestCase), {'CONTROLLER': controller})
+        suite.addTests(loader.loadTestsFromTestCase(unittest.skipIf(unbuilt, unbuilt)(case)))
     return suite
 
 
