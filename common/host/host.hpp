@@ -61,6 +61,12 @@ class Query {
   /// GRUB_CMDLINE_LINUX and GRUB_CMDLINE_LINUX_DEFAULT, a line each, as grub-mkconfig will have them: its defaults are shell and are
   /// sourced in its order. `without`: a file that is left out, to see what all others say.
   static Query grub_cmdline(const std::string& without);
+  /// `corosync-quorumtool -s`: votes and members as corosync counts them now. Exit code 2: there is no quorum.
+  static Query quorum_status();
+  /// `ceph status` as JSON.
+  static Query ceph_status();
+  /// `ceph osd ok-to-stop`: exit code 0 when all data stays available without these OSDs.
+  static Query ceph_ok_to_stop(const std::vector<std::int64_t>& osds);
 
   const std::vector<std::string>& argv() const { return argv_; }
 

@@ -100,6 +100,16 @@ Query Query::grub_cmdline(const std::string& without) {
                 "sh", "/etc/default/grub", without});
 }
 
+Query Query::quorum_status() { return Query({"corosync-quorumtool", "-s"}); }
+
+Query Query::ceph_status() { return Query({"ceph", "--connect-timeout", "10", "status", "--format", "json"}); }
+
+Query Query::ceph_ok_to_stop(const std::vector<std::int64_t>& osds) {
+  std::vector<std::string> argv = {"ceph", "--connect-timeout", "10", "osd", "ok-to-stop"};
+  for (const std::int64_t osd : osds) argv.push_back(std::to_string(osd));
+  return Query(std::move(argv));
+}
+
 Result<std::string> RealHost::read_file(const std::string& path) const {
   const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return failed("read", path);

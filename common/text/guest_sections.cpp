@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Guests' configurations in their sections (PVE::QemuServer::parse_vm_config, PVE::LXC::Config::parse_pct_config).
+#include "common/text/guest_sections.hpp"
+
+#include "common/text/strings.hpp"
+
+namespace pvegpu::text {
+
+const std::string* GuestSection::find(std::string_view key) const {
+  for (const auto& entry : values)
+    if (entry.first == key) return &entry.second;
+  return nullptr;
+}
+
+std::vector<GuestSection> parse_guest_sections(std::string_view text) {
+  std::vector<GuestSection> out(1);
+  for (const std::string& line : lines(text)) {
+    if (line.starts_with('#')) continue;
+    if (const auto end = line.find(']'); line.starts_with('[') && end != line.npos) {
+      GuestSection section;
+      section.name = line.substr(1, end - 1);
+      const std::string name = lower(section.name);
+      section.kind = name == "pending" || name == "pve:pending"    ? GuestSection::Kind::pending
+                     : name.find(':') != name.npos || name.empty() ? GuestSection::Kind::other
+                                                                   : GuestSection::Kind::snapshot;
+      out.push_back(std::move(section));
+      continue;
+    }
+    // Containers also take "lxc.key = value".
+    const auto sign = line.find_first_of(line.starts_with("lxc.") ? ":=" : ":");
+    if (sign == line.npos || sign == 0) continue;
+    out.back().values.emplace_back(trim(line.substr(0, sign)), trim(line.substr(sign + 1)));
+  }
+  return out;
+}
+
+std::string_view numbered_key(std::string_view key) {
+  const auto last = key.find_last_not_of("0123456789");
+  if (last == key.npos || last + 1 == key.size()) return {};
+  return key.substr(0, last + 1);
+}
+
+}  // namespace pvegpu::text

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// The parts of a guest's configuration, VM or container: what is current, what is pending, and its snapshots.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pvegpu::text {
+
+struct GuestSection {
+  enum class Kind { current, pending, snapshot, other };
+  Kind kind = Kind::current;
+  std::string name;                                         ///< of a snapshot
+  std::vector<std::pair<std::string, std::string>> values;  ///< key and value, in order
+
+  /// nullptr when there is none.
+  const std::string* find(std::string_view key) const;
+};
+
+/// The first is the current one, be it empty. Comments (the description) are left out.
+std::vector<GuestSection> parse_guest_sections(std::string_view text);
+
+/// "scsi" and "hostpci" of "scsi0" and "hostpci12"; empty when the key is no name with a number.
+std::string_view numbered_key(std::string_view key);
+
+}  // namespace pvegpu::text
