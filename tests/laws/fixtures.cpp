@@ -58,7 +58,8 @@ FakeHost Fixture::world() const {
   host.product("/var/lib/apt/lists/made", "apt-get update", {"/etc/apt"});
   host.product("/boot/initrd.img", "update-initramfs", {"/etc/modprobe.d", "/etc/modules", "/etc/modules-load.d", "/etc/initramfs-tools"});
   host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"});
-  host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
+  if (host.exists("/etc/kernel/proxmox-boot-uuids"))
+    host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.make_products();
   json description = read_if_there("world.json").value_or(json::object());
@@ -86,6 +87,7 @@ Subject Fixture::subject() const {
   if (can_be_absent(task) && args.value("state", "") != "absent") {
     json absent = args;
     absent["state"] = "absent";
+    absent.erase("follow_ups");  // what the run put off, undo does
     out.undo = [&task, absent](FakeHost& host, RunMode mode) { return run_module(task, absent, host, mode); };
   }
   return out;
