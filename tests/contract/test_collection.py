@@ -25,13 +25,14 @@ else:
 
 BUILD = pathlib.Path(os.environ.get('PVE_GPU_BINARY_DIR', REPOSITORY / 'build' / 'dev'))
 EXECUTABLE = BUILD / 'pve-gpu'
-MISSING = (f'{EXECUTABLE} is not built: ./dev build' if not EXECUTABLE.exists() else None if yaml else 'python3-yaml is missing: apt-get install python3-yaml')
+MISSING = (f'{EXECUTABLE} is not built: ./dev build' if not EXECUTABLE.exists()
+           else None if yaml else 'python3-yaml is missing: apt-get install python3-yaml')
 
 # Any module of Ansible may return these: Ansible documents them itself ("Common return values").
 COMMON = {'changed', 'failed', 'warnings', 'deprecations', 'diff'}
 # Documented once by the core, for all modules that change something.
-CORE = {'changed', 'steps', 'reboot_required', 'reboot_reason', 'pending_on', 'pending_reason', 'follow_ups_pending', 'invocation', 'msg', 'failed_step',
-        'reverted', 'kept_foreign_edits'}
+CORE = {'changed', 'steps', 'reboot_required', 'reboot_reason', 'pending_on', 'pending_reason', 'follow_ups_pending', 'invocation', 'msg',
+        'failed_step', 'reverted', 'kept_foreign_edits'}
 TYPES = {'bool': bool, 'int': int, 'float': (int, float), 'str': str, 'list': list, 'dict': dict}
 
 
@@ -70,7 +71,7 @@ def documented_paths(documented, where=''):
 @unittest.skipIf(MISSING, MISSING)
 class Documentation(unittest.TestCase):
     def test_committed_files_are_fresh(self):
-        committed = {path.name: path.read_text(encoding='utf-8') for path in generate_docs.DOCS.glob('*')} if generate_docs.DOCS.is_dir() else {}
+        committed = {path.name: path.read_text(encoding='utf-8') for path in generate_docs.DOCS.glob('*')}
         generated = generate_docs.generate(EXECUTABLE)
         self.assertEqual(sorted(committed), sorted(generated), 'run ./dev docs and commit modules/docs')
         for name, content in generated.items():
@@ -163,7 +164,8 @@ class Results(unittest.TestCase):
         # What no module needs yet (pending_on, ...) the executor has nevertheless: the laws' made-up planners provoke it.
         executor = (REPOSITORY / 'common' / 'core' / 'executor.cpp').read_text()
         with self.subTest('the core'):
-            self.assertEqual([key for key in sorted(core - everywhere) if f'"{key}"' not in executor], [], 'the core documents keys that nothing returns')
+            unknown = [key for key in sorted(core - everywhere) if f'"{key}"' not in executor]
+            self.assertEqual(unknown, [], 'the core documents keys that nothing returns')
 
     def test_types(self):
         for name in modules():
@@ -204,8 +206,9 @@ class Collection:
         cls.addClassCleanup(cls.controller.stop)
         cls.controller.run('ansible-galaxy', 'collection', 'build', '--output-path', str(cls.work), str(cls.source))
         cls.archive = next(cls.work.glob('pve-gpu-*.tar.gz'))
-        cls.environment = {'ANSIBLE_COLLECTIONS_PATHS' if cls.controller.version.startswith('2.14') else 'ANSIBLE_COLLECTIONS_PATH': str(cls.work / 'installed')}
-        cls.controller.run('ansible-galaxy', 'collection', 'install', '--offline', '-p', str(cls.work / 'installed'), str(cls.archive), env=cls.environment)
+        cls.environment = {cls.controller.collections_path: str(cls.work / 'installed')}
+        cls.controller.run('ansible-galaxy', 'collection', 'install', '--offline', '-p', str(cls.work / 'installed'), str(cls.archive),
+                           env=cls.environment)
         cls.collection = cls.work / 'installed' / 'ansible_collections' / 'pve' / 'gpu'
 
     def test_one_executable_and_links_to_it(self):
@@ -253,7 +256,8 @@ class Collection:
         # ansible-test takes the collection it stands in, and writes there
         version = self.controller.run('python3', '-c', 'import sys; print("%d.%d" % sys.version_info[:2])').stdout.strip()
         skip = ' '.join(f'--skip-test {name}' for name in self.NEEDS_PIP)
-        done = self.controller.run(text=f'rm -rf /root/tested; cp -a {self.source.parents[2]} /root/tested; cd /root/tested/ansible_collections/pve/gpu; '
+        done = self.controller.run(text=f'rm -rf /root/tested; cp -a {self.source.parents[2]} /root/tested; '
+                                        'cd /root/tested/ansible_collections/pve/gpu; '
                                         f'unshare --net ansible-test sanity --python {version} {skip} 2>&1', check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn('Running sanity test "action-plugin-docs"', done.stdout)
@@ -272,11 +276,12 @@ class ValidateModules(unittest.TestCase):
             (folder / 'plugins' / 'modules').mkdir(parents=True)
             for name in modules():
                 (folder / 'plugins' / 'modules' / f'{name}.py').write_text(generate_docs.sidecar(name, described(name)))
-            done = subprocess.run([python, '-B', str(program), '--format', 'json', '--collection', 'pve/gpu', '--collection-version', '0.1.0',
-                                   *(f'plugins/modules/{name}.py' for name in modules())], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command = [python, '-B', str(program), '--format', 'json', '--collection', 'pve/gpu', '--collection-version', '0.1.0']
+            done = subprocess.run([*command, *(f'plugins/modules/{name}.py' for name in modules())], cwd=folder, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   env={'PATH': '/usr/bin:/bin', 'PYTHONPATH': str(package), 'ANSIBLE_COLLECTIONS_PATH': work, 'HOME': work})
         if 'ModuleNotFoundError' in done.stderr:
-            self.skipTest(f'validate-modules needs more: {done.stderr.splitlines()[-1]} (voluptuous: apt-get install python3-voluptuous)')
+            self.skipTest(f'validate-modules: {done.stderr.splitlines()[-1]} (voluptuous: apt-get install python3-voluptuous)')
         found = {(file, error['code']) for file, report in json.loads(done.stdout).items() for error in report['errors']}
         self.assertEqual({(file, code) for file, code in found if code != 'missing-gplv3-license'}, set(), done.stdout)
 
