@@ -48,14 +48,12 @@ ModuleDoc doc() {
       .name = "repo",
       .summary = "APT sources of a Proxmox VE host",
       .description =
-          {"Sets the channel of Proxmox VE, the release of Ceph, and the mirrors of Proxmox and Debian, for the release that the host "
-           "runs: "
-           "one-line files on Proxmox VE 7 and 8, deb822 on 9, and whichever form the sources that are there have.",
+          {"Sets the channel of Proxmox VE, the release of Ceph, and the mirrors of Proxmox and Debian, for the release of the host. New "
+           "sources are one-line files on Proxmox VE 7 and 8 and deb822 on 9; those that are there keep their form.",
            "Sources that already say what is wished are accepted wherever they are. Others are switched on or off, or get another URI, in "
            "place: comments, order, options and sources of third parties stay as they are. Nothing is deleted.",
            "Runs C(apt-get update) after a change. If a source that was changed can't be read, the old files are put back and the task "
-           "fails "
-           "with that source and the reason. Other sources that can't be read are named in a warning."},
+           "fails, naming that source and the reason. Other sources that can't be read are named in a warning."},
       .examples = R"(
 - name: Packages without a subscription
   pve.gpu.repo:
@@ -132,17 +130,14 @@ Spec<Params> spec() {
   return Spec<Params>{}
       .param(
           "channel", &Params::channel,
-          {.doc = "The channel of Proxmox VE that must be active. Newer ones are switched off, and V(enterprise) is if it is not the one, "
-                  "see O(keep_enterprise). V(keep) leaves channels as they are."})
+          {.doc = "The channel of Proxmox VE that must be active. Newer ones are switched off, and V(enterprise) unless it is the one or "
+                  "O(keep_enterprise) is set. V(keep) leaves channels as they are."})
       .param("keep_enterprise", &Params::keep_enterprise,
              {.doc = "The host has a subscription: its enterprise sources stay active beside another O(channel)."})
-      .param(
-          "ceph", &Params::ceph,
-          {.doc =
-               "The release of Ceph that must have an active source, in the same channel. V(none) switches the sources of Proxmox's Ceph "
-               "off, "
-               "V(keep) leaves their release as it is. Offered: octopus, pacific and quincy on Proxmox VE 7, quincy, reef and squid on 8, "
-               "squid and tentacle on 9."})
+      .param("ceph", &Params::ceph,
+             {.doc = "The release of Ceph that must have an active source, in the same channel. V(none) switches Proxmox's sources of Ceph "
+                     "off, V(keep) leaves their release as it is. Proxmox VE 7 has V(octopus), V(pacific) and V(quincy), 8 has V(quincy), "
+                     "V(reef) and V(squid), 9 has V(squid) and V(tentacle)."})
       .param("proxmox_mirror", &Params::proxmox_mirror,
              {.doc = "URL of the folder that holds C(pve) and C(ceph-...), in place of C(http://download.proxmox.com/debian). "
                      "Enterprise sources keep theirs."})
@@ -195,9 +190,10 @@ void withdraw(Plan& plan, const HostView& host) {
   for (const std::string& path : paths) {
     const auto undo = plan.undo_view(path);
     const auto before = undo && undo->existed ? std::optional<std::string>(undo->before) : std::nullopt;
-    const auto format = path.ends_with(".sources") ? text::AptFormat::deb822 : text::AptFormat::one_line;
+    const auto format = apt::format_of(path);
+    const bool login = apt::has_login({format, before.value_or("")}) || apt::has_login({format, host.read_file(path).value_or("")});
     plan.withdraw(path, [=](const std::string& now) { return apt::without_our_edits(format, before, now); },
-                  {.then = {follow_up_apt_update({})}});
+                  {.then = {follow_up_apt_update({})}, .sensitive = login});
   }
 }
 
@@ -217,7 +213,7 @@ void plan(const Params& p, const HostView& host, Plan& plan) {
   for (const apt::SourceFile& file : sources.files())
     if (file.before != file.sources.bytes())
       plan.ensure_file(file.path, file.sources.bytes(),
-                       {.then = {follow_up_apt_update(sources.changed())}, .sensitive = file.has_password()});
+                       {.then = {follow_up_apt_update(sources.changed())}, .sensitive = apt::has_login(file.sources)});
   const auto channel = sources.newest(Archive::proxmox);
   plan.report("release", release.codename).report("channel", channel ? apt::name_of(*channel) : "none").report("sources", sources.report());
 }

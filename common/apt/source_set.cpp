@@ -13,10 +13,6 @@ namespace {
 constexpr std::string_view made_by_us = "# Made by the Ansible module pve.gpu.repo.";
 constexpr const char* parts_dir = "/etc/apt/sources.list.d";
 
-text::AptFormat format_of(const std::string& path) {
-  return path.ends_with(".sources") ? text::AptFormat::deb822 : text::AptFormat::one_line;
-}
-
 /// GetListOfFilesInDir of apt-pkg/contrib/fileutl.cc
 bool read_by_apt(const std::string& name) {
   if (name.empty() || name[0] == '.' || (!name.ends_with(".list") && !name.ends_with(".sources"))) return false;
@@ -78,7 +74,11 @@ const char* name_of(Archive archive) {
 
 }  // namespace
 
-bool SourceFile::has_password() const {
+text::AptFormat format_of(const std::string& path) {
+  return path.ends_with(".sources") ? text::AptFormat::deb822 : text::AptFormat::one_line;
+}
+
+bool has_login(const text::AptSources& sources) {
   for (const text::AptSource& source : sources.all())
     for (const std::string& uri : source.uris)
       if (without_login(uri) != uri) return true;

@@ -10,14 +10,16 @@
 
 namespace pvegpu::apt {
 
+/// APT decides by the name.
+text::AptFormat format_of(const std::string& path);
+
 struct SourceFile {
   std::string path;
   std::optional<std::string> before;  ///< nullopt: not there
   text::AptSources sources;
-
-  /// A URI in it carries a password.
-  bool has_password() const;
 };
+/// A URI in it carries a login, so that it is not for diffs.
+bool has_login(const text::AptSources& sources);
 
 struct Mirrors {
   std::optional<std::string> proxmox, debian, debian_security;

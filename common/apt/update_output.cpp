@@ -106,7 +106,7 @@ std::string without_login(const std::string& uri) {
 }
 
 std::string source_name(const std::string& uri, const std::string& suite) {
-  std::string archive = without_login(uri);
+  std::string archive = uri.starts_with("file:///") ? "file:" + uri.substr(7) : without_login(uri);
   while (archive.ends_with('/')) archive.pop_back();
   return fmt::format("{} {}", archive, suite);
 }

@@ -9,7 +9,7 @@ namespace pvegpu::apt {
 
 /// Without the user and password that it may carry, which APT does not print either.
 std::string without_login(const std::string& uri);
-/// "URI SUITE" as APT prints it: without login, without a slash at the URI's end.
+/// "URI SUITE" as APT prints it: without login, without a slash at the URI's end, file:/x for file:///x.
 std::string source_name(const std::string& uri, const std::string& suite);
 
 struct UpdateProblem {

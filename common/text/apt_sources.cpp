@@ -57,7 +57,7 @@ void AptSources::parse() {
     ++number;
     if (format_ == AptFormat::one_line) {
       parse_line(line, number);
-    } else if (bytes_[line.begin] == '\n' || bytes_.compare(line.begin, 2, "\r\n") == 0) {
+    } else if (const std::string text = word(line); text == "\n" || text == "\r\n" || text == "\r") {
       end_stanza();
     } else {
       if (stanza.empty()) first = number;

@@ -10,19 +10,19 @@ module: repo
 short_description: APT sources of a Proxmox VE host
 version_added: 0.1.0
 description:
-  - 'Sets the channel of Proxmox VE, the release of Ceph, and the mirrors of Proxmox and Debian, for the release that
-    the host runs: one-line files on Proxmox VE 7 and 8, deb822 on 9, and whichever form the sources that are there have.'
+  - Sets the channel of Proxmox VE, the release of Ceph, and the mirrors of Proxmox and Debian, for the release of the
+    host. New sources are one-line files on Proxmox VE 7 and 8 and deb822 on 9; those that are there keep their form.
   - 'Sources that already say what is wished are accepted wherever they are. Others are switched on or off, or get another
     URI, in place: comments, order, options and sources of third parties stay as they are. Nothing is deleted.'
   - Runs C(apt-get update) after a change. If a source that was changed can't be read, the old files are put back and
-    the task fails with that source and the reason. Other sources that can't be read are named in a warning.
+    the task fails, naming that source and the reason. Other sources that can't be read are named in a warning.
 author:
   - the pve.gpu authors (@pve-gpu)
 options:
   channel:
     description:
-      - The channel of Proxmox VE that must be active. Newer ones are switched off, and C(enterprise) is if it is not
-        the one, see I(keep_enterprise). C(keep) leaves channels as they are.
+      - The channel of Proxmox VE that must be active. Newer ones are switched off, and C(enterprise) unless it is the
+        one or I(keep_enterprise) is set. C(keep) leaves channels as they are.
     type: str
     default: keep
     choices:
@@ -37,9 +37,9 @@ options:
     default: false
   ceph:
     description:
-      - 'The release of Ceph that must have an active source, in the same channel. C(none) switches the sources of Proxmox''s
-        Ceph off, C(keep) leaves their release as it is. Offered: octopus, pacific and quincy on Proxmox VE 7, quincy,
-        reef and squid on 8, squid and tentacle on 9.'
+      - The release of Ceph that must have an active source, in the same channel. C(none) switches Proxmox's sources of
+        Ceph off, C(keep) leaves their release as it is. Proxmox VE 7 has C(octopus), C(pacific) and C(quincy), 8 has
+        C(quincy), C(reef) and C(squid), 9 has C(squid) and C(tentacle).
     type: str
     default: keep
     choices:

@@ -19,9 +19,12 @@ namespace {
 struct Item {
   std::string name;
   std::int64_t number = 0;
+  Secret key = {};
   static const Spec<Item>& spec() {
-    static const Spec<Item> out =
-        Spec<Item>{}.param("name", &Item::name, {.doc = "Name.", .required = true}).param("number", &Item::number, {.doc = "Number."});
+    static const Spec<Item> out = Spec<Item>{}
+                                      .param("name", &Item::name, {.doc = "Name.", .required = true})
+                                      .param("number", &Item::number, {.doc = "Number."})
+                                      .param("key", &Item::key, {.doc = "A secret."});
     return out;
   }
 };
@@ -61,6 +64,7 @@ void plan(const Params& p, const HostView&, Plan& out) {
   out.report("said", p.text).report("nested", {{"a", json::array({p.password.value, {{p.password.value, p.text}}})}});
   out.warn("the password is " + p.password.value);
   for (const Secret& token : p.tokens) out.warn("a token is " + token.value);
+  for (const Item& item : p.items) out.warn("a key is " + item.key.value);
 }
 
 const ModuleDoc doc{"secretive", "Has secrets", {"For tests."}, ""};

@@ -118,7 +118,7 @@ class Generator:
         if r.random() < 0.5:
             args['list'] = r.choice([['a', 1, True], 'a,b', []])
         if r.random() < 0.3:
-            args['items'] = [{'name': 'x', 'number': '7'}]
+            args['items'] = [{'name': 'x', 'number': '7', 'key': secrets[1]}]
         if r.random() < 0.2:
             args['flag'] = r.choice([True, 'yes', 0])
         return args
@@ -199,14 +199,19 @@ class Generator:
     def escaped(self, args):
         return self.text(args).replace(b'text', self.random.choice([b'\\ud800', b'\\udc00\\ud800', b'\\uZZZZ', b'\\x41', b'\\', b'\\u0000', b'\\u00e9']))
 
+    def empty(self, _):
+        return self.random.choice([b'', b' ', b'\n'])
+
     def next(self):
-        """argv, executable, standard input, staged?, secrets, whether it is valid."""
+        """argv, executable, standard input, staged?, secrets, kind of input."""
         r = self.random
-        module = 'information' if r.random() < 0.9 else 'secretive'
+        module, program = r.choices([('information', MADE_UP), ('secretive', MADE_UP), ('host_info', EXECUTABLE)], [80, 10, 10])[0]
         secrets = []
         kind = r.choices(self.kinds, self.weights)[0]
         args = self.arguments(kind, module, secrets)
-        if kind == self.flipped:  # a flipped letter must not turn a question into a change
+        if module == 'host_info':  # has no parameters
+            args = {key: value for key, value in args.items() if key.startswith('_')}
+        elif kind == self.flipped:  # a flipped letter must not turn a question into a change
             args['what'] = 'tell_everything'
         text = kind(args)
         way = r.randrange(5)
@@ -215,14 +220,14 @@ class Generator:
             with open(path, 'wb') as file:
                 file.write(text)
         if way == 0:
-            return [MADE_UP, path], None, b'', False, secrets, kind
+            return [program, path], None, b'', False, secrets, kind
         if way == 1:
-            return [MADE_UP, module, path], None, b'', False, secrets, kind
+            return [program, module, path], None, b'', False, secrets, kind
         if way == 2:
-            return [os.path.join(self.directory, 'AnsiballZ_' + module), path], MADE_UP, b'', False, secrets, kind
-        if way == 3:
-            return [MADE_UP, module, '-'], None, text, False, secrets, kind
-        return [MADE_UP, '--staged'], None, text, True, secrets, kind
+            return [os.path.join(self.directory, 'AnsiballZ_' + module), path], program, b'', False, secrets, kind
+        if way == 3:  # by hand, no input means no parameters
+            return [program, module, '-'], None, text, False, secrets, kind if text.strip() else self.empty
+        return [program, '--staged'], None, text, True, secrets, kind
 
 
 def try_inputs(seed, inputs):
@@ -313,6 +318,7 @@ class Ways(unittest.TestCase):
         self.assertIn(self.directory, self.refused(self.directory))
         self.assertIn('/none/args', self.refused('information', '/none/args'))
         self.refused('information', '/dev/null')
+        self.refused('/proc/self/mem')
         self.refused('')
         self.refused('information', '')
         if os.geteuid() != 0:
@@ -407,14 +413,15 @@ class Secrets(unittest.TestCase):
 
     def test_wherever_a_module_puts_it(self):
         for what in ('tell_everything', 'fail', 'crash_planner', 'write'):
-            answer = self.ask({'what': what, 'path': '/etc/none', 'text': 'in hunter2 text', 'password': 'hunter2', 'tokens': ['tok1', 'tok2']},
-                              ['hunter2', 'tok1', 'tok2'])
+            answer = self.ask({'what': what, 'path': '/etc/none', 'text': 'in hunter2 text', 'password': 'hunter2', 'tokens': ['tok1', 'tok2'],
+                               'items': [{'name': 'x', 'key': 'nested1'}]}, ['hunter2', 'tok1', 'tok2', 'nested1'])
             self.assertEqual(bool(answer.get('failed')), what in ('fail', 'crash_planner'))
             self.assertIn(MASK, json.dumps(answer))
 
     def test_in_arguments_that_are_wrong(self):
         for args in ({'password': {'a': 'hunter2'}}, {'password': ['hunter2']}, {'tokens': [['hunter2']]}, {'tokens': {'hunter2': 'hunter2'}},
                      {'password': 'hunter2', 'number': 'hunter2'}, {'password': 'hunter2', 'what': 'hunter2'},
+                     {'items': [{'key': 'hunter2', 'nme': 1}]}, {'items': [{'key': ['hunter2']}]}, {'items': ['hunter2']}, {'items': {'key': 'hunter2'}},
                      {'password': 'hunter2', 'hunter2': 1}, {'pass': 'hunter2', 'list': {'hunter2': 1}}):
             self.assertTrue(self.ask(args, ['hunter2']).get('failed'), args)
 

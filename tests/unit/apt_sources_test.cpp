@@ -223,6 +223,81 @@ TEST(AptDeb822, Appends) {
   EXPECT_EQ(unfinished.all()[0].line, 4u);
 }
 
+// Files made of odd pieces by a generator with a fixed seed; whatever is edited, only that source changes and no comment is lost.
+class AnyFile : public testing::TestWithParam<AptFormat> {};
+
+TEST_P(AnyFile, EditsAreAboutOneSource) {
+  const bool one_line = GetParam() == AptFormat::one_line;
+  const Words pieces =
+      one_line
+          ? Words{"deb http://a.example.org/x s main contrib\n",
+                  "  deb\t[ arch=amd64 ]  http://b.example.org/y  t-updates  main # c1\n",
+                  "\n",
+                  "# c2 prose\n",
+                  "#deb http://c.example.org/z s main\r\n",
+                  "deb-src http://d.example.org/x s main non-free\r\n",
+                  "## deb http://e.example.org/x ./\n",
+                  "deb [signed-by=/k#1.gpg] http://f.example.org/x s one two three\n",
+                  " \t\n"}
+          : Words{"Types: deb\nURIs: http://a.example.org/x\nSuites: s\nComponents: main contrib\n",
+                  "\n",
+                  "# c1\n",
+                  "\r\n",
+                  "Types: deb\r\nURIs: http://b.example.org/x http://c.example.org/x\r\nSuites: s t\r\nComponents: main\r\nEnabled: no\r\n",
+                  "types: deb deb-src\n# c2\nuris:\n http://d.example.org/x\n# c3\n  http://e.example.org/x\nsuites: s\ncomponents:\n a\n "
+                  "b\n",
+                  "Signed-By:\n -----BEGIN\n .\n x\n",
+                  "X-Other: deb http://x\n",
+                  "Enabled: yes\n"};
+  unsigned seed = 7;
+  const auto random = [&](std::size_t below) { return (seed = seed * 1664525u + 1013904223u) / 65536u % static_cast<unsigned>(below); };
+  const auto comments = [](const std::string& bytes) {
+    Words out;
+    for (std::size_t at = bytes.find("# c"); at != bytes.npos; at = bytes.find("# c", at + 1)) out.push_back(bytes.substr(at, 4));
+    return out;
+  };
+  const auto shape = [](const AptSource& s) { return std::tie(s.enabled, s.types, s.uris, s.suites, s.components, s.signed_by); };
+  int edits = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string bytes;
+    for (unsigned n = random(7); n-- > 0;) bytes += pieces[random(pieces.size())];
+    if (random(4) == 0 && !bytes.empty()) bytes.pop_back();
+    AptSources file(GetParam(), bytes);
+    ASSERT_EQ(file.bytes(), bytes);
+    if (file.all().empty()) continue;
+    const auto before = file.all();
+    const std::size_t which = random(before.size());
+    AptSource wish = before[which];
+    switch (random(4)) {
+      case 0:
+        wish.enabled = !wish.enabled;
+        file.set_enabled(which, wish.enabled);
+        break;
+      case 1:
+        wish.uris = {"https://mirror.example.org/m"};
+        file.set_uri(which, wish.uris[0]);
+        break;
+      case 2:
+        if (wish.components.size() < 2) continue;
+        wish.components.erase(wish.components.begin());
+        file.remove_component(which, before[which].components[0]);
+        break;
+      case 3:
+        if (wish.components.empty()) continue;
+        wish.components.back() = "renamed";
+        file.rename_component(which, before[which].components.back(), "renamed");
+        break;
+    }
+    ++edits;
+    SCOPED_TRACE(bytes + "\n---\n" + file.bytes());
+    ASSERT_EQ(file.all().size(), before.size());
+    for (std::size_t i = 0; i < before.size(); ++i) ASSERT_EQ(shape(file.all()[i]), shape(i == which ? wish : before[i])) << i;
+    ASSERT_EQ(comments(file.bytes()), comments(bytes));
+  }
+  EXPECT_GT(edits, 1000);
+}
+INSTANTIATE_TEST_SUITE_P(Formats, AnyFile, testing::Values(AptFormat::one_line, AptFormat::deb822));
+
 TEST(WithoutOurEdits, TheirsStays) {
   const auto one_line = AptFormat::one_line;
   const std::string before =

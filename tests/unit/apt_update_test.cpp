@@ -163,6 +163,7 @@ TEST(AptUpdate, NamesOfSources) {
   EXPECT_EQ(source_name("http://mirror.example.org/debian//", "trixie"), "http://mirror.example.org/debian trixie");
   EXPECT_EQ(source_name("https://user:pa@ss@mirror.example.org/d@y", "s"), "https://mirror.example.org/d@y s");
   EXPECT_EQ(source_name("file:/srv/x", "./"), "file:/srv/x ./");
+  EXPECT_EQ(source_name("file:///srv/x/", "s"), "file:/srv/x s");
   EXPECT_EQ(source_name("http://a@b", "s"), "http://b s");
 }
 
