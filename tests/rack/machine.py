@@ -27,8 +27,9 @@ RELEASES = {
     9: {'suite': 'trixie', 'number': 13, 'pve': '9.0.10', 'repoid': 'deb1ca707ec72a89', 'kernel': '6.14.11-2-pve'},
 }
 
-MACHINE_KEYS = {'node', 'release', 'pve', 'kernel', 'cpu', 'bios', 'loader', 'cmdline', 'iommu', 'cards', 'devices', 'nvidia',
+MACHINE_KEYS = {'node', 'release', 'pve', 'kernel', 'kernels', 'cpu', 'bios', 'loader', 'cmdline', 'iommu', 'cards', 'devices', 'nvidia',
                 'modules', 'guests', 'mappings', 'cluster', 'files'}
+BIOS = {'vtd': True, 'uefi': True, 'secure_boot': False, 'sriov': True, 'above_4g': True, 'interrupt_remapping': True}
 FUNCTION_KEYS = {'slot', 'board', 'id', 'subsystem', 'class', 'revision', 'driver', 'override', 'port', 'numa', 'group',
                  'group_with', 'boot_vga', 'drm', 'connectors', 'connected', 'audio', 'total_vfs', 'vfs', 'vf_class', 'vf_driver',
                  'vf_offset', 'vf_stride', 'framework', 'types', 'available', 'vgpus'}
@@ -266,9 +267,10 @@ class Function:
 class Machine:
     """The description, resolved: every function with its place, IOMMU group, types and instances."""
 
-    def __init__(self, spec, catalogue=None):
+    def __init__(self, spec, catalogue=None, started=None):
+        """`started`: what the boot loader's files made of it (bootfiles.start), instead of what the description says."""
         check_keys(spec, MACHINE_KEYS, 'the machine')
-        self.spec = spec
+        self.spec, self.started = spec, started
         self.catalogue = catalogue or Catalogue()
         self.node = spec.get('node', 'pve')
         self.release = spec.get('release', 8)
@@ -277,16 +279,20 @@ class Machine:
         defaults = RELEASES[self.release]
         self.suite, self.repoid = defaults['suite'], defaults['repoid']
         self.pve = str(spec.get('pve', defaults['pve']))
-        self.kernel = str(spec.get('kernel', defaults['kernel']))
+        self.kernel = started['kernel'] if started else str(spec.get('kernel', defaults['kernel']))
+        self.kernels = [str(release) for release in spec.get('kernels', [])]
+        if self.kernel not in self.kernels:
+            self.kernels.append(self.kernel)
         self.cpu = dict({'vendor': 'GenuineIntel', 'model': 'Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz'}, **spec.get('cpu', {}))
         self.intel = self.cpu['vendor'] == 'GenuineIntel'
         self.server = 'Xeon' in self.cpu['model'] or 'EPYC' in self.cpu['model']
-        self.bios = dict({'vtd': True, 'uefi': True, 'secure_boot': False}, **spec.get('bios', {}))
-        check_keys(self.bios, {'vtd', 'uefi', 'secure_boot'}, 'bios')
+        self.bios = dict(BIOS, **spec.get('bios', {}))
+        check_keys(self.bios, set(BIOS), 'bios')
         self.loader = spec.get('loader', 'grub')
         if self.loader not in LOADERS:
             raise MachineError('loader must be one of %s, it is %r' % (', '.join(LOADERS), self.loader))
-        self.options = spec.get('cmdline', 'quiet')
+        self.options = started['cmdline'] if started else spec.get('cmdline', 'quiet')
+        self.modprobe = modprobe_at_boot(started)
         self.iommu = self.iommu_is_on()
         self.functions = {}
         self.collect()
@@ -303,8 +309,10 @@ class Machine:
             return False
         on = not self.intel or self.kernel_at_least(6, 8)
         for word in self.options.split():
-            if word in ('intel_iommu=on', 'intel_iommu=off') and self.intel:
-                on = word == 'intel_iommu=on'
+            key, _, values = word.partition('=')
+            if key == 'intel_iommu' and self.intel:
+                for value in values.split(','):
+                    on = value == 'on' if value in ('on', 'off') else on
             elif word in ('amd_iommu=off', 'iommu=off'):
                 on = False
         return on
@@ -338,6 +346,8 @@ class Machine:
         board = self.catalogue.board(spec['board']) if 'board' in spec else None
         if board:
             spec.setdefault('id', board.ids)
+        self.bind_at_boot(spec)
+        if board:
             spec.setdefault('total_vfs', board.vfs)
             if board.subsystem:
                 spec.setdefault('subsystem', board.subsystem)
@@ -367,11 +377,27 @@ class Machine:
         audio = spec.get('audio', '10de:1aef' if function.vendor == 0x10de and function.pci_class >> 8 == 0x0300 else None)
         if audio:
             domain, bus, device, _ = function.address
+            own = {'driver': 'vfio-pci' if function.driver == 'vfio-pci' else 'snd_hda_intel', 'id': audio}
+            self.bind_at_boot(own)
             sound = Function(format_slot(domain, bus, device, 1), hex_pair(audio, where), 0x040300, function.subsystem,
-                             function.revision, 'vfio-pci' if function.driver == 'vfio-pci' else 'snd_hda_intel')
+                             function.revision, own['driver'])
             sound.numa, sound.group_with = function.numa, function.slot
             self.add(sound)
         self.add_vfs(function, spec, where)
+
+    def bind_at_boot(self, spec):
+        """Another driver, or none, where modprobe's configuration and the command line at this boot say so."""
+        driver = spec.get('driver')
+        if driver is None or driver == 'vfio-pci':
+            return
+        module = DRIVER_MODULES.get(driver, [driver])[0].replace('-', '_')
+        listed = self.modprobe['options'].get('vfio_pci', {}).get('ids', '').lower().split(',')
+        first = 'vfio_pci' in self.modprobe['softdep'].get(module, ()) and str(spec.get('id')).lower() in [
+            ':'.join(entry.split(':')[:2]) for entry in listed]
+        if first or module in self.modprobe['blacklist']:
+            spec['driver'] = 'vfio-pci' if first else None
+            for key in ('vfs', 'vgpus', 'vf_driver', 'connectors', 'connected'):
+                spec.pop(key, None)
 
     def add_vfs(self, function, spec, where):
         total, count = spec.get('total_vfs', 0), spec.get('vfs', 0)
@@ -494,6 +520,42 @@ class Machine:
         return result
 
 
+def modprobe_configuration(files):
+    """What files of modprobe.d say (name -> text): options, blacklist, softdep (the modules that come before). modprobe.d(5)."""
+    found = {'options': {}, 'blacklist': set(), 'softdep': {}}
+    for text in files.values():
+        for line in text.replace('\\\n', ' ').splitlines():
+            words = line.split('#')[0].split()
+            if len(words) < 2:
+                continue
+            name = words[1].replace('-', '_')
+            if words[0] == 'options':
+                found['options'].setdefault(name, {}).update(word.partition('=')[::2] for word in words[2:])
+            elif words[0] == 'blacklist':
+                found['blacklist'].add(name)
+            elif words[0] == 'softdep' and 'pre:' in words:
+                end = words.index('post:') if 'post:' in words else len(words)
+                before = [word.replace('-', '_') for word in words[words.index('pre:') + 1:end]]
+                found['softdep'].setdefault(name, []).extend(before)
+    return found
+
+
+def modprobe_at_boot(started):
+    """The same at a boot: of the initramfs, which loads the drivers first, and of the command line."""
+    found = modprobe_configuration(started['initrd']['modprobe.d'] if started else {})
+    if started:
+        # a driver that only the initramfs leaves alone is loaded later, from the root file system
+        found['blacklist'] &= modprobe_configuration(started['modprobe.d'])['blacklist']
+        for word in started['cmdline'].split():
+            key, _, value = word.partition('=')
+            if key in ('module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'):
+                found['blacklist'].update(name.replace('-', '_') for name in value.split(','))
+            elif '.' in key:
+                module, _, parameter = key.partition('.')
+                found['options'].setdefault(module.replace('-', '_'), {})[parameter] = value
+    return found
+
+
 def room(item, used):
     """How many more instances of a type a GPU takes: equal sizes only, up to the type's maximum (GPU-FACTS 9)."""
     if item.max_instances is None:
@@ -504,6 +566,10 @@ def room(item, used):
 
 
 # --- Writing: /sys -----------------------------------------------------------------------------------------------------------
+
+
+# The window of interrupt messages, which no IOMMU translates (Documentation/ABI/testing/sysfs-kernel-iommu_groups).
+RESERVED = '0x00000000fee00000 0x00000000feefffff msi\n'
 
 
 class SysWriter:
@@ -551,15 +617,17 @@ class SysWriter:
             'DRIVER=%s\n' % function.driver if function.driver else '', function.pci_class, function.vendor, function.device,
             function.subsystem[0], function.subsystem[1], function.slot, function.modalias))
         tree.write(base + '/config', function.config(multifunction))
-        lines = 17 if function.spec.get('total_vfs') else 13
+        # resource_show, drivers/pci/pci-sysfs.c: the windows of bridges come last
+        lines = 17 if function.bridge_to is not None else 13
         tree.write(base + '/resource', '0x0000000000000000 0x0000000000000000 0x0000000000000000\n' * lines, 0o444)
         tree.write(base + '/irq', '0\n', 0o444)
         tree.write(base + '/enable', '1\n' if function.driver else '0\n')
         tree.write(base + '/ari_enabled', '1\n' if function.parent and function.parent.ari else '0\n', 0o444)
         tree.write(base + '/numa_node', '%d\n' % function.numa)
-        tree.write(base + '/driver_override', '%s\n' % (function.override or '(null)'), 0o664)
+        tree.write(base + '/driver_override', '%s\n' % (function.override or '(null)'))
         tree.write(base + '/reset', '', 0o200)
-        tree.write(base + '/remove', '', 0o220)
+        if not function.physfn:
+            tree.write(base + '/remove', '', 0o200)
         if function.boot_vga is not None:
             tree.write(base + '/boot_vga', '%d\n' % function.boot_vga, 0o444)
         tree.link(base + '/subsystem', 'sys/bus/pci')
@@ -585,6 +653,7 @@ class SysWriter:
         if base not in self.tree.made:
             kind = 'identity' if 'iommu=pt' in self.machine.options.split() else 'DMA-FQ'
             self.tree.write(base + '/type', kind + '\n')
+            self.tree.write(base + '/reserved_regions', RESERVED, 0o444)
             self.tree.mkdir(base + '/devices')
         self.tree.link('%s/devices/%s' % (base, name), path)
         self.tree.link(path + '/iommu_group', base)
@@ -702,6 +771,8 @@ class SysWriter:
             tree.write(base + '/intel-iommu/version', '1:0\n', 0o444)
             tree.write(base + '/intel-iommu/address', 'fed91000\n', 0o444)
             tree.write(base + '/intel-iommu/cap', '8d2078c106f0466\n', 0o444)
+            # bit 3: interrupt remapping (VT-d specification, Extended Capability Register)
+            tree.write(base + '/intel-iommu/ecap', 'f020d%s\n' % ('f' if self.machine.bios['interrupt_remapping'] else '7'), 0o444)
             tree.link('sys/class/iommu/dmar0', base)
         else:
             base = 'sys/devices/pci0000:00/0000:00:00.2/iommu/ivhd0'
@@ -711,8 +782,13 @@ class SysWriter:
             tree.link('sys/class/iommu/ivhd0', base)
 
     def modules(self):
-        for name, module in sorted(loaded_modules(self.machine).items()):
+        loaded = loaded_modules(self.machine)
+        for name, module in sorted(loaded.items()):
             base = 'sys/module/' + name
+            self.tree.mkdir(base + '/holders')
+            for user in module['used_by']:
+                if user in loaded:
+                    self.tree.link('%s/holders/%s' % (base, user), 'sys/module/' + user)
             self.tree.write(base + '/initstate', 'live\n', 0o444)
             self.tree.write(base + '/refcnt', '%d\n' % module['refcnt'], 0o444)
             if module.get('version'):
@@ -722,9 +798,9 @@ class SysWriter:
 
     def firmware(self):
         tree, bios = self.tree, self.machine.bios
-        if bios['vtd']:
-            name = 'DMAR' if self.machine.intel else 'IVRS'
-            tree.write('sys/firmware/acpi/tables/' + name, acpi_table(name), 0o400)
+        tables = ['FACP', 'APIC', 'MCFG'] + ([] if not bios['vtd'] else ['DMAR'] if self.machine.intel else ['IVRS'])
+        for name in tables:
+            tree.write('sys/firmware/acpi/tables/' + name, acpi_table(name, bios['interrupt_remapping']), 0o400)
         if bios['uefi']:
             tree.write('sys/firmware/efi/fw_platform_size', '64\n', 0o444)
             # four bytes of attributes (boot and runtime access), then the value
@@ -734,9 +810,11 @@ class SysWriter:
                    'none [integrity] confidentiality\n' if bios['secure_boot'] else '[none] integrity confidentiality\n')
 
 
-def acpi_table(name):
+def acpi_table(name, interrupt_remapping):
     """A table of the right name, length and checksum without entries."""
-    table = bytearray(struct.pack('<4sIBB6s8sI4sI12s', name.encode(), 48, 1, 0, b'PVEGPU', b'RACK    ', 1, b'RACK', 1, bytes(12)))
+    # of a DMAR: width of addresses less one, flags (bit 0: interrupt remapping)
+    rest = bytes((45, 1 if interrupt_remapping else 0)) + bytes(10) if name == 'DMAR' else bytes(12)
+    table = bytearray(struct.pack('<4sIBB6s8sI4sI12s', name.encode(), 48, 1, 0, b'PVEGPU', b'RACK    ', 1, b'RACK', 1, rest))
     table[9] = -sum(table) & 255
     return bytes(table)
 
@@ -789,6 +867,10 @@ def loaded_modules(machine):
         check_keys(fields, {'loaded', 'version', 'parameters', 'refcnt', 'file'}, 'modules.%s' % name)
         if fields.get('loaded', True):
             load(name, version=fields.get('version'), parameters=fields.get('parameters'), refcnt=fields.get('refcnt'))
+    for name, values in machine.modprobe['options'].items():
+        known = modules.get(name, {}).get('parameters')
+        if known:
+            modules[name]['parameters'] = dict(known, **{key: value for key, value in values.items() if key in known})
     for module in modules.values():
         module['refcnt'] = module['refcnt'] or len(module['used_by'])
     return modules
@@ -799,11 +881,13 @@ def loaded_modules(machine):
 
 def command_line(machine):
     """What the boot loader passes on: its own words, then the described options."""
+    if machine.started:
+        return machine.started['cmdline']
     release = machine.kernel
     if machine.loader == 'systemd-boot':
         return 'initrd=\\EFI\\proxmox\\%s\\initrd.img-%s root=ZFS=rpool/ROOT/pve-1 boot=zfs %s' % (release, release, machine.options)
     if machine.loader == 'grub-pbt':
-        return 'BOOT_IMAGE=/vmlinuz-%s root=ZFS=/ROOT/pve-1 ro boot=zfs %s' % (release, machine.options)
+        return 'BOOT_IMAGE=/vmlinuz-%s root=ZFS=/ROOT/pve-1 ro root=ZFS=rpool/ROOT/pve-1 boot=zfs %s' % (release, machine.options)
     return 'BOOT_IMAGE=/boot/vmlinuz-%s root=/dev/mapper/pve-root ro %s' % (release, machine.options)
 
 
@@ -812,7 +896,7 @@ def write_proc(machine, tree):
     tree.write('proc/version', 'Linux version %s (build@proxmox) (gcc, GNU ld) #1 SMP PREEMPT_DYNAMIC PMX\n' % machine.kernel, 0o444)
     tree.write('proc/sys/kernel/osrelease', machine.kernel + '\n', 0o444)
     tree.write('proc/sys/kernel/hostname', machine.node + '\n')
-    tree.write('proc/sys/kernel/random/boot_id', stable_uuid('boot', machine.node) + '\n', 0o444)
+    tree.write('proc/sys/kernel/random/boot_id', (machine.started or {}).get('boot_id', stable_uuid('boot', machine.node)) + '\n', 0o444)
     flags = 'fpu vme de pse tsc msr pae mce apic sep mtrr sse sse2 ht lm ' + ('vmx' if machine.intel else 'svm')
     tree.write('proc/cpuinfo', ''.join(
         'processor\t: %d\nvendor_id\t: %s\ncpu family\t: %s\nmodel\t\t: %s\nmodel name\t: %s\nflags\t\t: %s\n\n' % (
@@ -984,16 +1068,22 @@ def running_guests(machine):
             if guest.get('running')}
 
 
-def write_guests(machine, tree):
-    reserved = []
+def reservations(machine):
+    """(address, vmid) of the functions that running guests have reserved."""
+    found = []
     for function in machine.functions.values():
         if function.spec.get('framework') == 'vendor_vfio':
-            for index, _, entry in machine.instances[function.slot]:
-                if 'vmid' in entry:
-                    reserved.append((function.vfs[index].slot, entry['vmid']))
+            found += [(function.vfs[index].slot, int(entry['vmid'])) for index, _, entry in machine.instances[function.slot] if 'vmid' in entry]
+    for vmid, guest in (machine.spec.get('guests') or {}).items():
+        if guest.get('running'):
+            found += [(slot, int(vmid)) for slot in guest.get('uses', [])]
+    return sorted(found)
+
+
+def write_guests(machine, tree):
     for vmid, guest in sorted((machine.spec.get('guests') or {}).items()):
         guest = dict(guest)
-        running, uses = guest.pop('running', False), guest.pop('uses', [])
+        running, _ = guest.pop('running', False), guest.pop('uses', [])
         guest.setdefault('name', 'vm%s' % vmid)
         guest.setdefault('memory', 4096)
         tree.write('etc/pve/nodes/%s/qemu-server/%s.conf' % (machine.node, vmid),
@@ -1002,10 +1092,10 @@ def write_guests(machine, tree):
             pid = guest_pid(vmid)
             tree.write('run/qemu-server/%s.pid' % vmid, '%d\n' % pid, 0o600)
             tree.write('proc/%d/cmdline' % pid, ''.join(word + '\0' for word in guest_argv(vmid, guest['name'])), 0o444)
-            reserved.extend((slot, vmid) for slot in uses)
+    reserved = reservations(machine)
     if reserved:
         tree.write('run/qemu-server/pci-id-reservations',
-                   ''.join('%s %s pid:%d\n' % (slot, vmid, guest_pid(vmid)) for slot, vmid in sorted(reserved)), 0o600)
+                   ''.join('%s %s pid:%d\n' % (slot, vmid, guest_pid(vmid)) for slot, vmid in reserved), 0o600)
 
 
 def write_mappings(machine, tree):
@@ -1107,9 +1197,11 @@ def module_index(values):
 # --- The description's own files, and the whole ------------------------------------------------------------------------------
 
 
-def write_overrides(machine, tree):
+def write_overrides(machine, tree, installed, running):
     for path, entry in (machine.spec.get('files') or {}).items():
         path = path.strip('/')
+        if not (running if path.split('/')[0] in VOLATILE else installed):
+            continue
         where = 'files.' + path
         if isinstance(entry, str):
             entry = {'content': entry}
@@ -1149,20 +1241,26 @@ def load(path_or_name):
     return spec
 
 
-def write(machine, out_dir):
-    """Writes the tree of a machine below a directory that is absent or empty."""
+VOLATILE = ('sys', 'proc', 'run')
+
+
+def write(machine, out_dir, installed=True, running=True):
+    """Writes the tree of a machine below a directory that is absent or empty: what is installed (/etc, /usr, /lib and so on), and
+    what a boot makes anew (VOLATILE)."""
     os.makedirs(out_dir, exist_ok=True)
     if os.listdir(out_dir):
         raise MachineError('%s is not empty: name an absent or empty directory' % out_dir)
     tree = Tree(out_dir)
     before = os.umask(0)
     try:
-        SysWriter(machine, tree).write()
-        write_proc(machine, tree)
-        write_userland(machine, tree)
-        write_cluster(machine, tree)
-        tree.mkdir('run/qemu-server')
-        write_overrides(machine, tree)
+        if running:
+            SysWriter(machine, tree).write()
+            write_proc(machine, tree)
+            tree.mkdir('run/qemu-server')
+        if installed:
+            write_userland(machine, tree)
+            write_cluster(machine, tree)
+        write_overrides(machine, tree, installed, running)
     finally:
         os.umask(before)
 

@@ -888,6 +888,9 @@ void Sysfs::join_group(Node& directory, std::string number, std::string_view kin
     }
     number = std::to_string(lowest);
     tree_.make_file("kernel/iommu_groups/" + number + "/type", std::string(kind), 0644);
+    // a device behind a real IOMMU: the window of interrupt messages
+    const char* reserved = kind == "unknown\n" ? "" : "0x00000000fee00000 0x00000000feefffff msi\n";
+    tree_.make_file("kernel/iommu_groups/" + number + "/reserved_regions", reserved, 0444);
   }
   const std::string base = "kernel/iommu_groups/" + number;
   tree_.make_link(base + "/devices/" + directory.name, directory);
