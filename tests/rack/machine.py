@@ -627,7 +627,7 @@ class SysWriter:
         tree.write(base + '/driver_override', '%s\n' % (function.override or '(null)'))
         tree.write(base + '/reset', '', 0o200)
         if not function.physfn:
-            tree.write(base + '/remove', '', 0o200)
+            tree.write(base + '/remove', '', 0o220)
         if function.boot_vga is not None:
             tree.write(base + '/boot_vga', '%d\n' % function.boot_vga, 0o444)
         tree.link(base + '/subsystem', 'sys/bus/pci')
@@ -648,12 +648,12 @@ class SysWriter:
             tree.link('%s/virtfn%d' % (base, index), vf.path)
             tree.link(vf.path + '/physfn', base)
 
-    def group(self, number, name, path):
+    def group(self, number, name, path, reserved=RESERVED):
         base = 'sys/kernel/iommu_groups/%d' % number
         if base not in self.tree.made:
             kind = 'identity' if 'iommu=pt' in self.machine.options.split() else 'DMA-FQ'
             self.tree.write(base + '/type', kind + '\n')
-            self.tree.write(base + '/reserved_regions', RESERVED, 0o444)
+            self.tree.write(base + '/reserved_regions', reserved, 0o444)
             self.tree.mkdir(base + '/devices')
         self.tree.link('%s/devices/%s' % (base, name), path)
         self.tree.link(path + '/iommu_group', base)
@@ -733,7 +733,7 @@ class SysWriter:
             tree.write(base + '/nvidia/vgpu_params', '\n')
             tree.write(base + '/nvidia/vm_name', '', 0o444)
         if self.machine.iommu:
-            self.group(next(self.machine.next_group), name, base)
+            self.group(next(self.machine.next_group), name, base, '')
 
     def vendor_vfio(self, vf, spec, used, own):
         """The three files of NVIDIA's driver on kernels from 6.8 (GPU-FACTS 3.1, PVE-FACTS 3)."""
@@ -911,6 +911,10 @@ def write_proc(machine, tree):
         root = '/dev/mapper/pve-root / ext4 rw,relatime 0 0'
     tree.write('proc/mounts', 'sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,relatime 0 0\n%s\n'
                '/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n' % root, 0o444)
+    if machine.started:
+        prefix = 'IR-' if machine.iommu and machine.bios['interrupt_remapping'] else ''
+        tree.write('proc/interrupts', '           CPU0       CPU1\n   8:          0          0   %sIO-APIC   8-edge      rtc0\n'
+                   ' 124:         42          0   %sPCI-MSI 327680-edge      xhci_hcd\n' % (prefix, prefix), 0o444)
     nvidia = machine.spec.get('nvidia')
     if nvidia:
         kind = 'NVIDIA UNIX Open Kernel Module for x86_64' if nvidia.get('open') else 'NVIDIA UNIX x86_64 Kernel Module'
