@@ -71,7 +71,7 @@ class Planner {
     if (grub) plan_grub();
     if (file) plan_file();
     // Files of others that conflicts: remove once changed for us.
-    if (wish_.present.empty())
+    if (absent())
       for (const std::string& path : plan_.recorded_files())
         if (path == grub_defaults || (path.starts_with(grub_dropins) && path != dropin()))
           plan_.withdraw(path, [](const std::string& bytes) { return std::optional<std::string>(bytes); }, {.meta = {}, .then = work()});
@@ -80,6 +80,9 @@ class Planner {
   }
 
  private:
+  /// Nothing is wished any more: what was changed for this module goes back.
+  bool absent() const { return wish_.present.empty() && wish_.forbidden.empty(); }
+
   std::string dropin() const { return fmt::format("{}/pve-gpu-{}.cfg", grub_dropins, wish_.module); }
 
   std::vector<FollowUp> work() const {
@@ -203,12 +206,12 @@ class Planner {
           fmt::format("{}; without it proxmox-boot-tool can't build boot entries: repair it first", bytes.error().message));
     const bool decides = facts_.loader != LoaderKind::grub_pbt;  // with GRUB nobody reads it
     if (!bytes && !decides) return;
-    // Without the file proxmox-boot-tool takes the running command line, less what the loader added.
-    std::string text = bytes.value_or("");
     if (!bytes)
-      for (const std::string& word : text::words(facts_.cmdline.value_or("")))
-        if (!word.starts_with("initrd=") && !word.starts_with("BOOT_IMAGE=")) text += (text.empty() ? "" : " ") + word;
-    if (!bytes && !text.empty()) text += "\n";
+      return (void)plan_.refuse(
+          fmt::format("{} is missing, so the boot entries are made from whatever command line runs; write the wished one there first, as "
+                      "/proc/cmdline has it but without initrd=",
+                      cmdline_file));
+    const std::string& text = *bytes;
 
     const auto newline = text.find('\n');
     std::string line = text.substr(0, newline);
@@ -242,10 +245,10 @@ class Planner {
 
     const FileOptions options{.meta = {}, .then = {follow_up_boot_refresh()}};
     const bool all_withdrawn = undo && std::all_of(all.begin(), all.end(), [&](const KernelParameter& p) { return holds(foreign, p); });
-    if (all_withdrawn && wish_.present.empty())
+    if (all_withdrawn && absent())
       plan_.withdraw(
           cmdline_file, [line, rest](const std::string&) { return std::optional<std::string>(line + rest); }, options);
-    else if (bytes || !wish_.present.empty())
+    else
       plan_.ensure_file(cmdline_file, line + (rest.empty() ? "\n" : rest), options);
   }
 

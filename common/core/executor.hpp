@@ -14,7 +14,7 @@ struct RunMode {
   bool diff = false;
 };
 
-/// Which task runs: `module` owns follow-ups and undo records, `instance` (module and parameters) owns waits.
+/// Which task runs: `module` owns follow-ups and undo records, `instance` (module and what the task is about) owns waits.
 struct Task {
   std::string module;
   std::string instance;

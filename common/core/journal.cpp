@@ -100,13 +100,16 @@ struct Contribution {
   bool existed = false;
   std::string before;
   FileMeta meta = {};
-  std::string after;   ///< fingerprint of what we wrote
-  bool mixed = false;  ///< others edited in between: the old bytes must not come back whole
+  std::string after;         ///< fingerprint of what we wrote, or were about to write
+  std::string earlier = {};  ///< of our version before that, which is there still when that write was never done
+  bool mixed = false;        ///< others edited in between: the old bytes must not come back whole
   std::vector<std::string> directories = {};
 
   std::optional<std::string> old_bytes() const { return existed ? std::optional<std::string>(before) : std::nullopt; }
   /// The file reads as we left it, or as we found it.
-  bool matches(const std::optional<std::string>& now) const { return fingerprint(now) == after || now == old_bytes(); }
+  bool matches(const std::optional<std::string>& now) const {
+    return fingerprint(now) == after || (!earlier.empty() && fingerprint(now) == earlier) || now == old_bytes();
+  }
 };
 
 using Contributions = std::vector<Contribution>;
@@ -123,6 +126,7 @@ Result<Contributions> contributions(const HostView& host, const std::string& pat
       c.before = text::from_base64(value.at("before").get<std::string>());
       c.meta = meta_from_json(value.at("meta"));
       c.after = value.at("after").get<std::string>();
+      c.earlier = value.at("earlier").get<std::string>();
       c.mixed = value.at("mixed").get<bool>();
       c.directories = value.at("directories").get<std::vector<std::string>>();
       out.push_back(std::move(c));
@@ -146,6 +150,7 @@ Result<> save_contributions(Host& host, const std::string& path, const Contribut
                     {"before", text::base64(c.before)},
                     {"meta", meta_to_json(c.meta)},
                     {"after", c.after},
+                    {"earlier", c.earlier},
                     {"mixed", c.mixed},
                     {"directories", c.directories}});
   return save(host, "undo", record, {{"path", path}, {"contributions", std::move(list)}});
@@ -278,6 +283,7 @@ Result<> record_undo(Host& host, const std::string& module, const FileChange& ch
       for (auto it = mine; it != all.end(); ++it) it->mixed = true;
     else if (!mine->matches(now))
       mine->mixed = true;
+    mine->earlier = now == mine->old_bytes() ? std::string() : fingerprint(now);
     mine->after = after;
     add_directories(mine->directories, change.directories);
   }

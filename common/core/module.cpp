@@ -107,7 +107,7 @@ json Module::run(const json& args, Host& host) const {
   try {
     const RunMode mode{flag(args, "_ansible_check_mode"), flag(args, "_ansible_diff")};
     const Planner plan = planner(args, invocation);
-    const Task task{doc_.name, fmt::format("{} {}", doc_.name, text::sha256_hex(dump_json(invocation))), doc_.effects};
+    const Task task{doc_.name, fmt::format("{} {}", doc_.name, dump_json(identity(invocation))), doc_.effects};
     answer = execute(task, plan, mode, host);
   } catch (const ModuleError& error) {
     answer = {{"changed", false}, {"failed", true}, {"msg", error.what()}};

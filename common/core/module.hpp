@@ -35,6 +35,7 @@ class Module {
  protected:
   virtual json options() const = 0;
   virtual json constraints() const = 0;
+  virtual json identity(const json& invocation) const = 0;
   /// Parses, or throws ModuleError. The planner keeps the parameters.
   virtual Planner planner(const json& args, json& invocation) const = 0;
 
@@ -54,6 +55,7 @@ class ModuleOf final : public Module {
  protected:
   json options() const override { return spec_.describe(); }
   json constraints() const override { return spec_.constraints(); }
+  json identity(const json& invocation) const override { return spec_.identity(invocation); }
   Planner planner(const json& args, json& invocation) const override {
     auto params = std::make_shared<P>(spec_.parse(args, &invocation));
     return [params, plan = plan_](const HostView& host, Plan& out) { plan(*params, host, out); };

@@ -5,6 +5,7 @@
 #include "common/text/strings.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -21,6 +22,28 @@ std::string shown(const json& value) {
   std::string text = value.is_string() ? value.get_ref<const std::string&>() : dump_json(value);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return fmt::format("'{}'", text);
+}
+
+/// Documentation as it reads without ansible-doc: "C(key=value)" is "key=value".
+std::string without_markup(const std::string& doc) {
+  std::string out;
+  bool inside = false;
+  for (std::size_t i = 0; i < doc.size(); ++i) {
+    const bool at_word = i == 0 || !std::isalnum(static_cast<unsigned char>(doc[i - 1]));
+    std::size_t opening = doc.npos;
+    if (at_word && !inside)
+      for (const std::string_view mark : {"C(", "I(", "O(", "V(", "RV("})
+        if (doc.compare(i, mark.size(), mark) == 0) opening = mark.size();
+    if (opening != doc.npos) {
+      i += opening - 1;
+      inside = true;
+    } else if (inside && doc[i] == ')') {
+      inside = false;
+    } else {
+      out += doc[i];
+    }
+  }
+  return out;
 }
 
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
@@ -96,7 +119,7 @@ Result<json> parse_dict(const json& value) {
   if (value.is_object()) return value;
   if (value.is_string())
     if (auto parsed = parse_json(value.get_ref<const std::string&>()); parsed && parsed->is_object()) return *parsed;
-  return Error{fmt::format("{} is not a dict", shown(value))};
+  return Error{"not a dict; write key: value pairs"};  // not quoted: it may be a secret that got one level too high
 }
 
 Error no_such_choice(const json& value, const std::vector<std::string>& choices) {
@@ -122,6 +145,12 @@ json SpecBase::describe() const {
   return out;
 }
 
+json SpecBase::identity(const json& invocation) const {
+  json out = json::object();
+  for (const std::string& name : identity_) out[name] = invocation.at(name);
+  return out;
+}
+
 json SpecBase::constraints() const {
   json out = json::array();
   for (const auto& names : exclusive_) out.push_back(fmt::format("Only one of {} may be given.", joined(names)));
@@ -135,6 +164,11 @@ const json* SpecBase::value_of(const Entry& entry, const json& args) const {
   for (const char* alias : entry.options.aliases)
     if (auto it = args.find(alias); it != args.end() && !it->is_null()) return &*it;
   return nullptr;
+}
+
+bool SpecBase::has_secrets() const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [](const Entry& e) { return e.shape.secret || (e.shape.nested && e.shape.nested->has_secrets()); });
 }
 
 std::vector<std::string> SpecBase::secrets(const json& args) const {
@@ -153,6 +187,8 @@ std::vector<std::string> SpecBase::secrets(const json& args) const {
       for (const json& item : value) collect_nested(spec, item);
     else if (auto dict = parse_dict(value))
       for (std::string& secret : spec.secrets(*dict)) out.push_back(std::move(secret));
+    else if (spec.has_secrets())
+      collect(value);
   };
   if (!args.is_object()) return out;
   for (const Entry& e : entries_) {
@@ -186,7 +222,7 @@ void SpecBase::parse_into(void* params, const json& args, json* invocation) cons
   for (const Entry& e : entries_) {
     const json* value = value_of(e, args);
     if (!value) {
-      if (e.options.required) throw ModuleError(fmt::format("missing parameter '{}': {}", e.name, e.options.doc));
+      if (e.options.required) throw ModuleError(fmt::format("missing parameter '{}': {}", e.name, without_markup(e.options.doc)));
       continue;
     }
     if (auto done = e.set(params, *value); !done) {

@@ -163,6 +163,8 @@ class SpecBase {
   json describe() const;
   /// Sentences: "url is required when state is present"
   json constraints() const;
+  /// The values of those parameters that say what the task is about, of parsed arguments; see Spec::identified_by.
+  json identity(const json& invocation) const;
   /// Values of secret parameters in raw arguments, well-formed or not.
   std::vector<std::string> secrets(const json& args) const;
 
@@ -179,6 +181,7 @@ class SpecBase {
     std::string name, value;  ///< when parameter `name` has this value (printed) …
     std::vector<std::string> required;
   };
+  bool has_secrets() const;
   void parse_into(void* params, const json& args, json* invocation) const;
   json print_from(const void* params) const;
   const json* value_of(const Entry& entry, const json& args) const;
@@ -186,6 +189,7 @@ class SpecBase {
   std::vector<Entry> entries_;
   std::vector<std::vector<std::string>> exclusive_;
   std::vector<Condition> required_if_;
+  std::vector<std::string> identity_;
 };
 
 }  // namespace params
@@ -207,6 +211,12 @@ class Spec : public params::SpecBase {
   }
   Spec& mutually_exclusive(std::vector<std::string> names) {
     exclusive_.push_back(std::move(names));
+    return *this;
+  }
+  /// Tasks that agree in these parameters are about the same thing of the host: what one of them waits for, another may bring or
+  /// take back. Without any, all tasks of the module are about one thing.
+  Spec& identified_by(std::vector<std::string> names) {
+    identity_ = std::move(names);
     return *this;
   }
   /// When parameter `name` is `value`, all of `required` must be given.

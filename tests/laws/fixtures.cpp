@@ -6,6 +6,8 @@
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
 
+#include <stdlib.h>
+
 #include <algorithm>
 
 namespace pvegpu::laws {
@@ -19,6 +21,34 @@ const Module& module_named(const std::string& name) {
   for (const RegistryEntry& entry : registry())
     if (name == entry.name) return entry.module();
   throw std::runtime_error("tests/fixtures has a folder for a module that does not exist: " + name);
+}
+
+/// Query::grub_cmdline by a real shell, on a copy of this host's files. Answers are kept: the laws ask the same thousands of times.
+CommandResult source_grub_defaults(const FakeHost& host, std::vector<std::string> argv) {
+  const std::string defaults = "/etc/default/grub", dropins = defaults + ".d";
+  std::map<std::string, std::string> files;
+  const auto copy = [&](const std::string& path) {
+    if (const auto bytes = host.read_file(path)) files["/" + path.substr(std::string("/etc/default/").size())] = *bytes;
+  };
+  copy(defaults);
+  for (const std::string& name : host.list_dir(dropins).value_or({})) copy(dropins + "/" + name);
+  static std::map<std::pair<std::vector<std::string>, std::map<std::string, std::string>>, CommandResult> known;
+  const auto [result, is_new] = known.try_emplace({argv, files});
+  if (!is_new) return result->second;
+
+  char place[] = "/tmp/pve-gpu-grub-XXXXXX";
+  if (!::mkdtemp(place)) throw std::runtime_error("no temporary directory for GRUB's defaults");
+  const std::string top = place;
+  RealHost disk;
+  disk.make_dir(top + "/grub.d", 0755).or_fail("copy GRUB's defaults");
+  for (const auto& [path, bytes] : files) disk.write_file(top + path, bytes).or_fail("copy GRUB's defaults");
+  for (std::string& word : argv)
+    if (word.starts_with(defaults)) word = top + word.substr(std::string("/etc/default").size());
+  result->second = run_program({argv, std::chrono::seconds(60)}).or_fail("source GRUB's defaults");
+  (void)run_program({{"rm", "-r", top}, std::chrono::seconds(60)});
+  std::string& err = result->second.err;
+  for (std::size_t at; (at = err.find(top)) != std::string::npos;) err.replace(at, top.size(), "/etc/default");
+  return result->second;
 }
 
 json run_module(const Module& module, json args, FakeHost& host, RunMode mode) {
@@ -57,17 +87,18 @@ FakeHost Fixture::world() const {
     if (!host.exists(path)) host.dir(path);
   host.product("/var/lib/apt/lists/made", "apt-get update", {"/etc/apt"});
   host.product("/boot/initrd.img", "update-initramfs", {"/etc/modprobe.d", "/etc/modules", "/etc/modules-load.d", "/etc/initramfs-tools"});
-  host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"});
+  if (host.exists("/etc/default/grub")) host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"});
   if (host.exists("/etc/kernel/proxmox-boot-uuids"))
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
+  host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
   host.make_products();
   json description = read_if_there("world.json").value_or(json::object());
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
   description.erase("earlier");
   description.erase("edits");
   for (const json& args : earlier) {
-    const json answer = run_module(module_named(module), args, host, {});
+    const json answer = run_module(module_named(args.value("_ansible_module_name", module)), args, host, {});
     if (answer.value("failed", false))
       throw std::runtime_error(fmt::format("{}/{}: an earlier run fails: {}", module, name, dump_json(answer)));
   }
@@ -84,7 +115,9 @@ Subject Fixture::subject() const {
   out.name = module + "_" + name;
   out.world = [fixture = *this] { return fixture.world(); };
   out.run = [&task, args](FakeHost& host, RunMode mode) { return run_module(task, args, host, mode); };
-  if (can_be_absent(task) && args.value("state", "") != "absent") {
+  // Undo takes back what earlier runs did too: that is not the world in which this run began.
+  const bool came_first = !read_if_there("world.json").value_or(json::object()).contains("earlier");
+  if (came_first && can_be_absent(task) && args.value("state", "") != "absent") {
     json absent = args;
     absent["state"] = "absent";
     absent.erase("follow_ups");  // what the run put off, undo does

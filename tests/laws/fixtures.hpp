@@ -3,7 +3,7 @@
 //   machine.yml        the host, see tests/rack/machines/README.md
 //   args.json          the task's parameters
 //   world.json         (optional) how the host behaves, see FakeHost::world(); also
-//                        "earlier"  a list of arguments of runs of this module that came before
+//                        "earlier"  a list of arguments of runs of this module (or of `_ansible_module_name`) that came before
 //                        "edits"    {PATH: bytes, or null to remove it}: what someone did by hand after them
 //   expected.json      the answer of a run in check mode with diff
 //   expected_run.json  the answer of the run itself, only where it is another

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// iommu: the IOMMU on, with what this CPU and kernel need and nothing more, and the proof of it after the reboot.
+#include "common/boot/cmdline.hpp"
+#include "common/core/module.hpp"
+#include "common/gpu/host_facts.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace {
+
+enum class State { present, absent };
+enum class FollowUps { now, later };
+enum class DmaMode { standard, pt };
+
+struct Params {
+  State state = State::present;
+  DmaMode dma_mode = DmaMode::standard;
+  bool vfio_at_boot = true;
+  bool allow_unsafe_interrupts = false;
+  boot::Conflicts conflicts = boot::Conflicts::refuse;
+  FollowUps follow_ups = FollowUps::now;
+};
+
+constexpr const char* modules_file = "/etc/modules-load.d/pve-gpu-iommu.conf";
+constexpr const char* options_file = "/etc/modprobe.d/pve-gpu-iommu.conf";
+
+const text::KernelParameter intel_on{"intel_iommu", "on"};
+const text::KernelParameter identity{"iommu", "pt"};
+
+std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
+
+/// The kernels that run or may run next: the running one and those that are pinned (PVE-FACTS 5.2).
+std::vector<std::string> kernels(const HostView& host) {
+  std::vector<std::string> out = {host.kernel_release()};
+  for (const char* pin : {"/etc/kernel/proxmox-boot-pin", "/etc/kernel/next-boot-pin"})
+    if (const auto release = host.read_attr(pin); release && !release->empty()) out.push_back(*release);
+  return out;
+}
+
+bool older_than(const std::string& release, catalogue::MajorMinor series) {
+  const auto own = catalogue::parse_major_minor(release);
+  return own && *own < series;
+}
+
+/// Proxmox kernels switch VT-d on by themselves from 6.8 on (pve-docs); a kernel's own configuration knows better than its number.
+bool needs_intel_on(const HostView& host, const std::string& release) {
+  if (const auto config = host.read_file("/boot/config-" + release)) return !text::contains(*config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y");
+  return older_than(release, {6, 8});
+}
+
+/// Module names that some file loads at boot.
+std::vector<std::string> loaded_at_boot(const HostView& host) {
+  std::vector<std::string> files = {"/etc/modules"}, out;
+  for (const std::string& name : host.list_dir("/etc/modules-load.d").value_or({}))
+    if (name.ends_with(".conf")) files.push_back("/etc/modules-load.d/" + name);
+  for (const std::string& file : files) {
+    if (file == modules_file) continue;
+    for (const std::string& line : text::lines(host.read_file(file).value_or("")))
+      if (const auto words = text::words(line); !words.empty() && !words[0].starts_with('#')) {
+        out.push_back(words[0]);
+        std::replace(out.back().begin(), out.back().end(), '-', '_');
+      }
+  }
+  return out;
+}
+
+void plan_files(const Params& params, const HostView& host, Plan& out) {
+  const bool present = params.state == State::present;
+  std::string load;
+  if (present && params.vfio_at_boot) {
+    const auto others = loaded_at_boot(host);
+    std::vector<std::string> wanted = {"vfio", "vfio_iommu_type1", "vfio_pci"};
+    if (older_than(host.kernel_release(), {6, 2})) wanted.emplace_back("vfio_virqfd");  // part of vfio since 6.2
+    for (const std::string& name : wanted)
+      if (std::find(others.begin(), others.end(), name) == others.end()) load += name + "\n";
+  }
+  const FileOptions options{.meta = {}, .then = {follow_up_initramfs()}};
+  if (load.empty())
+    out.withdraw(modules_file, nothing, options);
+  else
+    out.ensure_file(modules_file, "# Made by pve.gpu (iommu).\n" + load, options);
+
+  if (present && params.allow_unsafe_interrupts) {
+    out.warn("allow_unsafe_interrupts: a guest with a passed-through device can inject interrupts into this host");
+    out.ensure_file(options_file, "# Made by pve.gpu (iommu).\noptions vfio_iommu_type1 allow_unsafe_interrupts=1\n", options);
+  } else {
+    out.withdraw(options_file, nothing, options);
+  }
+}
+
+/// The IOMMU is there, or a reboot will bring it, or the task fails with the cause.
+void prove(const gpu::HostFacts& facts, const boot::CmdlineWish& wish, const HostView& host, Plan& out) {
+  const auto interrupts = host.read_file("/proc/interrupts");
+  out.report("iommu", {{"active", facts.iommu.active ? json(*facts.iommu.active) : json(nullptr)},
+                       {"groups", facts.iommu.groups ? json(*facts.iommu.groups) : json(nullptr)},
+                       {"evidence", facts.iommu.evidence},
+                       {"interrupt_remapping", interrupts ? json(text::contains(*interrupts, " IR-")) : json(nullptr)}});
+  if (wish.present.empty() && wish.forbidden.empty()) return;  // absent
+  if (facts.iommu.active.value_or(false)) {
+    if (interrupts && !text::contains(*interrupts, " IR-"))
+      out.warn("interrupts are not remapped by the IOMMU: passthrough needs a newer BIOS, or allow_unsafe_interrupts with its risk");
+    return;
+  }
+  const bool amd = facts.cpu.vendor == "AuthenticAMD";
+  const std::string table = amd ? "IVRS" : "DMAR";
+  if (host.exists("/sys/firmware/acpi/tables") && !host.exists("/sys/firmware/acpi/tables/" + table)) {
+    out.refuse(
+        fmt::format("no IOMMU: the firmware has no ACPI table {}; switch on {} in the BIOS setup, then power the host off and on", table,
+                    amd ? "'IOMMU' or 'AMD-Vi' (often below NBIO, North Bridge or AMD CBS)"
+                        : "'VT-d' or 'Intel Virtualization Technology for Directed I/O' (often below Chipset, System Agent or Advanced)"));
+    return;
+  }
+  if (out.reboot_reason()) {
+    out.later({"reboot", fmt::format("the IOMMU comes with the next boot: {}", *out.reboot_reason())});
+    return;
+  }
+  out.refuse(fmt::format("no IOMMU although the kernel command line is right: {}",
+                         facts.iommu.cause.empty() ? std::string("see dmesg for DMAR (Intel) or AMD-Vi (AMD)") : facts.iommu.cause));
+}
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  Reader reader(host);
+  const gpu::HostFacts facts = gpu::read_host_facts(reader, {});
+  const bool intel = facts.cpu.vendor == "GenuineIntel";
+  boot::CmdlineWish wish{.module = "iommu", .conflicts = params.conflicts};
+  if (params.state == State::present) {
+    const auto all = kernels(host);
+    if (intel && std::any_of(all.begin(), all.end(), [&](const std::string& release) { return needs_intel_on(host, release); }))
+      wish.present.push_back(intel_on);
+    if (params.dma_mode == DmaMode::pt) wish.present.push_back(identity);
+    wish.forbidden = {{"intel_iommu", "off"}, {"amd_iommu", "off"}, {"iommu", "off"}};
+  }
+  for (const auto& parameter : {intel_on, identity})
+    if (std::find(wish.present.begin(), wish.present.end(), parameter) == wish.present.end()) wish.withdrawn.push_back(parameter);
+  if (params.follow_ups == FollowUps::later) out.put_off_next_boot_work();
+  boot::plan_cmdline(host, out, wish);
+  plan_files(params, host, out);
+  prove(facts, wish, host, out);
+}
+
+}  // namespace
+
+template <>
+struct EnumNames<State> {
+  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
+};
+template <>
+struct EnumNames<FollowUps> {
+  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
+};
+template <>
+struct EnumNames<DmaMode> {
+  static constexpr std::pair<DmaMode, const char*> values[] = {{DmaMode::standard, "standard"}, {DmaMode::pt, "pt"}};
+};
+template <>
+struct EnumNames<boot::Conflicts> {
+  static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},
+                                                                       {boot::Conflicts::remove, "remove"}};
+};
+
+PVEGPU_MODULE(
+    iommu, Params,
+    (ModuleDoc{
+        .name = "iommu",
+        .summary = "IOMMU on, and proven after the reboot",
+        .description =
+            {"Puts on the kernel command line what this CPU and this kernel need for the IOMMU, and nothing more: Intel before kernel 6.8 "
+             "needs C(intel_iommu=on), later kernels and AMD need nothing. Loads the vfio modules at boot.",
+             "Then it proves it: C(/sys/class/iommu) and IOMMU groups. While the reboot is still to come it answers C(pending_on=reboot). "
+             "If the command line is right and there is no IOMMU, it fails with the cause, at every later run too."},
+        .examples = R"(- name: IOMMU on
+  pve.gpu.iommu:
+
+- name: IOMMU on, without translation for the host's own devices
+  pve.gpu.iommu:
+    dma_mode: pt
+)",
+        .returns = R"(iommu:
+  description: What runs now.
+  returned: always
+  type: dict
+  contains:
+    active:
+      description: Whether C(/sys/class/iommu) has a unit.
+      returned: always
+      type: bool
+    groups:
+      description: Number of IOMMU groups.
+      returned: always
+      type: int
+    evidence:
+      description: What was seen, one sentence each.
+      returned: always
+      type: list
+      elements: str
+    interrupt_remapping:
+      description: Whether interrupts go through the IOMMU; null where C(/proc/interrupts) can't be read.
+      returned: always
+      type: bool
+loader:
+  description: The boot loader, how that is known, and the files that are kept for it; see C(kernel_cmdline).
+  returned: always
+  type: dict
+conflicting:
+  description: Parameters of others that switch the IOMMU off, with their file and line.
+  returned: always
+  type: list
+  elements: dict
+)",
+    }),
+    Spec<Params>{}
+        .param("state", &Params::state, {.doc = "C(absent) takes back what this module added."})
+        .param("dma_mode", &Params::dma_mode,
+               {.doc = "C(pt) adds C(iommu=pt): devices that the host keeps go untranslated, which is faster for them."})
+        .param("vfio_at_boot", &Params::vfio_at_boot,
+               {.doc = "Whether the vfio modules are loaded at boot. vGPU on mdev does not need them."})
+        .param("allow_unsafe_interrupts", &Params::allow_unsafe_interrupts,
+               {.doc = "For hosts without interrupt remapping. A guest can then inject interrupts into the host."})
+        .param(
+            "conflicts", &Params::conflicts,
+            {.doc =
+                 "What to do with parameters of others that switch the IOMMU off: refuse with their file and line, or remove them there."})
+        .param("follow_ups", &Params::follow_ups,
+               {.doc = "When C(update-grub), C(proxmox-boot-tool refresh) and C(update-initramfs) run. C(later) leaves them to the module "
+                       "C(follow_ups)."}),
+    plan)
+
+}  // namespace pvegpu

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// kernel_cmdline: parameters on the command line that the host will really boot with.
+#include "common/boot/cmdline.hpp"
+#include "common/core/module.hpp"
+
+namespace pvegpu {
+namespace {
+
+enum class State { present, absent };
+enum class FollowUps { now, later };
+
+struct Params {
+  std::vector<std::string> parameters;
+  State state = State::present;
+  boot::Conflicts conflicts = boot::Conflicts::refuse;
+  FollowUps follow_ups = FollowUps::now;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  boot::CmdlineWish wish{.module = "kernel_cmdline", .conflicts = params.conflicts};
+  for (const std::string& word : params.parameters) {
+    const auto parameter = text::parse_kernel_parameter(word);
+    if (!parameter)
+      throw ModuleError(
+          fmt::format("parameter 'parameters': '{}' is not one kernel parameter; write key or key=value, one an item, "
+                      "with double quotes around a value that has blanks",
+                      word));
+    (params.state == State::present ? wish.present : wish.withdrawn).push_back(*parameter);
+  }
+  if (params.follow_ups == FollowUps::later) out.put_off_next_boot_work();
+  boot::plan_cmdline(host, out, wish);
+}
+
+}  // namespace
+
+template <>
+struct EnumNames<State> {
+  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
+};
+template <>
+struct EnumNames<FollowUps> {
+  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
+};
+template <>
+struct EnumNames<boot::Conflicts> {
+  static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},
+                                                                       {boot::Conflicts::remove, "remove"}};
+};
+
+PVEGPU_MODULE(
+    kernel_cmdline, Params,
+    (ModuleDoc{
+        .name = "kernel_cmdline",
+        .summary = "Kernel parameters where the host's boot loader reads them",
+        .description =
+            {"Puts parameters on the kernel command line of the next boot, or takes away those that it put there.",
+             "With GRUB they go to a drop-in of their own in C(/etc/default/grub.d). Where proxmox-boot-tool manages the EFI system "
+             "partitions "
+             "they go to the first line of C(/etc/kernel/cmdline), which keeps its C(root=); with GRUB on such partitions to both.",
+             "A parameter that is there already, from anyone, is not written twice. Files of others are changed only with "
+             "C(conflicts=remove)."},
+        .examples = R"(- name: Huge pages for desktops
+  pve.gpu.kernel_cmdline:
+    parameters:
+      - hugepagesz=1G
+      - hugepages=64
+
+- name: Take them back
+  pve.gpu.kernel_cmdline:
+    parameters: [hugepagesz=1G, hugepages=64]
+    state: absent
+)",
+        .returns = R"(loader:
+  description: The boot loader, how that is known, and the files that are kept for it.
+  returned: always
+  type: dict
+  contains:
+    kind:
+      description: One of C(grub), C(grub-pbt) (GRUB on partitions of proxmox-boot-tool), C(systemd-boot), C(unknown).
+      returned: always
+      type: str
+    evidence:
+      description: What was seen, one sentence each.
+      returned: always
+      type: list
+      elements: str
+    places:
+      description: Files in which the parameters are kept.
+      returned: always
+      type: list
+      elements: str
+conflicting:
+  description: Parameters of others that contradict the wish, with their file and line (0 where no plain assignment holds them).
+  returned: always
+  type: list
+  elements: dict
+)",
+        .notes = {"C(reboot_required) compares the running C(/proc/cmdline) with the wish; the module does not reboot."},
+    }),
+    Spec<Params>{}
+        .param("parameters", &Params::parameters,
+               {.doc = "Parameters, C(key) or C(key=value) each. Keys that differ in dashes and underscores only are the same, as for the "
+                       "kernel.",
+                .required = true})
+        .param("state", &Params::state, {.doc = "Whether the next boot shall have them. C(absent) takes back what this module added."})
+        .param(
+            "conflicts", &Params::conflicts,
+            {.doc =
+                 "What to do with parameters of others that contradict the wish, or that shall be absent: refuse with their file and line, "
+                 "or remove them there."})
+        .param("follow_ups", &Params::follow_ups,
+               {.doc = "When C(update-grub) and C(proxmox-boot-tool refresh) run. C(later) leaves them to the module C(follow_ups)."}),
+    plan)
+
+}  // namespace pvegpu
