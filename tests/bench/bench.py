@@ -80,7 +80,7 @@ class Hosts:
                        '[ssh_connection]\ncontrol_path_dir = %s\n' % (os.path.join(HERE, 'callbacks'), self.sockets))
         run(['ansible-galaxy', 'collection', 'install', '--offline', '-p', self.environment['ANSIBLE_COLLECTIONS_PATH'], archives[-1]],
             env=self.environment)
-        run(RACK + ['up', *MACHINES.values()])
+        run(RACK + ['up', '--plain', *MACHINES.values()])
         with open(os.path.join(WORK, 'inventory.yml'), 'w', encoding='utf-8') as file:
             file.write(run(RACK + ['inventory']))
         self.pids = {node: run(RACK + ['pid', node]).strip() for node in MACHINES}

@@ -317,6 +317,16 @@ class Machine:
                 on = False
         return on
 
+    def iommu_reason(self):
+        """For a log: on or off, and why."""
+        if self.iommu:
+            return 'on'
+        if not self.bios['vtd']:
+            return 'off: the switch in the BIOS'
+        if 'iommu' in self.spec:
+            return 'off: the description says so'
+        return 'off: the command line, or the default of kernel %s' % self.kernel
+
     # -- functions and where they hang
 
     def collect(self):
@@ -1135,10 +1145,49 @@ def map_line(machine, slot, name):
 # --- /lib/modules ------------------------------------------------------------------------------------------------------------
 
 
-def write_module_directory(machine, tree):
-    """What depmod would have left for the described module files, and for none."""
+# Modules of Proxmox VE's kernels that matter here: path, modules that they need, parameters. The others are not there.
+GPU, VFIO = 'kernel/drivers/gpu/drm/', 'kernel/drivers/vfio/'
+
+
+def kernel_modules(machine):
+    """name -> (file, needed modules, parameters) of an installed kernel."""
+    found = {
+        'vfio': (VFIO + 'vfio.ko', [], []),
+        'vfio_iommu_type1': (VFIO + 'vfio_iommu_type1.ko', ['vfio'], ['allow_unsafe_interrupts', 'disable_hugepages', 'dma_entry_limit']),
+        'vfio_pci': (VFIO + 'pci/vfio-pci.ko', ['vfio_pci_core', 'vfio'], ['ids', 'disable_vga', 'disable_idle_d3', 'nointxmask']),
+        'vfio_pci_core': (VFIO + 'pci/vfio-pci-core.ko', ['vfio'], []),
+        'mdev': (VFIO + 'mdev/mdev.ko', [], []),
+        'nouveau': (GPU + 'nouveau/nouveau.ko', [], ['modeset']),
+        'i915': (GPU + 'i915/i915.ko', [], ['enable_guc', 'enable_gvt']),
+        'kvmgt': (GPU + 'i915/kvmgt.ko', ['i915', 'mdev', 'vfio'], []),
+        'amdgpu': (GPU + 'amd/amdgpu/amdgpu.ko', [], []),
+        'ast': (GPU + 'ast/ast.ko', [], []),
+        'snd_hda_intel': ('kernel/sound/pci/hda/snd-hda-intel.ko', [], []),
+        'pci_stub': ('kernel/drivers/pci/pci-stub.ko', [], ['ids']),
+    }
+    if machine.kernel_at_least(6, 8):
+        found['xe'] = (GPU + 'xe/xe.ko', [], ['force_probe'])
+    if not machine.kernel_at_least(6, 2):  # PVE-FACTS 4.4
+        found['vfio_virqfd'] = (VFIO + 'vfio_virqfd.ko', [], [])
+        found['vfio_pci_core'] = (VFIO + 'pci/vfio-pci-core.ko', ['vfio', 'vfio_virqfd'], [])
+    return found
+
+
+def write_kernel(machine, tree):
+    """An installed kernel: its image and its modules. (An initramfs is made by update-initramfs.)"""
+    tree.write('boot/vmlinuz-' + machine.kernel, 'Linux version %s\n' % machine.kernel)
+    tree.write('boot/config-' + machine.kernel, '# Linux %s\n' % machine.kernel)
+    write_module_directory(machine, tree, kernel_modules(machine))
+
+
+def write_module_directory(machine, tree, own=None):
+    """What depmod would have left for the kernel's own modules, if any are given, and for the described module files."""
     base = 'lib/modules/' + machine.kernel
-    files = {}
+    files, needs = {}, {}
+    for name, (path, needed, parameters) in sorted((own or {}).items()):
+        files[name], needs[name] = path, needed
+        words = ['license=GPL', 'name=' + name, 'vermagic=%s SMP preempt mod_unload modversions ' % machine.kernel]
+        tree.write('%s/%s' % (base, path), module_file(words + ['parmtype=%s:charp' % key for key in parameters]))
     for name, fields in sorted((machine.spec.get('modules') or {}).items()):
         fields = fields or {}
         if fields.get('file'):
@@ -1150,8 +1199,9 @@ def write_module_directory(machine, tree):
             words += ['parmtype=%s:%s' % (key, 'charp' if isinstance(value, str) else 'uint')
                       for key, value in sorted((fields.get('parameters') or {}).items())]
             tree.write('%s/%s' % (base, fields['file']), module_file(words))
-    tree.write(base + '/modules.dep', ''.join('%s:\n' % path for path in files.values()))
-    tree.write(base + '/modules.dep.bin', module_index({name: path + ':' for name, path in files.items()}))
+    lines = {name: ' '.join([path + ':'] + [files[other] for other in needs.get(name, ())]) for name, path in files.items()}
+    tree.write(base + '/modules.dep', ''.join(line + '\n' for line in lines.values()))
+    tree.write(base + '/modules.dep.bin', module_index(lines))
     for name in ('modules.alias', 'modules.symbols', 'modules.builtin', 'modules.builtin.alias'):
         tree.write('%s/%s.bin' % (base, name), module_index({}))
     for name in ('modules.alias', 'modules.symbols', 'modules.builtin', 'modules.builtin.modinfo', 'modules.order', 'modules.softdep'):

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # Simulated Proxmox VE hosts on this machine: real sshd and Debian userlands, described hardware, a network of their own.
-"""rack.py [--name RACK] up MACHINE... | down | list | inventory | ssh NODE [COMMAND...] | pid NODE
+"""rack.py [--name RACK] up [--plain] MACHINE... | down | list | inventory | ssh NODE [COMMAND...] | pid NODE | fault NODE ... |
+          off|on|reboot NODE... | snapshot|reset [NODE...] | log NODE
 
 MACHINE is a description (a file, or the name of one in tests/rack/machines). A node has its own mount, pid, uts, ipc and network
-namespace, an overlay over the Debian root of its release, the machine's tree over /sys and parts of /proc, and too few
-capabilities to reach the real kernel. `up` replaces what is up and cleans after a crash; `down` leaves nothing.
-Several racks may be up under different names. State: $PVE_GPU_CACHE (default ~/.cache/pve-gpu)/rack/RACK.
+namespace, an overlay over the Debian root of its release, a /sys that behaves (simfs), the machine's files over parts of /proc,
+a supervisor that answers uname, module loading and reboot, and too few capabilities to reach the real kernel. With --plain /sys is
+a tree of files and there is no supervisor: as quick to read as a real one, and nothing behaves. `up` replaces what is up and cleans
+after a crash; `down` leaves nothing. Several racks may be up under different names. tests/rack/README.md tells more.
+State: $PVE_GPU_CACHE (default ~/.cache/pve-gpu)/rack/RACK.
 """
 import argparse
-import ctypes
 import fcntl
 import json
 import os
@@ -17,29 +19,18 @@ import re
 import shlex
 import shutil
 import signal
-import socket
-import stat
 import subprocess
 import sys
 import time
 
 import machine as machines
+from node import USER, NodeError
+from simfs import control
+from system import PR_SET_PDEATHSIG, Directory, is_alive, prctl
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETWORK = '10.87'
 ARCHIVE_HOST, GATEWAY_HOST = 253, 254
-USER = 'admin'
-
-libc = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
-
-# What is left of root: enough for sshd, sudo and apt. In particular no SYS_ADMIN (would mount the real sysfs), SYS_MODULE,
-# SYS_RAWIO, SYS_BOOT, SYS_TIME, SYSLOG, MKNOD (the real disks), DAC_READ_SEARCH (open_by_handle_at leaves the root), NET_ADMIN.
-CAPABILITIES = {'CHOWN': 0, 'DAC_OVERRIDE': 1, 'FOWNER': 3, 'FSETID': 4, 'KILL': 5, 'SETGID': 6, 'SETUID': 7, 'SETPCAP': 8,
-                'NET_BIND_SERVICE': 10, 'SYS_CHROOT': 18, 'AUDIT_WRITE': 29}
 
 
 class RackError(Exception):
@@ -50,217 +41,9 @@ def say(text):
     print(text, file=sys.stderr)
 
 
-# --- System calls ------------------------------------------------------------------------------------------------------------
-
-
-def call(name, *arguments):
-    if getattr(libc, name)(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, '%s%r: %s' % (name, tuple(arguments), os.strerror(number)))
-
-
-def mount(source, target, kind=None, flags=0, data=None):
-    call('mount', source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), data.encode() if data else None)
-
-
-def bind(source, target, read_only=False):
-    mount(source, target, flags=MS_BIND)
-    if read_only:
-        mount('none', target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
-
-
-# --- A node, from inside -----------------------------------------------------------------------------------------------------
-
-
-class NodeSetup:
-    """What the first process of a node does before it becomes sshd. Runs in the node's namespaces."""
-
-    def __init__(self, rack, node):
-        self.rack, self.node = rack, node
-        self.base = os.path.join(rack.directory, node['name'])
-        self.root = os.path.join(self.base, 'root')
-        self.tree = os.path.join(self.base, 'tree')
-
-    def at(self, path):
-        return os.path.join(self.root, path.lstrip('/'))
-
-    def write(self, path, content, mode=0o644, owner=0):
-        path = self.at(path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if os.path.lexists(path):
-            os.unlink(path)
-        with open(path, 'wb') as file:
-            os.fchmod(file.fileno(), mode)
-            os.fchown(file.fileno(), owner, owner)
-            file.write(content.encode() if isinstance(content, str) else content)
-
-    def run(self, _report):
-        socket.sethostname(self.node['name'])
-        mount('none', '/', flags=MS_REC | MS_PRIVATE)
-        self.network()
-        mount('tmpfs', self.base, 'tmpfs', 0, 'mode=755,nr_inodes=0')
-        for name in ('up', 'work', 'root'):
-            os.mkdir(os.path.join(self.base, name), 0o755)
-        described = self.node['described']
-        machines.write(described, self.tree)
-        mount('overlay', self.root, 'overlay', 0, 'lowerdir=%s,upperdir=%s/up,workdir=%s/work' % (self.node['lower'], self.base, self.base))
-        self.file_systems()
-        self.userland(described)
-        self.people()
-        self.archive(described)
-        os.chdir(self.root)
-        call('pivot_root', b'.', b'.')
-        call('umount2', b'.', MNT_DETACH)
-        os.chdir('/')
-        for number in range(64):
-            if number not in CAPABILITIES.values() and libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
-                break
-        self.guests(described)
-        call('prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0)
-        os.execve('/usr/sbin/sshd', ['/usr/sbin/sshd', '-D', '-e', '-o', 'UsePAM=no', '-o', 'UseDNS=no', '-o', 'PidFile=none',
-                                     '-o', 'MaxStartups=1000', '-o', 'MaxSessions=1000', '-o', 'PrintMotd=no'],
-                  {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LANG': 'C.UTF-8'})
-
-    def network(self):
-        commands = 'link set lo up\naddr add %s/24 dev eth0\nlink set eth0 up\n' % self.node['address']
-        subprocess.run(['ip', '-batch', '-'], input=commands.encode(), check=True)
-
-    def file_systems(self):
-        bind(os.path.join(self.tree, 'sys'), self.at('sys'))
-        mount('proc', self.at('proc'), 'proc', MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        # files of root's that need no capability to be written, and what tells about the real machine
-        for name in ('sys', 'irq', 'bus', 'fs', 'acpi'):
-            if os.path.isdir(self.at('proc/' + name)):
-                bind(self.at('proc/' + name), self.at('proc/' + name), read_only=True)
-        for name in ('sysrq-trigger', 'kcore', 'kmsg', 'keys', 'timer_list', 'kpagecount', 'kpageflags', 'kpagecgroup', 'config.gz'):
-            if os.path.exists(self.at('proc/' + name)):
-                bind('/dev/null', self.at('proc/' + name))
-        self.described_proc()
-        mount('tmpfs', self.at('run'), 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=755')
-        for name in ('run/sshd', 'run/lock'):
-            os.mkdir(self.at(name), 0o755)
-        mount('tmpfs', self.at('dev'), 'tmpfs', MS_NOSUID, 'mode=755')
-        for name, major, minor in (('null', 1, 3), ('zero', 1, 5), ('full', 1, 7), ('random', 1, 8), ('urandom', 1, 9), ('tty', 5, 0)):
-            os.mknod(self.at('dev/' + name), 0o666 | stat.S_IFCHR, os.makedev(major, minor))
-            os.chmod(self.at('dev/' + name), 0o666)
-        for name in ('dev/pts', 'dev/shm'):
-            os.mkdir(self.at(name))
-        os.chmod(self.at('dev/shm'), 0o1777)
-        mount('devpts', self.at('dev/pts'), 'devpts', 0, 'newinstance,ptmxmode=666,mode=620,gid=5')
-        for name, target in (('ptmx', 'pts/ptmx'), ('fd', '/proc/self/fd'), ('stdin', 'fd/0'), ('stdout', 'fd/1'), ('stderr', 'fd/2')):
-            os.symlink(target, self.at('dev/' + name))
-
-    def described_proc(self):
-        """Binds the described files over the real ones. A file that this kernel has not got (modules) cannot be added."""
-        for directory, _, files in os.walk(os.path.join(self.tree, 'proc')):
-            for name in files:
-                source = os.path.join(directory, name)
-                path = os.path.relpath(source, self.tree)
-                if os.path.isfile(self.at(path)) and path != 'proc/mounts':
-                    bind(source, self.at(path), read_only=True)
-        if os.path.isdir(os.path.join(self.tree, 'proc/driver')):
-            bind(os.path.join(self.tree, 'proc/driver'), self.at('proc/driver'))
-
-    def userland(self, described):
-        # the root's own package sources name the mirror it was made from
-        for name in ['sources.list'] + ['sources.list.d/' + entry for entry in os.listdir(self.at('etc/apt/sources.list.d'))]:
-            if os.path.lexists(self.at('etc/apt/' + name)):
-                os.unlink(self.at('etc/apt/' + name))
-        for top in sorted(os.listdir(self.tree)):
-            if top not in ('sys', 'proc'):
-                copy_over(os.path.join(self.tree, top), self.at(top))
-        # pmxcfs shows everything as root's and www-data's
-        for directory, _, files in os.walk(self.at('etc/pve')):
-            for name in [''] + files:
-                os.chown(os.path.join(directory, name), 0, 33)
-        self.write('etc/hosts', ''.join(
-            ['127.0.0.1 localhost\n'] + ['%s %s\n' % (node['address'], node['name']) for node in self.rack.nodes] +
-            ['%s %s\n' % (self.rack.address(ARCHIVE_HOST), ' '.join(archive_hosts()))]))
-        self.write('etc/resolv.conf', '# no name server: /etc/hosts has every name\n')
-        # `uname -r` is still the real kernel's: programs that look for its modules find the described ones
-        real = os.uname().release
-        if real != described.kernel:
-            os.symlink(described.kernel, self.at('lib/modules/' + real))
-
-    def people(self):
-        with open(os.path.join(self.rack.directory, 'id_ed25519.pub'), encoding='ascii') as file:
-            key = file.read()
-        os.chmod(self.at('root'), 0o700)
-        for home, owner in (('root', 0), ('home/' + USER, 1000)):
-            for path in (home, home + '/.ssh'):
-                os.makedirs(self.at(path), exist_ok=True)
-                os.chmod(self.at(path), 0o700)
-                os.chown(self.at(path), owner, owner)
-            self.write(home + '/.ssh/authorized_keys', key, 0o600, owner)
-        for path, line in (('etc/passwd', '{0}:x:1000:1000::/home/{0}:/bin/bash\n'), ('etc/group', '{0}:x:1000:\n'),
-                           # no password, but not locked either: sshd refuses locked accounts
-                           ('etc/shadow', '{0}:*:20000:0:99999:7:::\n')):
-            with open(self.at(path), 'a', encoding='ascii') as file:
-                file.write(line.format(USER))
-        self.write('etc/sudoers.d/' + USER, USER + ' ALL=(ALL) NOPASSWD: ALL\n', 0o440)
-
-    def archive(self, described):
-        """Puts the archive's keys where Debian's and Proxmox's would be."""
-        directory = os.path.join(self.rack.directory, 'archive')
-        deadline = time.monotonic() + 30
-        while not os.path.isdir(os.path.join(directory, 'keys')):
-            if time.monotonic() > deadline:
-                raise RackError('the archive made no keys in 30 s: see %s/archive.log' % self.rack.directory)
-            time.sleep(0.005)
-        keys = {}
-        for name in ('debian', 'proxmox'):
-            with open(os.path.join(directory, 'keys', name + '.gpg'), 'rb') as file:
-                keys[name] = file.read()
-        self.write('usr/share/keyrings/debian-archive-keyring.gpg', keys['debian'])
-        self.write('etc/apt/trusted.gpg.d/debian-archive-rack.gpg', keys['debian'])
-        self.write(machines.KEYRINGS[described.release], keys['proxmox'])
-        with open(os.path.join(directory, 'tls', 'cert.pem'), 'rb') as file:
-            certificate = file.read()
-        with open(self.at('etc/ssl/certs/ca-certificates.crt'), 'ab') as file:
-            file.write(certificate)
-
-    def guests(self, described):
-        """A sleeping process with the command line of a guest for each that runs; its pid in the files that name it."""
-        for vmid, name in sorted(machines.running_guests(described).items()):
-            words = machines.guest_argv(vmid, name)
-            ends = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                # a shell that waits for a line that never comes; the writing end stays open here, so the read never ends
-                os.dup2(ends[0], 0)
-                os.set_inheritable(ends[1], True)
-                os.execv('/bin/sh', [words[0], '-c', 'read line'] + words[1:])
-            os.close(ends[0])
-            os.close(ends[1])
-            described_pid = machines.guest_pid(vmid)
-            for path in ('/run/qemu-server/%d.pid' % vmid, '/run/qemu-server/pci-id-reservations'):
-                if os.path.exists(path):
-                    with open(path, 'r+', encoding='ascii') as file:
-                        text = re.sub(r'\b%d\b' % described_pid, str(pid), file.read())
-                        file.seek(0)
-                        file.truncate()
-                        file.write(text)
-
-
 def archive_hosts():
     import archive  # pylint: disable=import-outside-toplevel
     return archive.HOSTS
-
-
-def copy_over(source, target):
-    """Copies a tree over another and follows links of the target such as /lib."""
-    if os.path.islink(source):
-        if os.path.lexists(target):
-            os.unlink(target)
-        os.symlink(os.readlink(source), target)
-    elif os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
-        for name in os.listdir(source):
-            copy_over(os.path.join(source, name), os.path.join(target, name))
-    else:
-        if os.path.lexists(target):
-            os.unlink(target)
-        shutil.copy(source, target)
 
 
 # --- The rack, from outside --------------------------------------------------------------------------------------------------
@@ -297,6 +80,26 @@ class Rack:
         return '%s.%d.%d' % (NETWORK, self.slot, host)
 
     @property
+    def archive_address(self):
+        return self.address(ARCHIVE_HOST)
+
+    @property
+    def gateway_address(self):
+        return self.address(GATEWAY_HOST)
+
+    @property
+    def archive_hosts(self):
+        return archive_hosts()
+
+    def archive_command(self, ready):
+        return [sys.executable, os.path.join(HERE, 'archive.py'), '--serve', '--ready-fd', str(ready),
+                os.path.join(self.directory, 'archive'), self.archive_address]
+
+    @staticmethod
+    def ip_batch(commands):
+        ip_batch(commands)
+
+    @property
     def key(self):
         return os.path.join(self.directory, 'id_ed25519')
 
@@ -311,7 +114,7 @@ class Rack:
     def save(self):
         path = os.path.join(self.directory, 'state.json')
         with open(path + '.new', 'w', encoding='utf-8') as file:
-            json.dump({'slot': self.slot, 'nodes': [{key: node[key] for key in ('name', 'address', 'release', 'machine')}
+            json.dump({'slot': self.slot, 'nodes': [{key: node[key] for key in ('name', 'address', 'release', 'machine', 'lower', 'plain')}
                                                     for node in self.nodes]}, file)
         os.rename(path + '.new', path)
 
@@ -405,14 +208,17 @@ class Rack:
                 return
         raise RackError('all 256 networks %s.N.0/24 are taken: take racks down' % NETWORK)
 
-    def up(self, sources):
+    def up(self, sources, plain=False):
         described = [(source, machines.Machine(machines.load(source))) for source in sources]
         names = [machine.node for _, machine in described]
         for name in names:
-            if names.count(name) > 1 or not re.fullmatch(r'[a-zA-Z0-9][a-zA-Z0-9-]*', name) or name in ('archive',):
+            if names.count(name) > 1 or not re.fullmatch(r'[a-zA-Z0-9][a-zA-Z0-9-]*', name) or name in ('archive', 'keeper'):
                 raise RackError('%r is not a node name of its own in this rack' % name)
         if not 0 < len(names) < ARCHIVE_HOST:
             raise RackError('a rack has 1 to %d nodes' % (ARCHIVE_HOST - 1))
+        for name, path in ({} if plain else executables()).items():
+            if not os.access(path, os.X_OK):
+                raise RackError('%s is not built (%s): cmake --build build/dev --target simfs supervisor; or give --plain' % (name, path))
         releases = sorted({machine.release for _, machine in described})
         wanted = ['host-' + machines.RELEASES[release]['suite'] for release in releases]
         done = subprocess.run([os.path.join(HERE, 'roots.sh')] + wanted, stdout=subprocess.PIPE, check=False)
@@ -426,11 +232,9 @@ class Rack:
             self.down()
             self.take_slot()
             os.mkdir(self.directory, 0o700)
-            for name in names:
-                os.mkdir(os.path.join(self.directory, name))
-            self.nodes = [{'name': machine.node, 'address': self.address(index), 'release': machine.release, 'machine': source,
-                           'described': machine, 'lower': roots[machine.release]}
-                          for index, (source, machine) in enumerate(described, 1)]
+            self.nodes = [{'name': machine.node, 'address': self.address(index), 'release': machine.release,
+                           'machine': os.path.abspath(source) if os.path.exists(source) else source,
+                           'lower': roots[machine.release], 'plain': plain} for index, (source, machine) in enumerate(described, 1)]
             self.save()
             try:
                 self.start()
@@ -440,7 +244,7 @@ class Rack:
                 raise
 
     def keep_logs(self):
-        for name in [node['name'] for node in self.nodes] + ['archive']:
+        for name in [node['name'] for node in self.nodes] + ['archive', 'keeper']:
             try:
                 with open(os.path.join(self.directory, name + '.log'), encoding='utf-8', errors='replace') as file:
                     say(''.join('%s: %s' % (name, line) for line in file.readlines()[-8:]).rstrip())
@@ -448,33 +252,131 @@ class Rack:
                 continue
 
     def start(self):
-        archive = Helper(self, 'archive', CLONE_NEWNET, self.become_archive)
+        """Starts the keeper, which starts all else; it dies with this process until the nodes are up."""
         subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'rack', '-f', self.key], check=True)
-        nodes = [Helper(self, node['name'], CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET,
-                        NodeSetup(self, node).run) for node in self.nodes]
-        commands = ['link add %s type bridge' % self.bridge, 'addr add %s/24 dev %s' % (self.address(GATEWAY_HOST), self.bridge)]
-        for index, helper in enumerate([archive] + nodes):
-            port = '%s-%d' % (self.bridge, index)
-            commands += ['link add %s type veth peer name eth0 netns %d' % (port, helper.pid),
-                         'link set %s master %s up' % (port, self.bridge)]
-        ip_batch(commands + ['link set %s up' % self.bridge])
-        for helper in [archive] + nodes:
-            helper.go()
-        for helper in nodes:
-            helper.wait(b'')
-        archive.wait(b'ready\n')
-        for node, helper in zip(self.nodes, nodes):
-            wait_for_listener(helper.pid, node['name'])
+        readable, ready = os.pipe()
+        with open(os.path.join(self.directory, 'keeper.log'), 'ab') as log:
+            process = subprocess.Popen(  # pylint: disable=consider-using-with
+                [sys.executable, '-B', os.path.join(HERE, 'rack.py'), '--name', self.name, 'keep', str(ready), str(os.getpid())],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[ready], cwd='/', start_new_session=True,
+                env=dict(os.environ, PVE_GPU_RACK=self.directory, PVE_GPU_CACHE=os.path.dirname(self.parent)))
+        os.close(ready)
+        with open(readable, 'rb') as file:
+            text = file.read()
+        if not text:
+            raise RackError('the keeper of rack %s did not start (exit code %d)' % (self.name, process.wait()))
+        failed = json.loads(text)
+        if failed:
+            raise RackError('; '.join(failed))
 
-    def become_archive(self, ready):
-        """The archive's process: its network is its own, so that ports 80 and 443 of this machine stay free."""
-        commands = 'link set lo up\naddr add %s/24 dev eth0\nlink set eth0 up\n' % self.address(ARCHIVE_HOST)
-        subprocess.run(['ip', '-batch', '-'], input=commands.encode(), check=True)
-        os.set_inheritable(ready, True)
-        call('prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0)
-        os.execve(sys.executable, [sys.executable, os.path.join(HERE, 'archive.py'), '--serve', '--ready-fd', str(ready),
-                                   os.path.join(self.directory, 'archive'), self.address(ARCHIVE_HOST)],
-                  dict(os.environ, PVE_GPU_RACK=self.directory))
+    def keep(self, ready, parent):
+        """Becomes the keeper; `parent` is the process that waits for it."""
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+        os.set_inheritable(ready, False)
+        for node in self.nodes:
+            node['described'] = machines.Machine(machines.load(node['machine']))
+        from keeper import Keeper  # pylint: disable=import-outside-toplevel
+        Keeper(self, executables(), ready).run()
+
+    def order(self, what, *names):
+        """What the keeper does: off, on, reboot, snapshot, reset, status, to the named nodes or to all. Name -> state, boots and so on."""
+        for name in names:
+            self.node(name)
+        try:
+            with Directory(self.directory) as directory:
+                connection = directory.connect('keeper.sock')
+        except OSError:
+            raise RackError('rack %s is down: rack.py up MACHINE... starts it' % self.name) from None
+        with connection:
+            connection.sendall(json.dumps({'do': what, 'nodes': list(names)}).encode())
+            with connection.makefile('r', encoding='utf-8') as file:
+                answer = json.loads(file.readline() or '{"error": "the keeper ended"}')
+        if 'error' in answer:
+            raise RackError('%s: %s' % (what, answer['error']))
+        for name, state in answer['nodes'].items():
+            if state['state'] == 'failed' or (what in ('on', 'reboot', 'reset') and state['state'] != 'up'):
+                raise RackError('%s: %s' % (name, state['problem'] or state['state']))
+        return answer['nodes']
+
+    # -- what tests look at and do
+
+    def state_directory(self, name):
+        return os.path.join(self.directory, self.node(name)['name'] + '.d')
+
+    def ask(self, name, which, *words):
+        """A command to the control socket of a node's simfs or supervisor; see their README.md."""
+        try:
+            with Directory(self.state_directory(name)) as directory:
+                return control.ask(directory.at(which + '.sock'), *words)
+        except OSError as error:
+            raise RackError('%s of %s does not answer: %s' % (which, name, error.strerror)) from None
+
+    def calls(self, name, tool=None):
+        """What the stand-ins of a node were asked, oldest first: dictionaries with tool, argv, exit, fault, out, err."""
+        try:
+            with open(os.path.join(self.state_directory(name), 'run', 'standins.log'), encoding='utf-8') as file:
+                return [entry for entry in map(json.loads, file) if tool in (None, entry['tool'])]
+        except FileNotFoundError:
+            return []
+
+    def log(self, name):
+        """Its boots with the reasons, then what its programs were asked."""
+        with open(os.path.join(self.directory, name + '.log'), encoding='utf-8', errors='replace') as file:
+            lines = [line for line in file if line.startswith('rack: ')]
+        return ''.join(lines) + ''.join('%s -> %d%s\n' % (shlex.join(entry['argv']), entry['exit'], ' (fault: %s)' % entry['fault']
+                                        if entry['fault'] else '') for entry in self.calls(name))
+
+    def add_fault(self, name, tool, kind, words='*', times=-1, **fields):
+        """A fault of a stand-in: kind ignore, exit (code, text) or slow (seconds)."""
+        faults = self.faults(name)
+        faults.append(dict(tool=tool, words=words, kind=kind, times=times, **fields))
+        self.set_faults(name, faults)
+
+    def faults(self, name):
+        try:
+            with open(os.path.join(self.state_directory(name), 'run', 'faults.json'), encoding='utf-8') as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return []
+
+    def set_faults(self, name, faults):
+        path = os.path.join(self.state_directory(name), 'run', 'faults.json')
+        with open(path + '.new', 'w', encoding='utf-8') as file:
+            json.dump(faults, file)
+        os.rename(path + '.new', path)
+
+    def fault(self, name, words):
+        """The command line's form; returns what there is to print."""
+        usage = RackError('fault NODE simfs WORD... | supervisor WORD... | TOOL [WORDS-GLOB] ignore|exit CODE TEXT|slow SECONDS [xTIMES] | '
+                          'list | clear')
+        if words == ['list']:
+            lines = [json.dumps(fault) for fault in self.faults(name)]
+            return '\n'.join(lines + ['simfs: ' + self.ask(name, 'simfs', 'fault', 'list')])
+        if words == ['clear']:
+            self.set_faults(name, [])
+            self.ask(name, 'simfs', 'fault', 'clear')
+            self.ask(name, 'supervisor', 'rules', 'clear')
+            return self.ask(name, 'supervisor', 'disarm')
+        if words[:1] == ['simfs'] and len(words) > 1:
+            return self.ask(name, 'simfs', 'fault', *words[1:])
+        if words[:1] == ['supervisor'] and len(words) > 1:
+            return self.ask(name, 'supervisor', *words[1:])
+        times = -1
+        if words and re.fullmatch(r'x\d+', words[-1]):
+            times = int(words.pop()[1:])
+        kinds = [index for index, word in enumerate(words) if word in ('ignore', 'exit', 'slow')]
+        if not kinds or not 1 <= kinds[0] <= 2:
+            raise usage
+        at = kinds[0]
+        fields = {'ignore': {}, 'exit': {'code': 1, 'text': ' '.join(words[at + 2:])}, 'slow': {'seconds': 1.0}}[words[at]]
+        if words[at] != 'ignore':
+            if len(words) <= at + 1 or not re.fullmatch(r'[0-9.]+', words[at + 1]):
+                raise usage
+            fields['code' if words[at] == 'exit' else 'seconds'] = (int if words[at] == 'exit' else float)(words[at + 1])
+        self.add_fault(name, words[0], words[at], words[1] if at == 2 else '*', times, **fields)
+        return ''
 
     # -- the user's view
 
@@ -493,110 +395,24 @@ class Rack:
 
     def table(self):
         """Memory is that of the node's processes (shared pages in proportion) and of its files."""
-        lines = ['%-16s %-14s %-4s %-8s %8s  %s' % ('NODE', 'ADDRESS', 'PVE', 'PID', 'MEMORY', 'MACHINE')]
+        states = self.order('status') if self.nodes else {}
+        keeper = next((pid for pid, name in self.processes().items() if name == ''), None)
+        lines = ['%-16s %-14s %-4s %-8s %8s %8s  %s' % ('NODE', 'ADDRESS', 'PVE', 'STATE', 'PID', 'MEMORY', 'MACHINE')]
         for node in self.nodes:
-            try:
-                pid = self.init_pid(node['name'])
-                files = os.statvfs('/proc/%d/root/sys' % pid)
-                memory = '%.1f MB' % (sum(map(proportional_memory, self.processes(node['name']))) / 1024 +
-                                      (files.f_blocks - files.f_bfree) * files.f_bsize / 1048576)
-            except RackError:
-                pid, memory = 'down', '-'
-            lines.append('%-16s %-14s %-4s %-8s %8s  %s' % (node['name'], node['address'], node['release'], pid, memory, node['machine']))
+            state = states[node['name']]
+            lines.append('%-16s %-14s %-4s %-8s %8s %8s  %s' % (
+                node['name'], node['address'], node['release'], state['state'], state['pid'] or '-',
+                '%.1f MB' % self.memory(node['name'], keeper), node['machine'] + (': ' + state['problem'] if state['problem'] else '')))
         return '\n'.join(lines)
 
-
-class Helper:
-    """A process that is made in new namespaces, waits for go(), does its work and becomes another program.
-
-    Until then it dies with this process, so that a crash in `up` leaves no half-made node.
-    """
-
-    def __init__(self, rack, name, namespaces, work):
-        self.name = name
-        self.log = os.path.join(rack.directory, name + '.log')
-        start, self.start = os.pipe()
-        self.report, report = os.pipe()
-        parent = os.getpid()
-        self.middle = os.fork()
-        if self.middle == 0:
-            try:
-                self.become(parent, start, report, namespaces, work)
-            except BaseException as error:  # pylint: disable=broad-except
-                os.write(report, ('%s: %s' % (type(error).__name__, error)).encode())
-            finally:
-                os._exit(1)
-        os.close(start)
-        os.close(report)
-        first = os.read(self.report, 4096).decode()
-        if not first.isdigit():
-            raise RackError('%s: %s' % (name, first or 'its first process died'))
-        self.pid = int(first)
-
-    def become(self, parent, start, report, namespaces, work):
-        call('prctl', PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            return
-        os.setsid()
-        os.close(self.start)
-        call('unshare', namespaces)
-        # a pid namespace begins with the next child; this process waits until that one has become its program (which closes
-        # `alive`), because the death signal hangs on the parent
-        ended, alive = os.pipe()
-        pid = os.fork()
-        if pid:
-            os.close(alive)
-            os.write(report, b'%d' % pid)
-            os.close(report)
-            os.read(ended, 1)
-            os._exit(0)
-        call('prctl', PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if not os.read(start, 1):
-            return
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        null = os.open('/dev/null', os.O_RDONLY)
-        for source, target in ((null, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        work(report)
-
-    def go(self):
-        os.write(self.start, b'g')
-
-    def wait(self, expected):
-        """Until the program runs (its exec closes the pipe) or says `expected`."""
-        text = b''
-        while True:
-            some = os.read(self.report, 4096)
-            if not some:
-                break
-            text += some
-        os.close(self.report)
-        os.close(self.start)
-        os.waitpid(self.middle, 0)
-        if text != expected:
-            raise RackError('%s did not start: %s' % (self.name, text.decode(errors='replace') or 'see its log above'))
+    def memory(self, name, keeper):
+        disk = os.statvfs('/proc/%d/root%s' % (keeper, os.path.join(self.directory, name)))
+        return (sum(map(proportional_memory, self.processes(name))) / 1024 + (disk.f_blocks - disk.f_bfree) * disk.f_bsize / 1048576)
 
 
-def is_alive(pid):
-    try:
-        with open('/proc/%d/stat' % pid, encoding='utf-8', errors='replace') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
-    except OSError:
-        return False
-
-
-def wait_for_listener(pid, name):
-    """Looks whether port 22 listens without connecting to it: newer sshd count unfinished connections as attacks."""
-    deadline = time.monotonic() + 20
-    while is_alive(pid) and time.monotonic() < deadline:
-        try:
-            with open('/proc/%d/net/tcp' % pid, encoding='ascii') as file:
-                if any(words[1].endswith(':0016') and words[3] == '0A' for words in map(str.split, file)):
-                    return
-        except OSError:
-            pass
-        time.sleep(0.005)
-    raise RackError('%s: sshd does not listen' % name)
+def executables():
+    build = os.environ.get('PVE_GPU_BINARY_DIR', os.path.join(HERE, '..', '..', 'build', 'dev'))
+    return {name: os.path.join(os.path.abspath(build), 'tests', 'rack', name, name) for name in ('simfs', 'supervisor')}
 
 
 def proportional_memory(pid):
@@ -612,7 +428,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--name', default='default', help='which rack (default: default)')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    commands.add_parser('up', help='start a node for each machine').add_argument('machine', nargs='+')
+    up = commands.add_parser('up', help='start a node for each machine')
+    up.add_argument('--plain', action='store_true', help='/sys is a tree of files that does not behave; no supervisor')
+    up.add_argument('machine', nargs='+')
     commands.add_parser('down', help='stop and remove all of it')
     commands.add_parser('list', help='nodes with address, pid and memory')
     commands.add_parser('inventory', help='an Ansible inventory of the nodes')
@@ -621,6 +439,17 @@ def main():
     ssh.add_argument('node')
     ssh.add_argument('words', nargs=argparse.REMAINDER)
     commands.add_parser('pid', help="the node's first process; /proc/PID/root is its file system").add_argument('node')
+    fault = commands.add_parser('fault', help="faults of a node's /sys, system calls and tools")
+    fault.add_argument('node')
+    fault.add_argument('words', nargs=argparse.REMAINDER)
+    for name, text in (('off', 'power nodes off'), ('on', 'power them on again'), ('reboot', 'press the reset button')):
+        commands.add_parser(name, help=text).add_argument('node', nargs='+')
+    commands.add_parser('snapshot', help="keep the nodes' files (all nodes, if none is named)").add_argument('node', nargs='*')
+    commands.add_parser('reset', help='go back to the kept files, else to the fresh installation').add_argument('node', nargs='*')
+    commands.add_parser('log', help="a node's boots, and what its programs were asked").add_argument('node')
+    keep = commands.add_parser('keep')
+    keep.add_argument('ready', type=int)
+    keep.add_argument('parent', type=int)
     options = parser.parse_args()
     try:
         if os.geteuid() != 0:
@@ -631,7 +460,7 @@ def main():
             if missing:
                 raise RackError('missing: %s; apt-get install iproute2 openssh-client gpg gpg-agent openssl' % ', '.join(missing))
             began = time.monotonic()
-            rack.up(options.machine)
+            rack.up(options.machine, options.plain)
             say('rack %s: %d nodes up in %.2f s' % (rack.name, len(rack.nodes), time.monotonic() - began))
         elif options.command == 'down':
             rack.down()
@@ -641,12 +470,22 @@ def main():
             if not rack.nodes:
                 raise RackError('rack %s is down: rack.py up MACHINE... starts it' % rack.name)
             print(rack.inventory(), end='')
+        elif options.command == 'keep':
+            rack.keep(options.ready, options.parent)
+        elif options.command == 'fault':
+            print(rack.fault(options.node, options.words))
+        elif options.command in ('off', 'on', 'reboot', 'snapshot', 'reset'):
+            began = time.monotonic()
+            done = rack.order(options.command, *options.node)
+            say('rack %s: %s of %d nodes in %.2f s' % (rack.name, options.command, len(done), time.monotonic() - began))
+        elif options.command == 'log':
+            print(rack.log(options.node), end='')
         elif options.command == 'pid':
             print(rack.init_pid(rack.node(options.node)['name']))
         else:
             node = rack.node(options.node)
             os.execvp('ssh', ['ssh'] + rack.ssh_options() + ['%s@%s' % (options.user, node['address'])] + options.words)
-    except (RackError, machines.MachineError, OSError) as error:
+    except (RackError, NodeError, machines.MachineError, control.Refused, OSError) as error:
         say('rack: %s' % error)
         return 1
     return 0
