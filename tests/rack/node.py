@@ -328,6 +328,10 @@ class NodeSetup:
         try:
             if self.described.loader != 'systemd-boot' and 'boot/grub/grub.cfg' not in described:
                 bootfiles.update_grub(self.root, facts, quiet.append)
+                pinned = bootfiles.first_line(self.at(bootfiles.PIN))
+                if pinned and self.described.loader == 'grub' and bootfiles.GRUB_PIN not in described:
+                    bootfiles.set_grub_default(self.root, pinned)
+                    bootfiles.update_grub(self.root, facts, quiet.append)
             if self.described.loader != 'grub':
                 bootfiles.refresh(self.root, facts, self.described.kernel, quiet.append)
         except bootfiles.ToolError as error:
