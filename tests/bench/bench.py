@@ -27,18 +27,18 @@ RACK = [sys.executable, '-B', os.path.join(REPOSITORY, 'tests', 'rack', 'rack.py
 TWO_CARDS, WITH_VFS, EIGHT_BOARDS = 'two-cards', 'pve8', 'eight-boards'
 MACHINES = {TWO_CARDS: os.path.join(HERE, 'two-cards.yml'), WITH_VFS: 'pve8', EIGHT_BOARDS: 'eight-boards'}
 
-# The tasks of (a) and (d). The near-empty one is a module that has nothing to do and must not do it.
+# The tasks of (a) and (d). The empty one is a module that finds nothing to do.
 NOT_PIPELINED, PIPELINED = {'ansible_pipelining': False}, {'ansible_pipelining': True}
 TASKS = {
     'raw: true': {'ansible.builtin.raw': 'true'},
     'ping': {'ansible.builtin.ping': {}, 'vars': NOT_PIPELINED},
     'ping, pipelined': {'ansible.builtin.ping': {}, 'vars': PIPELINED},
     'host_info': {'pve.gpu.host_info': {}},
-    'repo --check': {'pve.gpu.repo': {}, 'check_mode': True},
+    'empty': {'pve.gpu.follow_ups': {}},
     # pipelining that the user switched off stays off: Ansible's ordinary way with an executable, which the action plugin falls back to
     'host_info, uploaded': {'pve.gpu.host_info': {}, 'vars': NOT_PIPELINED},
 }
-OURS = ('host_info', 'repo --check')
+OURS = ('host_info', 'empty')
 ARGUMENTS = json.dumps({'_ansible_module_name': 'pve.gpu.host_info', '_ansible_check_mode': False, '_ansible_diff': False,
                         '_ansible_no_log': False})
 

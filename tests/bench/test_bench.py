@@ -14,7 +14,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 
 LIMITS = {
     'host_info / ping': 0.8,
-    'repo --check / ping': 0.8,
+    'empty / ping': 0.8,
     'host_info, sent': 20,
     'host_info / both': 0.5,
     'host_info, two cards, CPU': 50,
