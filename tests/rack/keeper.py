@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 
+import membership
 from node import NodeSetup
 from system import (CLONE_NEWNET, CLONE_NEWNS, MS_PRIVATE, MS_REC, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG,
                     Directory, call, is_alive, listens, mount, new_network, prctl)
@@ -26,7 +27,8 @@ class Node:
         self.name = spec['name']
         self.state, self.problem = 'off', ''
         self.boots = 0
-        self.pid = self.simfs = self.pidfd = self.report = self.events = None
+        self.pid = self.pidfd = self.report = self.events = None
+        self.helpers = []
         self.text = b''
         self.boot = {}
         self.began = 0.0
@@ -41,6 +43,7 @@ class Keeper:
         self.selector = selectors.DefaultSelector()
         self.nodes = {}
         self.archive = None
+        self.generation = 0
         self.waiting = []  # (connection, names): answered when none of them boots any more
 
     # -- the start
@@ -51,12 +54,19 @@ class Keeper:
         call('unshare', CLONE_NEWNS)
         mount('none', '/', flags=MS_REC | MS_PRIVATE)
         self.start_archive()
+        os.mkdir(os.path.join(self.rack.directory, 'clusters'))
+        mount('tmpfs', os.path.join(self.rack.directory, 'clusters'), 'tmpfs', 0, 'mode=755,nr_inodes=0')
         for spec in self.rack.nodes:
             directory = os.path.join(self.rack.directory, spec['name'])
             os.makedirs(directory + '.d/run', exist_ok=True)
             os.makedirs(directory, exist_ok=True)
             mount('tmpfs', directory, 'tmpfs', 0, 'mode=755,nr_inodes=0')
+            name = (spec['described'].spec.get('cluster') or {}).get('name') or '=' + spec['name']
+            spec['cluster'] = os.path.join(self.rack.directory, 'clusters', name)
+            for part in ('tree', 'status'):
+                os.makedirs(os.path.join(spec['cluster'], part), exist_ok=True)
             self.nodes[spec['name']] = Node(spec, new_network())
+        self.changed()
         self.cable()
         with Directory(self.rack.directory) as directory:
             listening = directory.listen('keeper.sock')
@@ -148,7 +158,7 @@ class Keeper:
             if 'failed' in told:
                 node.problem = told['failed']
             else:
-                node.pid, node.simfs, node.boot = told['pid'], told['simfs'], told['boot']
+                node.pid, node.helpers, node.boot = told['pid'], told['helpers'], told['boot']
         node.text = node.text.split(b'\n')[-1]
         if some:
             return
@@ -170,7 +180,7 @@ class Keeper:
         if node.state != 'booting':
             return
         if node.pidfd is not None and listens(node.pid, 22):
-            node.state = 'up'
+            node.state, node.problem = 'up', ''
             self.changed()
         elif time.monotonic() - node.began > 30:
             self.end(node, 'failed', 'sshd does not listen after 30 s')
@@ -208,17 +218,18 @@ class Keeper:
         for fd in (node.report, node.events, node.pidfd):
             if fd is not None:
                 os.close(fd)
-        if node.simfs is not None:
+        for pid in node.helpers:
             try:
-                os.kill(node.simfs, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         deadline = time.monotonic() + 5
-        for pid in (node.pid, node.simfs):
+        for pid in [node.pid] + node.helpers:
             while pid is not None and is_alive(pid) and time.monotonic() < deadline:
                 self.reap()
                 time.sleep(0.001)
-        node.pid = node.simfs = node.pidfd = node.report = node.events = None
+        node.pid = node.pidfd = node.report = node.events = None
+        node.helpers = []
         node.state, node.problem = state, problem
         self.changed()
 
@@ -231,7 +242,17 @@ class Keeper:
             pass
 
     def changed(self):
-        """Members of a cluster came or went."""
+        """Members of a cluster came or went: tells it to all."""
+        self.generation += 1
+        for directory in sorted({node.spec['cluster'] for node in self.nodes.values()}):
+            nodes = {node.name: node for node in self.nodes.values() if node.spec['cluster'] == directory}
+            online = {name for name, node in nodes.items() if node.state == 'up'}
+            cluster = membership.Cluster(os.path.join(directory, 'tree', 'corosync.conf'))
+            for name in nodes:
+                path = os.path.join(directory, 'status', name + '.json')
+                with open(path + '.new', 'w', encoding='utf-8') as file:
+                    json.dump(cluster.view(name, online, self.generation), file)
+                os.rename(path + '.new', path)
 
     # -- what rack.py asks for
 
@@ -287,18 +308,33 @@ class Keeper:
 
     def do_snapshot(self, nodes):
         for node in nodes:
-            shutil.rmtree(self.disk(node, 'saved'), ignore_errors=True)
-            subprocess.run(['cp', '-a', self.disk(node, 'up'), self.disk(node, 'saved')], check=True)
+            keep(self.disk(node, 'up'), self.disk(node, 'saved'))
+            keep(os.path.join(node.spec['cluster'], 'tree'), os.path.join(node.spec['cluster'], 'saved'))
 
     def do_reset(self, nodes):
         for node in nodes:
             self.end(node, 'off', '')
-            for name in ('up', 'work'):
-                shutil.rmtree(self.disk(node, name), ignore_errors=True)
-            if os.path.isdir(self.disk(node, 'saved')):
-                subprocess.run(['cp', '-a', self.disk(node, 'saved'), self.disk(node, 'up')], check=True)
-            state = self.disk(node, '').rstrip('/') + '.d'
+            state = os.path.join(self.rack.directory, node.name + '.d')
             for name in ('simfs.log', 'supervisor.log', 'run/standins.log', 'run/faults.json'):
                 if os.path.exists(os.path.join(state, name)):
                     os.unlink(os.path.join(state, name))
+            keep(self.disk(node, 'saved'), self.disk(node, 'up'))
+            shutil.rmtree(self.disk(node, 'work'), ignore_errors=True)
+        for directory in {node.spec['cluster'] for node in nodes}:
+            tree, saved = os.path.join(directory, 'tree'), os.path.join(directory, 'saved')
+            members = [node for node in self.nodes.values() if node.spec['cluster'] == directory]
+            if all(node in nodes for node in members):
+                keep(saved, tree)
+                os.makedirs(tree, exist_ok=True)
+            else:  # the others go on with what they share; only the nodes' own directories go back
+                for name in ('nodes/' + node.name for node in nodes if node.spec['cluster'] == directory):
+                    keep(os.path.join(saved, name), os.path.join(tree, name))
+        for node in nodes:
             self.start(node)
+
+
+def keep(source, target):
+    """Makes a directory a copy of another, or nothing where that is not there."""
+    shutil.rmtree(target, ignore_errors=True)
+    if os.path.isdir(source):
+        subprocess.run(['cp', '-a', source, target], check=True)

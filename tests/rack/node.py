@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -64,7 +65,7 @@ def facts_of(described):
 
 
 class NodeSetup:
-    """One boot of a node. `rack` has directory, nodes, address(); `node` name, address, described, lower, plain; `boot` counts from 1."""
+    """One boot of a node. `rack` has directory, nodes, address(); `node` name, address, described, lower, plain, cluster; `boot` counts from 1."""
 
     def __init__(self, rack, node, network, boot, executables):
         self.rack, self.node, self.network, self.boot = rack, node, network, boot
@@ -75,6 +76,8 @@ class NodeSetup:
         self.tree = os.path.join(self.base, 'tree')
         self.described = node['described']
         self.guests = []
+        # the files of /etc/pve: all nodes of a cluster have the same
+        self.pve_tree = self.at('etc/pve') if node['plain'] else os.path.join(node['cluster'], 'tree')
 
     def at(self, path):
         return os.path.join(self.root, path.lstrip('/'))
@@ -92,7 +95,7 @@ class NodeSetup:
     # -- the processes
 
     def become(self, parent, report, events):
-        """In a child of the keeper: reports a JSON line {pid, simfs, boot} or {failed}, and ends when the node runs."""
+        """In a child of the keeper: reports a JSON line {pid, helpers, boot} or {failed}, and ends when the node runs."""
         prctl(PR_SET_PDEATHSIG, 9)
         if os.getppid() != parent:
             return
@@ -110,7 +113,7 @@ class NodeSetup:
             self.log('does not boot: %s' % error)
             os.write(report, json.dumps({'failed': 'it does not boot: %s' % error}).encode() + b'\n')
             return
-        simfs = None if self.node['plain'] else self.start_simfs()
+        helpers = [] if self.node['plain'] else [self.start_simfs(), self.start_pmxcfs()]
         # a pid namespace begins with the next child; this process waits until that one has become its program (which closes
         # `alive`), because the death signal hangs on the parent
         ended, alive = os.pipe()
@@ -120,7 +123,7 @@ class NodeSetup:
         if pid:
             os.close(own)
             os.close(alive)
-            os.write(report, json.dumps({'pid': pid, 'simfs': simfs, 'boot': {
+            os.write(report, json.dumps({'pid': pid, 'helpers': helpers, 'boot': {
                 key: started[key] for key in ('kernel', 'cmdline', 'why')}}).encode() + b'\n')
             os.read(ended, 1)
             return
@@ -172,7 +175,7 @@ class NodeSetup:
     def guests_at_boot(self):
         """vmid -> name of the guests on this node with `onboot: 1`."""
         found = {}
-        directory = self.at('etc/pve/nodes/%s/qemu-server' % self.described.node)
+        directory = os.path.join(self.pve_tree, 'nodes', self.described.node, 'qemu-server')
         for name in os.listdir(directory) if os.path.isdir(directory) else []:
             fields = dict(line.split(': ', 1) for line in bootfiles.read(os.path.join(directory, name)).split('\n[')[0].splitlines()
                           if ': ' in line)
@@ -191,16 +194,27 @@ class NodeSetup:
         return spec
 
     def start_simfs(self):
-        ready, end = os.pipe()
-        words = [self.executables['simfs'], '--tree', os.path.join(self.tree, 'sys'), '--log', 'simfs.log', '--control', 'simfs.sock',
-                 '--model', 'model.json', '--ready-fd', str(end), self.at('sys')]
         if os.path.lexists(os.path.join(self.state, 'simfs.sock')):
             os.unlink(os.path.join(self.state, 'simfs.sock'))
-        process = subprocess.Popen(words, cwd=self.state, pass_fds=[end], stdin=subprocess.DEVNULL)  # pylint: disable=consider-using-with
+        pid = self.start_helper('simfs', lambda end: [
+            '--tree', os.path.join(self.tree, 'sys'), '--log', 'simfs.log', '--control', 'simfs.sock', '--model', 'model.json',
+            '--ready-fd', str(end), self.at('sys')])
+        shutil.rmtree(os.path.join(self.tree, 'sys'))  # it keeps all in memory
+        return pid
+
+    def start_pmxcfs(self):
+        return self.start_helper('pmxcfs', lambda end: [
+            self.pve_tree, os.path.join(self.node['cluster'], 'status'), self.node['name'], str(end), self.at('etc/pve')])
+
+    def start_helper(self, name, words):
+        """Starts a program that mounts something in the node; it is outside of the node's pid namespace. Its pid."""
+        ready, end = os.pipe()
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            [self.executables[name]] + words(end), cwd=self.state, pass_fds=[end], stdin=subprocess.DEVNULL)
         os.close(end)
         with open(ready, 'rb') as file:
             if file.read() != b'ready\n':
-                raise NodeError('simfs did not start on %s' % self.at('sys'))
+                raise NodeError('%s did not start' % name)
         return process.pid
 
     # -- what is installed once
@@ -219,12 +233,15 @@ class NodeSetup:
             if os.path.lexists(self.at('etc/apt/' + name)):
                 os.unlink(self.at('etc/apt/' + name))
         for top in sorted(os.listdir(out)):
+            if top == 'etc' and not self.node['plain']:
+                self.install_pve(os.path.join(out, 'etc/pve'))
             if top not in machines.VOLATILE:
                 copy_over(os.path.join(out, top), self.at(top))
         shutil.rmtree(out)
         # of systemd, initramfs-tools and GRUB, which the roots have not got
         for name in ('etc/modules-load.d', 'etc/modprobe.d', 'etc/default/grub.d', 'etc/kernel', 'etc/initramfs-tools', 'etc/systemd/system'):
             os.makedirs(self.at(name), exist_ok=True)
+        os.makedirs(self.at('etc/pve'), exist_ok=True)
         # pmxcfs shows everything as root's and www-data's
         for directory, _, files in os.walk(self.at('etc/pve')):
             for name in [''] + files:
@@ -239,6 +256,30 @@ class NodeSetup:
         self.programs()
         self.loader(facts)
         self.write('var/lib/rack/installed', '')
+
+    def install_pve(self, described):
+        """Moves the described /etc/pve to the cluster's: what others have brought already stays, mappings are put together."""
+        for directory, _, names in os.walk(described):
+            here = os.path.join(self.pve_tree, os.path.relpath(directory, described))
+            os.makedirs(here, exist_ok=True)
+            for name in names:
+                source, target = os.path.join(directory, name), os.path.join(here, name)
+                if os.path.islink(source) or (directory == described and name.startswith('.')):
+                    continue  # pmxcfs makes these itself
+                with open(source, 'rb') as file:
+                    content = file.read()
+                if name == 'corosync.conf':
+                    for node in self.rack.nodes:
+                        content = re.sub(rb'(name: %s\n(?:.*\n){0,2}?.*ring0_addr: )\S+' % node['name'].encode(),
+                                         rb'\g<1>' + node['address'].encode(), content)
+                add = name == 'pci.cfg' and os.path.exists(target)
+                if not add and os.path.exists(target) and '/nodes/%s/' % self.described.node not in target:
+                    continue
+                with open(target, 'ab' if add else 'wb') as file:
+                    file.write(content)
+        for name in ('priv/lock', 'ha', 'mapping', 'nodes/%s/qemu-server' % self.described.node, 'nodes/%s/lxc' % self.described.node):
+            os.makedirs(os.path.join(self.pve_tree, name), exist_ok=True)
+        shutil.rmtree(described)
 
     def people(self):
         with open(os.path.join(self.rack.directory, 'id_ed25519.pub'), encoding='ascii') as file:

@@ -218,7 +218,7 @@ class Rack:
             raise RackError('a rack has 1 to %d nodes' % (ARCHIVE_HOST - 1))
         for name, path in ({} if plain else executables()).items():
             if not os.access(path, os.X_OK):
-                raise RackError('%s is not built (%s): cmake --build build/dev --target simfs supervisor; or give --plain' % (name, path))
+                raise RackError('%s is not built (%s): cmake --build build/dev --target simfs supervisor pmxcfs; or give --plain' % (name, path))
         releases = sorted({machine.release for _, machine in described})
         wanted = ['host-' + machines.RELEASES[release]['suite'] for release in releases]
         done = subprocess.run([os.path.join(HERE, 'roots.sh')] + wanted, stdout=subprocess.PIPE, check=False)
@@ -412,7 +412,7 @@ class Rack:
 
 def executables():
     build = os.environ.get('PVE_GPU_BINARY_DIR', os.path.join(HERE, '..', '..', 'build', 'dev'))
-    return {name: os.path.join(os.path.abspath(build), 'tests', 'rack', name, name) for name in ('simfs', 'supervisor')}
+    return {name: os.path.join(os.path.abspath(build), 'tests', 'rack', name, name) for name in ('simfs', 'supervisor', 'pmxcfs')}
 
 
 def proportional_memory(pid):
