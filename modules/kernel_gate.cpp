@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// kernel_gate: do the GPU drivers of this host build on the kernels that it is about to get. It changes nothing.
+#include "common/catalogue/catalogue.hpp"
+#include "common/core/module.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace pvegpu {
+namespace {
+
+using catalogue::Verdict;
+
+struct Params {
+  std::vector<std::string> kernels;
+  std::optional<std::string> nvidia_driver, i915_sriov_driver;
+};
+
+struct Driver {
+  const char* name;
+  std::string version;
+};
+
+/// Order of Debian's versions as far as kernel releases need it: numbers by value, the rest by byte.
+bool is_older(std::string_view a, std::string_view b) {
+  const auto digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; };
+  const auto number = [&](std::string_view& text) {
+    unsigned long value = 0;
+    while (!text.empty() && digit(text[0])) {
+      value = value * 10 + static_cast<unsigned long>(text[0] - '0');
+      text.remove_prefix(1);
+    }
+    return value;
+  };
+  while (!a.empty() && !b.empty()) {
+    if (digit(a[0]) && digit(b[0])) {
+      const auto left = number(a), right = number(b);
+      if (left != right) return left < right;
+    } else {
+      if (a[0] != b[0]) return a[0] < b[0];
+      a.remove_prefix(1);
+      b.remove_prefix(1);
+    }
+  }
+  return a.empty() && !b.empty();
+}
+
+/// Oldest first.
+std::vector<std::string> installed_kernels(const HostView& host) {
+  constexpr std::string_view image = "vmlinuz-";
+  std::vector<std::string> out;
+  for (const std::string& name : host.list_dir("/boot").value_or({}))
+    if (name.starts_with(image)) out.push_back(name.substr(image.size()));
+  std::sort(out.begin(), out.end(), is_older);
+  return out;
+}
+
+/// What the next boot starts: a pin, else the newest (PVE-FACTS 5.2).
+std::string next_kernel(const HostView& host, const std::vector<std::string>& installed) {
+  for (const char* pin : {"/etc/kernel/next-boot-pin", "/etc/kernel/proxmox-boot-pin"})
+    if (const auto release = host.read_attr(pin); release && !release->empty()) return text::lines(*release)[0];
+  return installed.empty() ? host.kernel_release() : installed.back();
+}
+
+/// The version that DKMS builds on every new kernel: /usr/src/NAME-VERSION.
+std::optional<std::string> dkms_version(const HostView& host, const std::string& name) {
+  std::optional<std::string> out;
+  for (const std::string& entry : host.list_dir("/usr/src").value_or({}))
+    if (entry.starts_with(name + "-") && host.exists("/usr/src/" + entry + "/dkms.conf")) out = entry.substr(name.size() + 1);
+  return out;
+}
+
+std::vector<Driver> drivers_of(const Params& params, const HostView& host) {
+  std::vector<Driver> out;
+  auto nvidia = params.nvidia_driver ? params.nvidia_driver : dkms_version(host, "nvidia");
+  if (!nvidia)
+    if (const auto loaded = host.read_attr("/sys/module/nvidia/version")) nvidia = *loaded;
+  if (nvidia) out.push_back({"nvidia", *nvidia});
+  const auto i915 = params.i915_sriov_driver ? params.i915_sriov_driver : dkms_version(host, "i915-sriov-dkms");
+  if (i915) out.push_back({"i915-sriov-dkms", *i915});
+  return out;
+}
+
+catalogue::BuildAnswer judge(const Driver& driver, const std::string& kernel) {
+  if (driver.name == std::string_view("nvidia")) return catalogue::builds_on(driver.version, kernel);
+  const auto tag = catalogue::find_dkms(driver.version);
+  if (!tag) return {Verdict::unknown, "This tag is not in the catalogue; its dkms.conf names the kernels.", catalogue::Confidence::low, ""};
+  const Verdict builds = catalogue::dkms_builds(driver.version, kernel);
+  return {builds,
+          builds == Verdict::no ? "Its dkms.conf leaves this kernel out: DKMS skips it, and the kernel's own i915 makes no VFs."
+                                : "Its dkms.conf names this kernel.",
+          tag->confidence, tag->source};
+}
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  const auto installed = installed_kernels(host);
+  const std::string next = next_kernel(host, installed);
+  const std::vector<std::string> kernels = params.kernels.empty() ? std::vector<std::string>{next} : params.kernels;
+  for (const std::string& kernel : kernels)
+    if (!catalogue::parse_major_minor(kernel))
+      throw ModuleError(
+          fmt::format("parameter 'kernels': '{}' is not a kernel release; write it as uname -r does, for example 6.8.12-4-pve", kernel));
+  const auto drivers = drivers_of(params, host);
+  json verdicts = json::array(), reasons = json::array();
+  for (const std::string& kernel : kernels)
+    for (const Driver& driver : drivers) {
+      const auto answer = judge(driver, kernel);
+      verdicts.push_back({{"kernel", kernel},
+                          {"driver", driver.name},
+                          {"version", driver.version},
+                          {"builds", catalogue::to_text(answer.builds)},
+                          {"evidence", answer.evidence},
+                          {"confidence", catalogue::to_text(answer.confidence)}});
+      if (answer.builds == Verdict::no)
+        reasons.push_back(fmt::format("{} {} does not build on kernel {}: {}", driver.name, driver.version, kernel, answer.evidence));
+      if (answer.builds == Verdict::unknown)
+        out.warn(
+            fmt::format("nobody has told whether {} {} builds on kernel {}: {}", driver.name, driver.version, kernel, answer.evidence));
+    }
+  json pin = nullptr;
+  for (const std::string& kernel : installed)
+    if (std::none_of(drivers.begin(), drivers.end(), [&](const Driver& driver) { return judge(driver, kernel).builds == Verdict::no; }))
+      pin = kernel;
+  out.report("allowed", reasons.empty()).report("reasons", std::move(reasons)).report("verdicts", std::move(verdicts));
+  out.report("next_kernel", next).report("pin", std::move(pin));
+}
+
+}  // namespace
+
+PVEGPU_MODULE(
+    kernel_gate, Params,
+    (ModuleDoc{
+        .name = "kernel_gate",
+        .summary = "Whether the GPU drivers build on the kernels that are to come",
+        .description =
+            {"Judges kernels, for example those that an upgrade would bring, by what is known of the installed or wanted NVIDIA vGPU "
+             "host driver and of Intel's SR-IOV i915 package: which version builds on which kernel. A driver that does not build leaves "
+             "the host without vGPUs after the next boot.",
+             "It changes nothing, and the task does not fail when the answer is no: look at RV(allowed)."},
+        .examples = R"(- name: May the upgrade bring this kernel
+  pve.gpu.kernel_gate:
+    kernels: [6.14.11-2-pve]
+  register: gate
+
+- name: Stop if it may not
+  ansible.builtin.assert:
+    that: gate.allowed
+    fail_msg: "{{ gate.reasons | join(' / ') }}; kernel {{ gate.pin }} can be pinned"
+)",
+        .returns = R"(allowed:
+  description: No driver is known not to build on one of the kernels.
+  returned: always
+  type: bool
+reasons:
+  description: One sentence for each driver and kernel that do not fit.
+  returned: always
+  type: list
+  elements: str
+verdicts:
+  description: What is known of each driver on each kernel. Empty where there is no driver to judge.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    kernel:
+      description: Kernel release.
+      type: str
+      sample: 6.14.11-2-pve
+    driver:
+      description: V(nvidia) or V(i915-sriov-dkms).
+      type: str
+      sample: nvidia
+    version:
+      description: Version of the driver.
+      type: str
+      sample: 535.161.05
+    builds:
+      description: One of V(yes), V(no), V(unknown).
+      type: str
+      sample: "no"
+    evidence:
+      description: What says so.
+      type: str
+    confidence:
+      description: How good that source is, one of V(low), V(medium), V(high).
+      type: str
+      sample: medium
+next_kernel:
+  description: The kernel that the next boot starts, as things are, the pinned one or the newest.
+  returned: always
+  type: str
+  sample: 6.8.12-9-pve
+pin:
+  description: The newest installed kernel on which no driver is known to fail, null when there is none.
+  returned: always
+  type: str
+  sample: 6.5.13-6-pve
+)",
+        .notes = {"What is known is mostly the experience of other operators; a build that failed is seen in the log of DKMS."},
+        .effects = Effects::none,
+    }),
+    Spec<Params>{}
+        .param("kernels", &Params::kernels,
+               {.doc = "Kernel releases as C(uname -r) writes them; without any, the one that the next boot starts."})
+        .param(
+            "nvidia_driver", &Params::nvidia_driver,
+            {.doc = "Version of the NVIDIA host driver that is wanted, for example V(535.161.05); by default the one that is installed."})
+        .param("i915_sriov_driver", &Params::i915_sriov_driver,
+               {.doc = "Tag of the i915-sriov-dkms package that is wanted; by default the one that is installed."}),
+    plan)
+
+}  // namespace pvegpu
