@@ -123,7 +123,7 @@ void plan(const Params& params, const HostView& host, Plan& out) {
     if (std::none_of(drivers.begin(), drivers.end(), [&](const Driver& driver) { return judge(driver, kernel).builds == Verdict::no; }))
       pin = kernel;
   out.report("allowed", reasons.empty()).report("reasons", std::move(reasons)).report("verdicts", std::move(verdicts));
-  out.report("next_kernel", next).report("pin", std::move(pin));
+  out.report("installed", installed).report("next_kernel", next).report("pin", std::move(pin));
 }
 
 }  // namespace
@@ -186,6 +186,11 @@ verdicts:
       description: How good that source is, one of V(low), V(medium), V(high).
       type: str
       sample: medium
+installed:
+  description: Kernels that have an image in C(/boot), the oldest first.
+  returned: always
+  type: list
+  elements: str
 next_kernel:
   description: The kernel that the next boot starts, as things are, the pinned one or the newest.
   returned: always

@@ -100,6 +100,11 @@ verdicts:
       description: How good that source is, one of C(low), C(medium), C(high).
       type: str
       sample: medium
+installed:
+  description: Kernels that have an image in C(/boot), the oldest first.
+  returned: always
+  type: list
+  elements: str
 next_kernel:
   description: The kernel that the next boot starts, as things are, the pinned one or the newest.
   returned: always
