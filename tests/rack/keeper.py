@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import membership
+from crm import Manager
 from node import NodeSetup
 from system import (CLONE_NEWNET, CLONE_NEWNS, MS_PRIVATE, MS_REC, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG,
                     Directory, call, is_alive, listens, mount, new_network, prctl)
@@ -31,7 +32,7 @@ class Node:
         self.helpers = []
         self.text = b''
         self.boot = {}
-        self.began = 0.0
+        self.began = self.since = 0.0
 
     def status(self):
         return {'state': self.state, 'problem': self.problem, 'boots': self.boots, 'pid': self.pid, **self.boot}
@@ -44,6 +45,8 @@ class Keeper:
         self.nodes = {}
         self.archive = None
         self.generation = 0
+        self.managers = {}  # of HA, by cluster
+        self.ended = {}     # pid -> exit code, of the managers' programs
         self.waiting = []  # (connection, names): answered when none of them boots any more
 
     # -- the start
@@ -63,9 +66,13 @@ class Keeper:
             mount('tmpfs', directory, 'tmpfs', 0, 'mode=755,nr_inodes=0')
             name = (spec['described'].spec.get('cluster') or {}).get('name') or '=' + spec['name']
             spec['cluster'] = os.path.join(self.rack.directory, 'clusters', name)
+            spec['shared'] = os.path.join(self.rack.directory, 'shared', name)
+            os.makedirs(spec['shared'], exist_ok=True)
             for part in ('tree', 'status'):
                 os.makedirs(os.path.join(spec['cluster'], part), exist_ok=True)
             self.nodes[spec['name']] = Node(spec, new_network())
+        for directory in {node.spec['cluster'] for node in self.nodes.values()}:
+            self.managers[directory] = Manager(directory, self.rack, self.ended)
         self.changed()
         self.cable()
         with Directory(self.rack.directory) as directory:
@@ -75,8 +82,10 @@ class Keeper:
             self.start(node)
         while True:
             booting = [node for node in self.nodes.values() if node.state == 'booting']
-            for key, _ in self.selector.select(0.01 if booting else None):
+            for key, _ in self.selector.select(0.01 if booting else 1):
                 key.data(key.fileobj)
+            for manager in self.managers.values():
+                manager.round({node.name: node for node in self.nodes.values() if node.spec['cluster'] == manager.directory})
             for node in booting:
                 self.look(node)
             self.reap()
@@ -180,7 +189,7 @@ class Keeper:
         if node.state != 'booting':
             return
         if node.pidfd is not None and listens(node.pid, 22):
-            node.state, node.problem = 'up', ''
+            node.state, node.problem, node.since = 'up', '', time.time()
             self.changed()
         elif time.monotonic() - node.began > 30:
             self.end(node, 'failed', 'sshd does not listen after 30 s')
@@ -233,11 +242,14 @@ class Keeper:
         node.state, node.problem = state, problem
         self.changed()
 
-    @staticmethod
-    def reap():
+    def reap(self):
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid in self.ended:
+                    self.ended[pid] = status
         except ChildProcessError:
             pass
 
@@ -248,11 +260,14 @@ class Keeper:
             nodes = {node.name: node for node in self.nodes.values() if node.spec['cluster'] == directory}
             online = {name for name, node in nodes.items() if node.state == 'up'}
             cluster = membership.Cluster(os.path.join(directory, 'tree', 'corosync.conf'))
+            view = {}
             for name in nodes:
-                path = os.path.join(directory, 'status', name + '.json')
-                with open(path + '.new', 'w', encoding='utf-8') as file:
-                    json.dump(cluster.view(name, online, self.generation), file)
-                os.rename(path + '.new', path)
+                view = cluster.view(name, online, self.generation)
+                put(os.path.join(directory, 'status', name + '.json'), view)
+            if cluster.configured:
+                view = dict(view, generation=self.generation, up_since={name: node.since for name, node in nodes.items() if node.state == 'up'},
+                            reboots=sum(node.boots - 1 for node in nodes.values()))
+                put(os.path.join(next(iter(nodes.values())).spec['shared'], 'view.json'), view)
 
     # -- what rack.py asks for
 
@@ -326,11 +341,20 @@ class Keeper:
             if all(node in nodes for node in members):
                 keep(saved, tree)
                 os.makedirs(tree, exist_ok=True)
+                ceph = os.path.join(members[0].spec['shared'], 'ceph.json')
+                if os.path.exists(ceph):
+                    os.unlink(ceph)
             else:  # the others go on with what they share; only the nodes' own directories go back
                 for name in ('nodes/' + node.name for node in nodes if node.spec['cluster'] == directory):
                     keep(os.path.join(saved, name), os.path.join(tree, name))
         for node in nodes:
             self.start(node)
+
+
+def put(path, value):
+    with open(path + '.new', 'w', encoding='utf-8') as file:
+        json.dump(value, file)
+    os.rename(path + '.new', path)
 
 
 def keep(source, target):

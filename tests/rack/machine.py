@@ -1047,7 +1047,7 @@ def write_cluster(machine, tree):
     cluster = machine.spec.get('cluster')
     nodes = [node]
     if cluster:
-        check_keys(cluster, {'name', 'nodes'}, 'cluster')
+        check_keys(cluster, {'name', 'nodes', 'ceph'}, 'cluster')
         nodes = list(cluster['nodes'])
         if node not in nodes:
             raise MachineError('cluster.nodes has no %r, the node itself' % node)
@@ -1056,6 +1056,7 @@ def write_cluster(machine, tree):
             for index, name in enumerate(nodes, 1)) + '}\n\nquorum {\n  provider: corosync_votequorum\n}\n\ntotem {\n'
             '  cluster_name: %s\n  config_version: %d\n  interface {\n    linknumber: 0\n  }\n  ip_version: ipv4-6\n  link_mode: passive\n'
             '  secauth: on\n  version: 2\n}\n' % (cluster['name'], len(nodes)))
+        write_ceph(cluster.get('ceph'), node, tree)
     for name in nodes:
         tree.mkdir('etc/pve/nodes/%s/qemu-server' % name)
         tree.mkdir('etc/pve/nodes/%s/lxc' % name)
@@ -1064,6 +1065,18 @@ def write_cluster(machine, tree):
     tree.symlink('etc/pve/lxc', 'nodes/%s/lxc' % node)
     write_guests(machine, tree)
     write_mappings(machine, tree)
+
+
+def write_ceph(ceph, node, tree):
+    """What a node with Ceph's daemons shows of them."""
+    if not ceph:
+        return
+    check_keys(ceph, {'mons', 'osds', 'recover_seconds'}, 'cluster.ceph')
+    tree.write('etc/pve/ceph.conf', '[global]\n\tfsid = %s\n\tmon_host = %s\n' % (stable_uuid('ceph'), ' '.join(ceph['mons'])))
+    if node in ceph['mons']:
+        tree.write('var/lib/ceph/mon/ceph-%s/keyring' % node, '[mon.]\n', 0o600)
+    for number in ceph['osds'].get(node, []):
+        tree.write('var/lib/ceph/osd/ceph-%d/whoami' % number, '%d\n' % number)
 
 
 def guest_pid(vmid):
@@ -1176,7 +1189,8 @@ def kernel_modules(machine):
 def write_kernel(machine, tree):
     """An installed kernel: its image and its modules. (An initramfs is made by update-initramfs.)"""
     tree.write('boot/vmlinuz-' + machine.kernel, 'Linux version %s\n' % machine.kernel)
-    tree.write('boot/config-' + machine.kernel, '# Linux %s\n' % machine.kernel)
+    tree.write('boot/config-' + machine.kernel, '# Linux %s\nCONFIG_INTEL_IOMMU=y\n%s\n' % (machine.kernel, (
+        'CONFIG_INTEL_IOMMU_DEFAULT_ON=y' if machine.kernel_at_least(6, 8) else '# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set')))
     write_module_directory(machine, tree, kernel_modules(machine))
 
 

@@ -13,6 +13,9 @@ class Cluster:
         except FileNotFoundError:
             text = ''
         self.configured = bool(text)
+        device = re.search(r'device\s*\{([^{}]*)', text)
+        # a QDevice is taken to vote for those that are up
+        self.device = int(self.value(device.group(1), 'votes', '1')) if device else 0
         self.name = self.value(text, 'cluster_name', '')
         self.version = int(self.value(text, 'config_version', '1'))
         self.two_node = self.value(text, 'two_node', '0') == '1'
@@ -21,7 +24,7 @@ class Cluster:
             self.nodes[self.value(block, 'name', '')] = (int(self.value(block, 'nodeid', '0')), int(self.value(block, 'quorum_votes', '1')),
                                                          self.value(block, 'ring0_addr', ''))
         expected = self.value(text, 'expected_votes', None)
-        self.expected = int(expected) if expected else sum(votes for _, votes, _ in self.nodes.values())
+        self.expected = int(expected) if expected else sum(votes for _, votes, _ in self.nodes.values()) + self.device
         self.needed = 1 if self.two_node and len(self.nodes) == 2 else self.expected // 2 + 1
 
     @staticmethod
@@ -30,7 +33,7 @@ class Cluster:
         return found.group(1) if found else default
 
     def votes(self, online):
-        return sum(votes for name, (_, votes, _) in self.nodes.items() if name in online)
+        return sum(votes for name, (_, votes, _) in self.nodes.items() if name in online) + (self.device if online else 0)
 
     def view(self, node, online, generation):
         """What pmxcfs of one node needs: whether it may write, and .members (status.c, cfs_create_memberlist_msg)."""

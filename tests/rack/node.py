@@ -31,7 +31,7 @@ CAPABILITIES = {'CHOWN': 0, 'DAC_OVERRIDE': 1, 'FOWNER': 3, 'FSETID': 4, 'KILL':
 
 # Where the stand-ins are found in a node; those that are not named here are in usr/sbin. The second name is the program's file.
 PROGRAMS = {'usr/sbin/grub-mkconfig': 'update-grub', 'usr/sbin/reboot': 'shutdown', 'usr/sbin/poweroff': 'shutdown',
-            'usr/sbin/halt': 'shutdown', 'usr/sbin/pct': 'qm'}
+            'usr/sbin/halt': 'shutdown', 'usr/sbin/pct': 'qm', 'usr/sbin/corosync-quorumtool': 'pvecm'}
 IN_BIN = {'pvesh', 'pvecm', 'pveversion', 'ceph', 'systemctl'}
 ESP = '5C1A-2B3D'
 
@@ -65,7 +65,8 @@ def facts_of(described):
 
 
 class NodeSetup:
-    """One boot of a node. `rack` has directory, nodes, address(); `node` name, address, described, lower, plain, cluster; `boot` counts from 1."""
+    """One boot of a node. `rack` has directory, nodes, address(); `node` name, address, described, lower, plain,
+    cluster (directory of its cluster), shared (another, on disk); `boot` counts from 1."""
 
     def __init__(self, rack, node, network, boot, executables):
         self.rack, self.node, self.network, self.boot = rack, node, network, boot
@@ -158,6 +159,10 @@ class NodeSetup:
         started['modprobe.d'] = bootfiles.configuration(self.root)['modprobe.d']
         guests = machines.running_guests(self.described) if first else self.guests_at_boot()
         self.guests = list(guests)
+        for name in os.listdir(self.node['shared']):
+            path = os.path.join(self.node['shared'], name)
+            if name.startswith('running-') and bootfiles.read(path) == self.described.node:
+                os.unlink(path)
         spec = self.spec_at_boot(guests)
         booted = machines.Machine(spec, self.described.catalogue, started)
         self.log('kernel %s, command line: %s' % (started['kernel'], started['cmdline']))
@@ -250,6 +255,7 @@ class NodeSetup:
             ['127.0.0.1 localhost\n'] + ['%s %s\n' % (node['address'], node['name']) for node in self.rack.nodes] +
             ['%s %s\n' % (self.rack.archive_address, ' '.join(self.rack.archive_hosts))]))
         self.write('etc/resolv.conf', '# no name server: /etc/hosts has every name\n')
+        self.install_ceph()
         self.people()
         self.archive_keys()
         self.packages()
@@ -281,6 +287,15 @@ class NodeSetup:
             os.makedirs(os.path.join(self.pve_tree, name), exist_ok=True)
         shutil.rmtree(described)
 
+    def install_ceph(self):
+        ceph = (self.described.spec.get('cluster') or {}).get('ceph')
+        path = os.path.join(self.node['shared'], 'ceph.json')
+        if ceph and not os.path.exists(path):
+            bootfiles.write(path, json.dumps({
+                'fsid': machines.stable_uuid('ceph'), 'mons': ceph['mons'], 'flags': [], 'checks': {}, 'min_size': 2,
+                'recover_seconds': ceph.get('recover_seconds', 0),
+                'osds': {str(number): node for node, numbers in ceph['osds'].items() for number in numbers}}))
+
     def people(self):
         with open(os.path.join(self.rack.directory, 'id_ed25519.pub'), encoding='ascii') as file:
             key = file.read()
@@ -291,6 +306,8 @@ class NodeSetup:
                 os.chmod(self.at(path), 0o700)
                 os.chown(self.at(path), owner, owner)
             self.write(home + '/.ssh/authorized_keys', key, 0o600, owner)
+        # nodes of a cluster reach each other as root
+        shutil.copy(os.path.join(self.rack.directory, 'id_ed25519'), self.at('root/.ssh/id_ed25519'))
         for path, line in (('etc/passwd', '{0}:x:1000:1000::/home/{0}:/bin/bash\n'), ('etc/group', '{0}:x:1000:\n'),
                            # no password, but not locked either: sshd refuses locked accounts
                            ('etc/shadow', '{0}:*:20000:0:99999:7:::\n')):
@@ -440,6 +457,8 @@ class NodeSetup:
         for name in ('run/sshd', 'run/lock', 'run/rack', 'run/qemu-server', 'run/systemd', 'run/systemd/system'):
             os.mkdir(self.at(name), 0o755)
         bind(os.path.join(self.state, 'run'), self.at('run/rack'))
+        os.makedirs(self.at('run/rack/cluster'), exist_ok=True)
+        bind(self.node['shared'], self.at('run/rack/cluster'))
         if os.path.isdir(os.path.join(self.tree, 'run')):
             copy_over(os.path.join(self.tree, 'run'), self.at('run'))
         # what runs is written there by those who start it

@@ -11,6 +11,7 @@ from bootfiles import ToolError, read
 
 RUN = '/run/qemu-server'
 RESERVATIONS = RUN + '/pci-id-reservations'
+RUNNING = '/run/rack/cluster/running-%s'  # has the name of the node; the whole cluster sees it
 
 
 def node():
@@ -63,6 +64,8 @@ def start(vmid):
     fields = config(path)
     if fields.get('lock'):
         raise ToolError('%s is locked (%s)' % ('CT' if is_container(path) else 'VM', fields['lock']), 255)
+    with open(RUNNING % vmid, 'w', encoding='ascii') as file:
+        file.write(node())
     if is_container(path):
         return start_process(vmid, ['lxc-start', '-F', '-n', str(vmid)], '/run/rack-lxc-%s.pid' % vmid, '\0/var/lib/lxc/%s/command' % vmid)
     name = fields.get('name', 'vm%s' % vmid)
@@ -123,7 +126,7 @@ def stop(vmid):
         time.sleep(0.01)
     else:
         os.kill(pid, signal.SIGKILL)
-    for path in ('%s/%s.pid' % (RUN, vmid), '/run/rack-lxc-%s.pid' % vmid):
+    for path in ('%s/%s.pid' % (RUN, vmid), '/run/rack-lxc-%s.pid' % vmid, RUNNING % vmid):
         if os.path.exists(path):
             os.unlink(path)
     if os.path.exists(RESERVATIONS):
