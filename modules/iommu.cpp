@@ -46,7 +46,9 @@ bool older_than(const std::string& release, catalogue::MajorMinor series) {
 
 /// Proxmox kernels switch VT-d on by themselves from 6.8 on (pve-docs); a kernel's own configuration knows better than its number.
 bool needs_intel_on(const HostView& host, const std::string& release) {
-  if (const auto config = host.read_file("/boot/config-" + release)) return !text::contains(*config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y");
+  const std::string config = host.read_file("/boot/config-" + release).value_or("");
+  if (text::contains(config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y")) return false;
+  if (text::contains(config, "\n# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set")) return true;
   return older_than(release, {6, 8});
 }
 
