@@ -134,8 +134,9 @@ void plan(const Params& params, const HostView& host, Plan& out) {
     if (params.dma_mode == DmaMode::pt) wish.present.push_back(identity);
     wish.forbidden = {{"intel_iommu", "off"}, {"amd_iommu", "off"}, {"iommu", "off"}};
   }
-  for (const auto& parameter : {intel_on, identity})
-    if (std::find(wish.present.begin(), wish.present.end(), parameter) == wish.present.end()) wish.withdrawn.push_back(parameter);
+  // A newer kernel does not need intel_iommu=on any more, but taking it away would be a change, and a reboot, for nothing.
+  if (params.state == State::absent) wish.withdrawn.push_back(intel_on);
+  if (params.dma_mode != DmaMode::pt || params.state == State::absent) wish.withdrawn.push_back(identity);
   if (params.follow_ups == FollowUps::later) out.put_off_next_boot_work();
   boot::plan_cmdline(host, out, wish);
   plan_files(params, host, out);
