@@ -124,6 +124,17 @@ std::vector<Subject> planners() {
       "mode_and_owner_only", [] { return bare_world().file("/etc/key", "k\n", 0644, 9, 9); },
       [](const HostView&, Plan& plan) { plan.ensure_file("/etc/key", "k\n", {.meta = {.mode = 0600, .uid = 0, .gid = 0}}); }, withdraw_all);
 
+  // A run that dies before it writes the second version leaves the first, which is ours too.
+  add(
+      "file_in_two_versions", [] { return bare_world().file("/etc/list", "theirs\n", 0640, 3, 4); },
+      [](const HostView& host, Plan& plan) {
+        const bool second = host.exists("/etc/second");
+        plan.ensure_file("/etc/list", second ? "theirs\nsecond\n" : "theirs\nfirst\n");
+        plan.ensure_file("/etc/second", "2\n");
+        if (!second) plan.later({"step", "the list needs the second file"});
+      },
+      withdraw_all);
+
   // As `Later` in DESIGN: the number of VFs is known when the driver is loaded, which a follow-up of the first step brings.
   add(
       "step_that_needs_an_earlier_one",

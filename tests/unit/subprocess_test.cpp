@@ -45,7 +45,18 @@ TEST(Subprocess, killed_program_is_128_and_its_signal) {
   EXPECT_EQ(shell("kill -PIPE $$").exit_code, 141);
 }
 
-TEST(Subprocess, standard_input_is_empty) { EXPECT_EQ(run({"cat"}).out, ""); }
+TEST(Subprocess, standard_input_is_empty_whatever_ours_is) {
+  int ours[2];
+  ASSERT_EQ(::pipe(ours), 0);
+  ASSERT_EQ(::write(ours[1], "arguments\n", 10), 10);
+  ::close(ours[1]);
+  const int before = ::dup(0);
+  ::dup2(ours[0], 0);
+  EXPECT_EQ(run({"cat"}).out, "");
+  ::dup2(before, 0);
+  ::close(before);
+  ::close(ours[0]);
+}
 
 TEST(Subprocess, environment_is_ours_in_the_c_locale_with_a_fixed_path) {
   ::setenv("PVE_GPU_TEST", "kept", 1);

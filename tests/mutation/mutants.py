@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+# What is broken, and which test must notice. A mutant has pairs of texts: what is in the file, exactly once, and what is put in its
+# place, where MUTANT is true while this mutant is alive. The mutants of a file are put in one after the other.
+import typing
+
+EXECUTOR, JOURNAL, PLAN = 'common/core/executor.cpp', 'common/core/journal.cpp', 'common/core/plan.cpp'
+PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/core/json.cpp', 'common/core/follow_up.cpp'
+HOST, PROGRAM = 'common/host/real_host.cpp', 'common/host/subprocess.cpp'
+CMDLINE, CMDLINE_TEXT, GRUB_TEXT = 'common/boot/cmdline.cpp', 'common/text/kernel_cmdline.cpp', 'common/text/grub_defaults.cpp'
+
+
+class Mutant(typing.NamedTuple):
+    title: str
+    file: str
+    test: str
+    edits: typing.Tuple[typing.Tuple[str, str], ...]
+
+
+def mutant(title, file, test, *texts):
+    return Mutant(title, file, test, tuple(zip(texts[::2], texts[1::2])))
+
+
+def law(name):
+    """On the made-up planners."""
+    return 'Planners/PlannerLaw.%s*' % name
+
+
+def module_law(name):
+    """On a real module and its fixtures."""
+    return 'Modules/ModuleLaw.%s*/kernel_cmdline_*' % name
+
+
+def dropped(statement):
+    return (statement, 'if (!MUTANT) ' + statement)
+
+
+def never(condition):
+    """What begins so is never true."""
+    return (condition, '!MUTANT && ' + condition)
+
+
+def always(condition):
+    return (condition, 'MUTANT || ' + condition)
+
+
+MUTANTS = [
+    # --- check mode: L1, L3
+    mutant('check mode is ignored', EXECUTOR, law('L1'), 'effects_(!mode.check && task', 'effects_((MUTANT || !mode.check) && task'),
+    mutant('check mode takes the lock', EXECUTOR, law('L1'), *always('effects_) lock = take_lock();')),
+    mutant('check mode records waits', EXECUTOR, law('L1'), *always('effects_) must(journal::record_waits(')),
+    mutant('check mode of a module is ignored', EXECUTOR, module_law('L1'), 'effects_ ? apply() : foresee();', 'MUTANT || effects_ ? apply() : foresee();'),
+    mutant('check mode forgets the last step', EXECUTOR, law('L3'), 'for (const Step& step : plan.steps()) {\n        note_difference(step);',
+           'for (const Step& step : plan.steps()) {\n        if (MUTANT && &step == &plan.steps().back()) break;\n        note_difference(step);'),
+    mutant('check mode does not say what follows', EXECUTOR, law('L3'), 'else\n          done(f.title());\n    }\n    wait(plan);',
+           'else if (!MUTANT)\n          done(f.title());\n    }\n    wait(plan);'),
+    mutant('check mode shows another difference', EXECUTOR, law('L3'), '{"before", side(step.current)}', '{"before", side(MUTANT && !effects_ ? step.desired : step.current)}'),
+    mutant('check mode refuses less', EXECUTOR, module_law('L5'), 'if (plan.refusal()) throw', 'if (plan.refusal() && !(MUTANT && !effects_)) throw'),
+    mutant('steps run from the last to the first', EXECUTOR, law('L3'), 'note_difference(step);\n        done(step.target);\n        verify(step);',
+           'note_difference(step);\n        if (MUTANT)\n          steps_.insert(steps_.begin(), step.target);\n        else\n          done(step.target);\n        verify(step);'),
+    # --- rounds and follow-ups: L2, L4
+    mutant('only one round', EXECUTOR, law('L2'), 'round < most_rounds;', 'round < (MUTANT ? 1 : most_rounds);'),
+    mutant('the rest is not planned after an earlier step', EXECUTOR, law('L2'), 'settled = carry_out(plan, triggered) && plan.waits().empty();',
+           'settled = carry_out(plan, triggered) && plan.waits().empty();\n      if (MUTANT) return;'),
+    mutant('follow-ups are not run', EXECUTOR, law('L2'), *dropped('for (const FollowUp& f : triggered) owe(plan, f);'), 'else\n        follow_up(f);\n    return true;', 'else if (!MUTANT)\n        follow_up(f);\n    return true;'),
+    mutant('what is owed is not noted before the effect', EXECUTOR, law('L4'), *dropped('for (const FollowUp& f : triggered) owe(plan, f);')),
+    mutant('what is owed is noted after the effects', EXECUTOR, law('L4'), *dropped('for (const FollowUp& f : triggered) owe(plan, f);'),
+           'for (const FollowUp& f : triggered)\n      if (put_off(plan, f))\n        pending_',
+           'if (MUTANT)\n      for (const FollowUp& f : triggered) owe(plan, f);\n    for (const FollowUp& f : triggered)\n      if (put_off(plan, f))\n        pending_'),
+    mutant('follow-ups are forgotten before they run', EXECUTOR, law('L4'), 'const auto result = host_.run({f.argv, f.timeout});',
+           'if (MUTANT) must(journal::settle(host_, f), f.title());\n    const auto result = host_.run({f.argv, f.timeout});'),
+    mutant('follow-ups are not forgotten when done', EXECUTOR, law('L2'), 'must(journal::settle(host_, f), f.title());\n      done(',
+           'if (!MUTANT) must(journal::settle(host_, f), f.title());\n      done('),
+    mutant('what is owed runs after the plan instead of first', EXECUTOR, 'Executor.owed_work_runs_first*', 'for (const Owed& each : owed) follow_up(each.follow_up);',
+           'if (MUTANT) carry_out(plan, triggered);\n        for (const Owed& each : owed) follow_up(each.follow_up);'),
+    mutant('what is owed from an earlier run is not looked for', EXECUTOR, law('L4'), *never('mine && !again && ')),
+    mutant('work of other modules is done too', EXECUTOR, 'Executor.what_other_modules_owe*', 'plan.does_all_owed_work() ||', 'MUTANT || plan.does_all_owed_work() ||'),
+    mutant('everything can be put off', EXECUTOR, law('L2'), 'follow_up.when == FollowUp::When::next_boot', '(MUTANT || follow_up.when == FollowUp::When::next_boot)'),
+    mutant('nothing is put off', EXECUTOR, 'Executor.only_next_boot_work*', 'return plan.puts_off_next_boot_work() &&', 'return !MUTANT && plan.puts_off_next_boot_work() &&'),
+    mutant('follow-ups run once for each step', EXECUTOR, 'Executor.follow_ups_run_once*',
+           *always('std::none_of(out.begin(), out.end(), [&](const FollowUp& g) { return g.id() == f.id(); })) out')),
+    mutant('follow-ups run in the order of steps', EXECUTOR, 'Executor.follow_ups_run_once*', 'return a.rank < b.rank;', 'return !MUTANT && a.rank < b.rank;'),
+    mutant('two programs with other arguments are one', FOLLOW_UP, law('L4'), 'fmt::format("{}\\x1f{}", kind, fmt::join(argv, "\\x1f"))',
+           'fmt::format("{}\\x1f{}", kind, MUTANT ? argv[0] : fmt::format("{}", fmt::join(argv, "\\x1f")))'),
+    mutant('a follow-up that fails is a success', FOLLOW_UP, law('L4'), 'else if (result.exit_code != 0)', 'else if (!MUTANT && result.exit_code != 0)'),
+    mutant('a run that failed did not change anything', EXECUTOR, law('L4'), '(touched_ || !steps_.empty()) && !all_reverted',
+           '(MUTANT ? !failure_ && !steps_.empty() : touched_ || !steps_.empty()) && !all_reverted'),
+    mutant('a change that died before its write is not ours', JOURNAL, law('L4'), '|| now == old_bytes()', '|| (!MUTANT && now == old_bytes())'),
+    mutant('a version of ours before the last one is foreign', JOURNAL, law('L4'), '(!earlier.empty() && fingerprint(now) == earlier)',
+           '(!MUTANT && !earlier.empty() && fingerprint(now) == earlier)'),
+    mutant('a running unit that is not enabled is enough', PLAN, 'Plan.units*', *never('wish.at_boot == UnitWish::AtBoot::enabled')),
+    # --- steps: looked at before and after
+    mutant('steps are not verified', EXECUTOR, 'Executor.exit_code_zero_proves_nothing', 'done(step.target);\n        verify(step);', 'done(step.target);\n        if (!MUTANT) verify(step);'),
+    mutant('late effects are not waited for', EXECUTOR, law('L2'), '+ step.within;', '+ (MUTANT ? std::chrono::seconds(0) : step.within);'),
+    mutant('late effects are waited for without end', EXECUTOR, 'Executor.gives_up_on*', 'const auto deadline = host_.now()', 'const auto deadline = host_.now() + (MUTANT ? 4 : 0) * step.within'),
+    mutant('steps do not look again before they act', EXECUTOR, 'Executor.file_that_changed_since*', *never('step.observe && must(')),
+    mutant('something that undoes us is not noticed', EXECUTOR, 'Executor.file_that_something_else*', *never('settled)\n')),
+    mutant('refusals are ignored', EXECUTOR, 'Executor.refusal*', *never('plan.refusal() && !(')),
+    mutant('information modules may act', EXECUTOR, 'Executor.information_module_with*', *never('task_.effects == Effects::none && !plan.empty()')),
+    mutant("a wait's boot is ignored", EXECUTOR, 'Executor.wait_that_outlives*', *never('*since && **since != boot_id')),
+    mutant('a wait begins anew at each run', JOURNAL, 'Journal.wait_keeps*', 'since.value_or(boot_id)', 'MUTANT ? boot_id : since.value_or(boot_id)'),
+    mutant('a wait does not begin anew with a change', EXECUTOR, 'Executor.a_change_begins*', *never('!steps_.empty()) break;')),
+    # --- undo: L6
+    mutant('undo records are not written', EXECUTOR, law('L6'), *never('change.kind != FileChange::Kind::withdraw) must(')),
+    mutant('undo records are written after the effect', EXECUTOR, law('L6'), *never('change.kind != FileChange::Kind::withdraw) must('),
+           'touched_ = true;\n    if (change.kind == FileChange::Kind::withdraw) {',
+           'touched_ = true;\n    if (MUTANT && change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);\n'
+           '    if (change.kind == FileChange::Kind::withdraw) {'),
+    mutant('undo records stay', EXECUTOR, law('L6'), *dropped('must(journal::forget_undo(')),
+    mutant('undo leaves directories', EXECUTOR, law('L6'), *dropped('remove_if_empty(change.directories, step.target);')),
+    mutant('undo does not know of directories of neighbours', JOURNAL, law('L6'), *dropped('add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));')),
+    mutant('undo leaves modes', PLAN, law('L6'), *never('meta_before && *meta_before != ')),
+    mutant('undo leaves what a killed write left', EXECUTOR, law('L4'), *dropped('remove(change.path + temporary_suffix, step.target);')),
+    mutant('undo brings back the last version, not the first', JOURNAL, 'Journal.undo_remembers*', 'mine->after = after;\n    add_directories',
+           'if (MUTANT) mine->before = now.value_or("");\n    mine->after = after;\n    add_directories'),
+    mutant('undo overwrites foreign edits', JOURNAL, 'Executor.foreign_edits*', 'last && !mine->mixed && mine->matches(now)', 'MUTANT || (last && !mine->mixed && mine->matches(now))'),
+    mutant('undo does not notice edits between two changes', JOURNAL, 'Executor.edit_between*', *never('!mine->matches(now))\n      mine->mixed')),
+    mutant('undo of one module forgets what the other built on it', JOURNAL, 'Executor.two_modules*', *dropped('it->before = rest.value_or("");')),
+    mutant('undo of one module makes the other see a foreign edit', JOURNAL, 'Executor.two_modules*', *never('it->after == fingerprint(before)')),
+    mutant('the state directory stays', EXECUTOR, law('L6'), *dropped('must(journal::tidy(host_), "tidy /var/lib/pve-gpu");')),
+    mutant('what killed writes left in the state directory stays', JOURNAL, law('L4'), *never('name.ends_with(temporary_suffix)) (void)')),
+    # --- revert
+    mutant('revert skips a file', EXECUTOR, 'Executor.revert_puts*', 'owed.images.rbegin();', 'owed.images.rbegin() + (MUTANT ? 1 : 0);'),
+    mutant('revert leaves undo records', EXECUTOR, 'Executor.revert_leaves*', *dropped('must(journal::restore_undo_record(')),
+    mutant('revert leaves modes', EXECUTOR, 'Executor.revert_puts*', 'host_.write_file(image.path, image.bytes, image.meta)',
+           'host_.write_file(image.path, image.bytes, MUTANT ? FileMeta() : image.meta)'),
+    mutant('revert leaves directories', EXECUTOR, 'Executor.revert_puts*', *dropped('remove_if_empty(image.directories, step);')),
+    mutant('revert overwrites foreign edits', EXECUTOR, 'Executor.revert_does_not_overwrite*', *never('edited_since(*image)')),
+    mutant('a failed step is not reverted', EXECUTOR, 'Executor.failed_step_takes_back*', *never('f.on_failure == FollowUp::OnFailure::revert) revert(f, failure);')),
+    mutant('a killed run forgets the first state of a file', JOURNAL, 'Executor.revert_that_is_killed*', *dropped('merged.images = std::move(old.images);')),
+    # --- what the world gets to see
+    mutant('sensitive contents are in diffs', EXECUTOR, 'Executor.diff_shows*', *never('step.sensitive) return std::string("(content')),
+    mutant('secrets are not masked in strings', MASK, 'Mask.*', 'if (value.is_string()) return masked(', 'if (MUTANT && value.is_string()) return value;\n  if (value.is_string()) return masked('),
+    mutant('secrets are masked once only', MASK, 'Mask.more_than_one*', 'at = text.find(secret, at + 8)', 'at = MUTANT ? text.npos : text.find(secret, at + 8)'),
+    mutant('secrets are in the invocation', PARAMS, 'Params.secrets_are_in_no_message*', 'given.contains(e.name) ? json(masked) : json(nullptr);',
+           'given.contains(e.name) ? json(MUTANT ? args.value(e.name, json()) : json(masked)) : json(nullptr);'),
+    mutant('a list of secrets in one string is not taken apart', PARAMS, 'Params.secrets_are_known*', *never('e.shape.secret && e.shape.elements')),
+    mutant('unknown parameters are taken', PARAMS, 'Params.unknown_keys*', *always('known) continue;')),
+    mutant('null is a value', PARAMS, 'Params.null_is*', 'given != args.end() && !given->is_null()', 'given != args.end() && (MUTANT || !given->is_null())'),
+    mutant('depth is not limited', JSON, 'Json.depth*', *never('depth_of(text) > max_depth')),
+    mutant('JSON errors quote their input', JSON, 'Json.errors*', 'return Error{fmt::format("not valid JSON at byte {}", e.byte)};',
+           'return Error{fmt::format("not valid JSON at byte {}{}", e.byte, MUTANT ? e.what() : "")};'),
+    mutant('bytes that are not UTF-8 throw', JSON, 'Json.dump*', 'json::error_handler_t::replace', 'MUTANT ? json::error_handler_t::strict : json::error_handler_t::replace'),
+    # --- the host
+    mutant('files are written in place', HOST, 'RealHostTest.*write*', 'TemporaryFile temporary(target + temporary_suffix);',
+           'TemporaryFile temporary(MUTANT ? target : target + temporary_suffix);'),
+    mutant('the mode of a replaced file is lost', HOST, 'RealHostTest.replaced_file*', *never('!wish.mode) wish.mode')),
+    mutant('an adopted file is not compared', HOST, 'RealHostTest.file_with_another_hash*', *never('sha256 && text::lower')),
+    mutant('programs get our standard input', PROGRAM, 'Subprocess.standard_input*', *dropped('posix_spawn_file_actions_addopen(&actions, 0,')),
+    mutant('programs outlive their time', PROGRAM, 'Subprocess.whatever_it_started*', '::kill(-child, signal);', '::kill(MUTANT ? child : -child, signal);'),
+    mutant('programs speak the language of the host', PROGRAM, 'Subprocess.environment*', *dropped('out.emplace_back("LC_ALL=C");')),
+    # --- a real module on its fixtures, golden answers (L5) among them
+    mutant('a module forgets its follow-up', CMDLINE, module_law('L2'), 'std::vector<FollowUp> out = {follow_up_grub()};',
+           'std::vector<FollowUp> out = {follow_up_grub()};\n    if (MUTANT) out.clear();'),
+    mutant('a module says nothing of the reboot', CMDLINE, module_law('L5'), 'plan_.reboot_if(!lacking.empty(),', 'plan_.reboot_if(!MUTANT && !lacking.empty(),'),
+    mutant('a module writes what is there already', CMDLINE, module_law('L5'), 'if (!holds(theirs, p) && !holds(ours, p)) ours', 'if ((MUTANT || !holds(theirs, p)) && !holds(ours, p)) ours'),
+    mutant('a module overlooks what contradicts it', CMDLINE, module_law('L5'), 'return text::same_key(theirs.key, ours.key) &&', 'return !MUTANT && text::same_key(theirs.key, ours.key) &&'),
+    mutant("a module's answer lacks a key", EXECUTOR, module_law('L5'), 'out["reboot_required"] = reboot_reason_.has_value();',
+           'if (!MUTANT) out["reboot_required"] = reboot_reason_.has_value();'),
+    mutant("a module does not put back a file of others", CMDLINE, module_law('L6'), 'if (all_withdrawn && absent())', 'if (!MUTANT && all_withdrawn && absent())'),
+    mutant("a module takes along what others wrote", CMDLINE, module_law('L5'), '(!holds(foreign, p) || wish_.conflicts == Conflicts::remove)',
+           '(MUTANT || !holds(foreign, p) || wish_.conflicts == Conflicts::remove)'),
+    mutant('a module writes a command line without root=', CMDLINE, module_law('L5'), 'p.key == "root" && p.value && !p.value->empty()',
+           'MUTANT || (p.key == "root" && p.value && !p.value->empty())'),
+    mutant('dashes and underscores are not the same', CMDLINE_TEXT, 'KernelCmdline.Keys*', "return c == '-' ? '_' : c;", "return !MUTANT && c == '-' ? '_' : c;"),
+    mutant('quotes are not escaped in a drop-in', GRUB_TEXT, 'GrubDefaults.OurDropIn*', *never('shell_special.find(c) != shell_special.npos')),
+]
