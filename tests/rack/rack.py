@@ -296,7 +296,7 @@ class Rack:
         if 'error' in answer:
             raise RackError('%s: %s' % (what, answer['error']))
         for name, state in answer['nodes'].items():
-            if state['state'] == 'failed' or (what in ('on', 'reboot', 'reset') and state['state'] != 'up'):
+            if what in ('on', 'reboot', 'reset') and state['state'] != 'up':
                 raise RackError('%s: %s' % (name, state['problem'] or state['state']))
         return answer['nodes']
 

@@ -538,5 +538,417 @@ class LifeTest(RackCase):
             self.assertEqual(len(done.stderr.strip().splitlines()), 1)
 
 
+ONE_PER_LOADER = {'form-a': 'grub', 'form-b': 'grub-pbt', 'form-d': 'systemd-boot'}
+FRESH = ['amd', 'domain-1', 'form-a', 'form-b', 'form-c', 'form-d', 'form-e', 'form-f', 'nic-group', 'pve7-zfs', 'twins', 'two-kernels',
+         'vtd-off', 'zfs-secure-boot']
+
+
+class MachinesCase(RackCase):
+    """A rack of all machines that are fresh installations; each test begins with what it needs of it as installed."""
+
+    @classmethod
+    def setUpClass(cls):
+        need_rack()
+        for name, path in rack.executables().items():
+            if not os.access(path, os.X_OK):
+                raise unittest.SkipTest('%s is not built: install libfuse3-dev and build' % name)
+        cls.name = '%s-%s' % (RackCase.name, cls.__name__[:4].lower())
+        done = cls.command('up', *FRESH, check=False)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        cls.rack = rack.Rack(cls.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.command('down')
+
+    def reset(self, *nodes):
+        self.rack.order('reset', *nodes)
+
+    def cmdline(self, node):
+        return self.ssh(node, 'cat /proc/cmdline').stdout.strip()
+
+    def reboot(self, node):
+        """As a user does it; until the node is another boot."""
+        before = self.rack.order('status', node)[node]['boots']
+        self.ssh(node, 'shutdown -r 0 "a test"')
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            state = self.rack.order('status', node)[node]
+            if state['boots'] > before and state['state'] != 'booting':
+                if state['state'] == 'failed':
+                    raise rack.RackError(state['problem'])
+                return state
+            time.sleep(0.02)
+        raise AssertionError('%s did not reboot' % node)
+
+
+class BootTest(MachinesCase):
+    def test_what_is_described_is_what_the_loader_starts(self):
+        self.reset()
+        described = {node: machine.command_line(machine.Machine(machine.load(node))) for node in FRESH}
+        self.assertEqual({node: self.cmdline(node) for node in FRESH}, described)
+        began = time.monotonic()
+        states = self.rack.order('reboot')
+        self.assertLess(time.monotonic() - began, 2 * len(FRESH))
+        for node in FRESH:
+            if node == 'two-kernels':
+                self.assertEqual(states[node]['kernel'], '6.8.12-9-pve')  # installed since
+            else:
+                self.assertEqual(states[node]['cmdline'], described[node])
+
+    def test_a_reboot_keeps_the_disk_and_makes_all_else_anew(self):
+        self.reset('form-a')
+        ask = 'cat /proc/sys/kernel/random/boot_id; uname -r; ls /etc/kept /run/gone /tmp/gone 2>/dev/null; ps ax | grep -c "[k]eep-me"'
+        self.ssh('form-a', 'touch /etc/kept /run/gone /tmp/gone; sh -c "sleep 600; : keep-me" >/dev/null 2>&1 &')
+        before = self.ssh('form-a', ask, check=False).stdout.split()
+        began = time.monotonic()
+        self.reboot('form-a')
+        self.assertLess(time.monotonic() - began, 2)
+        after = self.ssh('form-a', ask, check=False).stdout.split()
+        self.assertNotEqual(before[0], after[0])
+        self.assertEqual(before[1:], ['6.8.12-9-pve', '/etc/kept', '/run/gone', '/tmp/gone', '1'])
+        self.assertEqual(after[1:], ['6.8.12-9-pve', '/etc/kept', '0'])
+
+    def test_grub_takes_a_drop_in_when_update_grub_has_run(self):
+        self.reset('form-a', 'form-b')
+        for node in ('form-a', 'form-b'):
+            self.ssh(node, "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT iommu=pt dyndbg=\\\"a b\\\"\"' >/etc/default/grub.d/x.cfg")
+            self.assertNotIn('iommu=pt', self.reboot(node)['cmdline'])
+            self.ssh(node, 'update-grub')
+            self.assertNotIn('iommu=pt', self.cmdline(node))
+            self.assertRegex(self.reboot(node)['cmdline'], r' iommu=pt "dyndbg=a b"$')
+            self.assertEqual(self.ssh(node, 'cat /sys/kernel/iommu_groups/0/type').stdout, 'identity\n')
+        # what GRUB reads there is on the partition
+        self.assertIn('partition 5C1A-2B3D', self.rack.log('form-b'))
+        self.ssh('form-b', 'rm /etc/default/grub.d/x.cfg; PVE_EFIBOOT_UNSHARED=1 proxmox-boot-tool refresh')
+        self.assertNotIn('iommu=pt', self.reboot('form-b')['cmdline'])
+
+    def test_systemd_boot_takes_the_first_line_of_its_file(self):
+        self.reset('form-d')
+        self.ssh('form-d', "sed -i '1s/$/ iommu=pt/' /etc/kernel/cmdline; echo nonsense >>/etc/kernel/cmdline")
+        self.assertNotIn('iommu=pt', self.reboot('form-d')['cmdline'])
+        self.ssh('form-d', 'proxmox-boot-tool refresh')
+        self.assertRegex(self.reboot('form-d')['cmdline'], r'^initrd=\\EFI\\proxmox\\6.14.11-2-pve\\.* boot=zfs quiet iommu=pt$')
+        self.ssh('form-d', 'echo quiet >/etc/kernel/cmdline')
+        refused = self.ssh('form-d', 'proxmox-boot-tool refresh', check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn('No root= parameter in /etc/kernel/cmdline found!', refused.stderr)
+
+    def test_nobody_reads_the_file_with_grub_on_the_partition(self):
+        self.reset('zfs-secure-boot')
+        self.ssh('zfs-secure-boot', "sed -i '1s/$/ iommu=pt/' /etc/kernel/cmdline; proxmox-boot-tool refresh")
+        self.assertNotIn('iommu=pt', self.reboot('zfs-secure-boot')['cmdline'])
+
+    def test_the_iommu_needs_bios_command_line_and_kernel(self):
+        look = 'ls /sys/class/iommu /sys/kernel/iommu_groups | wc -l; ls /sys/firmware/acpi/tables | grep -e DMAR -e IVRS; grep -c IR- /proc/interrupts'
+
+        def seen(node):
+            words = self.ssh(node, look, check=False).stdout.split()
+            return int(words[0]) > 4, words[1:]
+        self.reset('vtd-off', 'form-e', 'form-f', 'amd')
+        self.assertEqual(seen('amd'), (True, ['IVRS', '2']))
+        self.assertEqual(seen('form-f'), (False, ['DMAR', '0']))
+        for node in ('vtd-off', 'form-e'):
+            self.ssh(node, "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"quiet intel_iommu=on\"' >/etc/default/grub.d/x.cfg; update-grub")
+            self.reboot(node)
+        self.assertEqual(seen('vtd-off'), (False, ['0']))
+        self.assertEqual(seen('form-e'), (True, ['DMAR', '2']))  # kernel 5.15: off without the parameter
+        self.assertIn('IOMMU off: the switch in the BIOS', self.rack.log('vtd-off'))
+
+    def test_pins(self):
+        other = {'two-kernels': '6.5.13-6-pve', 'form-d': '6.14.8-2-pve', 'zfs-secure-boot': '6.14.8-2-pve'}
+        self.reset(*other)
+        for node, release in other.items():
+            with self.subTest(node=node):
+                done = self.ssh(node, 'proxmox-boot-tool kernel pin %s' % release)
+                newest = 'two-kernels' == node and '6.8.12-9-pve' or '6.14.11-2-pve'
+                if node != 'two-kernels':
+                    # without a terminal it does not refresh
+                    self.assertIn("Use the 'refresh' command to update the ESPs", done.stdout)
+                    self.assertEqual(self.reboot(node)['kernel'], newest)
+                    self.ssh(node, 'proxmox-boot-tool refresh')
+                self.assertEqual(self.reboot(node)['kernel'], release)
+                self.assertEqual(self.ssh(node, 'uname -r; cut -d" " -f3 /proc/version; cat /proc/sys/kernel/osrelease; ls /lib/modules/$(uname -r)/kernel'
+                                          ).stdout.split()[:3], [release] * 3)
+                self.ssh(node, 'proxmox-boot-tool kernel unpin; proxmox-boot-tool refresh')
+                self.assertEqual(self.reboot(node)['kernel'], newest)
+                self.ssh(node, 'proxmox-boot-tool kernel pin --next-boot %s; proxmox-boot-tool refresh' % release)
+                self.assertEqual(self.reboot(node)['kernel'], release)
+                self.assertEqual(self.reboot(node)['kernel'], newest)  # once
+        missing = self.ssh('two-kernels', 'proxmox-boot-tool kernel pin 1.2.3-4-pve', check=False)
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("no kernel image found in /boot for '1.2.3-4-pve'", missing.stderr)
+
+    def test_a_machine_that_cannot_boot_stays_down_and_says_why(self):
+        for node, script, reason in (('form-a', 'rm /boot/vmlinuz-*', 'does not find the kernel'),
+                                     ('twins', 'rm /boot/initrd.img-*', 'has no initramfs'),
+                                     ('two-kernels', 'sed -i "s/root=[^ ]*//" /boot/grub/grub.cfg', 'no root='),
+                                     ('form-d', 'rm /var/lib/rack/esp/*/loader/entries/*', 'systemd-boot finds no entry')):
+            with self.subTest(node=node):
+                self.reset(node)
+                self.ssh(node, script)
+                with self.assertRaises(rack.RackError) as caught:
+                    self.reboot(node)
+                self.assertIn(reason, str(caught.exception))
+                self.assertIn('failed', self.command('list').stdout)
+        self.reset('form-a', 'twins', 'two-kernels', 'form-d')
+
+    def test_modules_and_their_options_at_boot(self):
+        self.reset('form-c')
+        self.ssh('form-c', 'printf "vfio\\nvfio_iommu_type1 # why\\nvfio-pci\\nno_such_module\\n" >/etc/modules-load.d/v.conf; '
+                 'echo "options vfio_iommu_type1 allow_unsafe_interrupts=1" >/etc/modprobe.d/v.conf; update-initramfs -u -k all')
+        self.reboot('form-c')
+        found = self.ssh('form-c', 'ls /sys/module | grep vfio; cat /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts').stdout.split()
+        self.assertEqual(found, ['vfio', 'vfio_iommu_type1', 'vfio_pci', 'vfio_pci_core', '1'])
+
+    def test_a_blacklist_counts_when_the_initramfs_has_it(self):
+        self.reset('twins')
+        driver = 'for d in 0000:17:00.0 0000:65:00.0; do basename $(readlink /sys/bus/pci/devices/$d/driver || echo none); done'
+        self.assertEqual(self.ssh('twins', driver).stdout.split(), ['nouveau', 'nouveau'])
+        self.ssh('twins', 'echo "blacklist nouveau" >/etc/modprobe.d/n.conf')
+        self.reboot('twins')
+        self.assertEqual(self.ssh('twins', driver).stdout.split(), ['nouveau', 'nouveau'])
+        self.ssh('twins', 'update-initramfs -u')
+        self.reboot('twins')
+        self.assertEqual(self.ssh('twins', driver).stdout.split(), ['none', 'none'])
+        self.ssh('twins', 'echo "options vfio-pci ids=10de:2231" >>/etc/modprobe.d/n.conf; echo vfio-pci >/etc/modules-load.d/v.conf')
+        self.reboot('twins')
+        self.assertEqual(self.ssh('twins', driver).stdout.split(), ['vfio-pci', 'vfio-pci'])  # twins
+
+    def test_guests_start_again_if_they_are_to(self):
+        self.reset('two-kernels')
+        names = "ps ax -o args | sed -n 's/.*-name \\([a-z]*\\),.*/\\1/p' | sort"
+        self.assertEqual(self.ssh('two-kernels', names).stdout.split(), ['files', 'spare'])
+        self.reboot('two-kernels')
+        self.assertEqual(self.ssh('two-kernels', names).stdout.split(), ['files'])
+        self.assertEqual(self.ssh('two-kernels', 'qm status 501; qm status 502').stdout, 'status: running\nstatus: stopped\n')
+
+    def test_services_at_boot(self):
+        self.reset('form-a')
+        unit = '[Unit]\\nDescription=x\\n[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/touch /run/%%n\\nExecStart=/bin/false\\n'
+        self.ssh('form-a', ("printf '" + unit.replace('ExecStart=/bin/false\\n', '') + "[Install]\\nWantedBy=multi-user.target\\n' "
+                            '>/etc/systemd/system/good.service; printf \'' + unit + "' >/etc/systemd/system/bad.service; "
+                            'systemctl daemon-reload; systemctl enable --now good.service').replace('%%n', 'mark'))
+        self.assertEqual(self.ssh('form-a', 'systemctl is-active good; systemctl is-enabled good; ls /run/mark').stdout.split(),
+                         ['active', 'enabled', '/run/mark'])
+        self.assertEqual(self.ssh('form-a', 'systemctl start bad', check=False).returncode, 1)
+        shown = self.ssh('form-a', 'systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- bad.service no.service').stdout
+        self.assertEqual(shown, 'LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=static\n\n'
+                         'LoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\n')
+        self.reboot('form-a')
+        self.assertEqual(self.ssh('form-a', 'systemctl is-active good bad; ls /run/mark', check=False).stdout.split(),
+                         ['active', 'inactive', '/run/mark'])
+
+    def test_snapshot_and_reset(self):
+        self.reset('amd')
+        self.ssh('amd', 'echo one >/etc/mark; qm set 110 --memory 1024')
+        self.rack.order('snapshot', 'amd')
+        self.ssh('amd', 'echo two >/etc/mark; rm /boot/grub/grub.cfg; qm stop 110; rm /etc/pve/nodes/amd/qemu-server/110.conf')
+        self.rack.order('reset', 'amd')
+        self.assertEqual(self.ssh('amd', 'cat /etc/mark; qm config 110 | grep memory; ls /boot/grub').stdout.split(),
+                         ['one', 'memory:', '1024', 'grub.cfg'])
+
+    def test_faults_of_stand_ins(self):
+        self.reset('form-a', 'form-d')
+        menu = self.ssh('form-a', 'sha256sum /boot/grub/grub.cfg; echo "GRUB_TIMEOUT=9" >/etc/default/grub.d/t.cfg').stdout.split()[0]
+        self.command('fault', 'form-a', 'update-grub', 'ignore', 'x1')
+        self.command('fault', 'form-d', 'proxmox-boot-tool', 'refresh*', 'exit', '1', 'no space left')
+        self.ssh('form-a', 'update-grub')
+        self.assertEqual(self.ssh('form-a', 'sha256sum /boot/grub/grub.cfg').stdout.split()[0], menu)
+        self.ssh('form-a', 'update-grub')
+        self.assertNotEqual(self.ssh('form-a', 'sha256sum /boot/grub/grub.cfg').stdout.split()[0], menu)
+        self.assertEqual([(call['exit'], call['fault']) for call in self.rack.calls('form-a', 'update-grub')], [(0, 'ignore'), (0, None)])
+        done = self.ssh('form-d', 'proxmox-boot-tool status --quiet; proxmox-boot-tool refresh', check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, 'no space left\n'))
+        self.command('fault', 'form-d', 'clear')
+        self.ssh('form-d', 'proxmox-boot-tool refresh')
+        self.assertEqual([call['argv'][1:] for call in self.rack.calls('form-d', 'proxmox-boot-tool')],
+                         [['status', '--quiet'], ['refresh'], ['refresh']])
+
+    def test_faults_of_sys_and_of_programs(self):
+        self.reset('form-a')
+        self.command('fault', 'form-a', 'simfs', 'errno', '*/driver_override', 'write', 'EIO')
+        self.assertIn('I/O error', self.ssh(
+            'form-a', 'echo vfio-pci >/sys/bus/pci/devices/0000:17:00.0/driver_override', check=False).stderr)
+        # dies after its second effect
+        self.command('fault', 'form-a', 'supervisor', 'kill', '*maker*', '2', 'after')
+        done = self.ssh('form-a', "python3 -c 'import os\nfor n in range(4): os.mkdir(\"/root/d%d\" % n)' maker; echo $?; ls -d /root/d*", check=False)
+        self.assertEqual(done.stdout.split(), ['137', '/root/d0', '/root/d1'])
+        self.assertRegex(self.command('fault', 'form-a', 'supervisor', 'report').stdout, r'^killed 2\b')
+
+    def test_the_executable_dies_after_each_effect_and_the_next_run_converges(self):
+        executable = os.path.join(HERE, '..', '..', 'build', 'portable', 'pve-gpu')
+        if not os.access(executable, os.X_OK):
+            self.skipTest('build/portable/pve-gpu is not built')
+        self.reset('form-d')
+        root = '/proc/%d/root' % self.rack.init_pid('form-d')
+        shutil.copy(executable, root + '/root/pve-gpu')
+        arguments = json.dumps({'parameters': ['iommu=pt']})
+        self.ssh('form-d', "echo '%s' >/root/args" % arguments)
+        self.rack.order('snapshot', 'form-d')
+        first = json.loads(self.ssh('form-d', '/root/pve-gpu kernel_cmdline /root/args', check=False).stdout)
+        if 'failed' in first:
+            self.skipTest('this executable has no kernel_cmdline with these parameters: %s' % first.get('msg'))
+        for number in (1, 4, 9):
+            self.rack.order('reset', 'form-d')
+            self.rack.fault('form-d', ['supervisor', 'kill', '*pve-gpu*', str(number), 'after'])
+            self.assertEqual(self.ssh('form-d', '/root/pve-gpu kernel_cmdline /root/args >/dev/null; echo $?', check=False).stdout, '137\n')
+            done = json.loads(self.ssh('form-d', '/root/pve-gpu kernel_cmdline /root/args').stdout)
+            self.assertNotIn('failed', done)
+            self.assertIn('iommu=pt', self.reboot('form-d')['cmdline'])
+
+    def test_wrong_orders_say_what_is_wrong(self):
+        for words, part in ((['off', 'nobody'], "no node 'nobody'"), (['fault', 'form-a', 'update-grub'], 'ignore|exit CODE'),
+                            (['fault', 'form-a', 'simfs', 'nonsense'], 'error')):
+            done = self.command(*words, check=False)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(part, done.stderr)
+
+
+class ClusterTest(MachinesCase):
+    LAB = ['form-a', 'form-b', 'form-c', 'form-d', 'form-e', 'form-f']
+    NORTH = ['twins', 'nic-group', 'domain-1']
+
+    def setUp(self):
+        self.reset(*self.LAB, *self.NORTH)
+
+    def members(self, node):
+        return json.loads(self.ssh(node, 'cat /etc/pve/.members').stdout)
+
+    def test_quorum_is_of_the_nodes_that_are_up(self):
+        self.assertEqual(self.members('form-a')['cluster'], {'name': 'lab', 'version': 6, 'nodes': 6, 'quorate': 1})
+        self.rack.order('off', 'form-b')
+        found = self.members('form-a')
+        self.assertEqual([name for name, entry in found['nodelist'].items() if not entry['online']], ['form-b'])
+        self.ssh('form-a', 'echo x >/etc/pve/x')
+        self.rack.order('off', 'form-c', 'form-d')
+        self.assertEqual(self.members('form-a')['cluster']['quorate'], 0)
+        self.assertIn('Permission denied', self.ssh('form-a', 'echo x >/etc/pve/x', check=False).stderr)
+        self.assertEqual(self.ssh('form-a', 'stat -c %a /etc/pve/x /etc/pve/nodes').stdout.split(), ['440', '555'])
+        done = self.ssh('form-a', 'corosync-quorumtool -s', check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('Activity blocked', done.stdout)
+        self.assertEqual(self.members('twins')['cluster']['quorate'], 1)  # another cluster
+        self.rack.order('on', 'form-b', 'form-c', 'form-d')
+        self.assertEqual(self.ssh('form-d', 'cat /etc/pve/x; readlink /etc/pve/local').stdout.split(), ['x', 'nodes/form-d'])
+        self.ssh('form-a', 'rm /etc/pve/x')
+
+    def test_cluster_files_have_rules_of_their_own(self):
+        done = self.ssh('twins', 'cd /etc/pve; echo 1 >a; chmod 640 a && echo same; chmod 600 a; ln a b; ln -s a b; chown www-data a; '
+                        'stat -c "%a %U:%G" a priv; mv a c; cat c; dd if=/dev/zero of=c bs=1M count=2; rm c', check=False)
+        self.assertEqual(done.stdout.split('\n')[:4], ['same', '640 root:www-data', '700 root:www-data', '1'])
+        for text in ('Operation not permitted', 'Function not implemented', 'File too large'):
+            self.assertIn(text, done.stderr)
+        self.assertEqual(self.ssh('twins', 'ls /etc/pve/c', check=False).returncode, 2)
+        # of several writers one has the lock at a time
+        script = ('import sys; sys.path.insert(0, "/usr/lib/rack"); import cluster\n'
+                  'for _ in range(10):\n  with cluster.Lock("x"):\n    n = int(open("/etc/pve/n").read()); open("/etc/pve/n", "w").write(str(n + 1))\n')
+        self.ssh('twins', 'echo 0 >/etc/pve/n')
+        writers = [subprocess.Popen([sys.executable, os.path.join(HERE, 'rack.py'), '--name', self.name, 'ssh', node, 'python3', '-c', "'%s'" % script])
+                   for node in self.NORTH]
+        self.assertEqual([writer.wait(60) for writer in writers], [0, 0, 0])
+        self.assertEqual(self.ssh('twins', 'cat /etc/pve/n; rm /etc/pve/n').stdout, '30')
+
+    def test_a_guest_moves_if_it_can(self):
+        refused = self.ssh('twins', 'qm migrate 301 nic-group', check=False)
+        self.assertIn("can't migrate running VM without --online", refused.stderr)
+        self.ssh('twins', 'qm migrate 301 nic-group --online')
+        self.assertEqual(self.ssh('nic-group', 'qm list').stdout.split()[6:9], ['301', 'desk-1', 'running'])
+        self.assertEqual(self.ssh('twins', 'ls /etc/pve/nodes/*/qemu-server/301.conf; pgrep -f "id 301"', check=False).stdout.split(),
+                         ['/etc/pve/nodes/nic-group/qemu-server/301.conf'])
+        self.ssh('nic-group', 'qm set 301 --scsi1 local:301/vm-301-disk-1.qcow2')
+        self.assertIn("can't migrate local disk", self.ssh('nic-group', 'qm migrate 301 twins --online', check=False).stderr)
+        self.rack.order('off', 'domain-1')
+        self.assertEqual(self.ssh('nic-group', 'qm migrate 301 domain-1 --online', check=False).returncode, 255)
+
+    def test_ha_moves_services_away_for_maintenance_and_back(self):
+        self.ssh('twins', 'ha-manager add vm:301 --state started; ha-manager crm-command node-maintenance enable twins')
+
+        def manager():
+            return json.loads(self.ssh('domain-1', 'cat /etc/pve/ha/manager_status', check=False).stdout or '{}')
+
+        def wait(node, state):
+            deadline = time.monotonic() + 15
+            while time.monotonic() < deadline:
+                entry = manager().get('service_status', {}).get('vm:301', {})
+                if entry.get('node') not in (None, 'twins') if node is None else (entry.get('node'), entry.get('state')) == (node, state):
+                    return entry
+                time.sleep(0.2)
+            raise AssertionError('vm:301 is not %s on %s: %r' % (state, node, manager()))
+        entry = wait(None, 'started')
+        self.assertEqual(manager()['node_status']['twins'], 'maintenance')
+        self.assertEqual(entry['maintenance_node'], 'twins')
+        self.reboot('twins')
+        self.ssh('twins', 'ha-manager crm-command node-maintenance disable twins')
+        wait('twins', 'started')
+        self.assertLess(abs(manager()['timestamp'] - time.time()), 5)
+        self.assertEqual(self.ssh('twins', 'qm status 301').stdout, 'status: running\n')
+
+
+class CephTest(RackCase):
+    @classmethod
+    def setUpClass(cls):
+        need_rack()
+        cls.name = RackCase.name + '-ceph'
+        cls.files = tempfile.mkdtemp(prefix='rack-ceph.')
+        text = ('node: %s\nrelease: 8\ncluster: {name: store, nodes: [s1, s2, s3], ceph: {mons: [s1, s2, s3], osds: {s1: [0, 1], s2: [2, 3], s3: [4, 5]}, '
+                'recover_seconds: 2}}\n')
+        for node in ('s1', 's2', 's3'):
+            with open(os.path.join(cls.files, node + '.yml'), 'w', encoding='ascii') as file:
+                file.write(text % node)
+        cls.command('up', *[os.path.join(cls.files, node + '.yml') for node in ('s1', 's2', 's3')])
+        cls.rack = rack.Rack(cls.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.command('down')
+        shutil.rmtree(cls.files)
+
+    def status(self):
+        found = json.loads(self.ssh('s2', 'ceph --connect-timeout 10 status --format json').stdout)
+        return found['health']['status'], sorted(found['health']['checks']), len(found['quorum_names']), found['pgmap']['pgs_by_state'][0]['state_name']
+
+    def test_ceph_knows_what_is_down_and_recovers(self):
+        self.assertEqual(self.status(), ('HEALTH_OK', [], 3, 'active+clean'))
+        self.ssh('s1', 'ceph osd set noout; ceph osd ok-to-stop 0 1')
+        self.assertEqual(self.status(), ('HEALTH_WARN', ['OSDMAP_FLAGS'], 3, 'active+clean'))
+        self.rack.order('off', 's1')
+        self.assertEqual(self.status(), ('HEALTH_WARN', ['OSDMAP_FLAGS', 'OSD_DOWN', 'PG_DEGRADED'], 2, 'active+undersized+degraded'))
+        self.assertEqual(self.ssh('s2', 'ceph osd ok-to-stop 2 3', check=False).returncode, 16)
+        self.rack.order('on', 's1')
+        self.assertEqual(self.status()[3], 'active+recovering+degraded')
+        self.ssh('s1', 'ceph osd unset noout')
+        time.sleep(2)
+        self.assertEqual(self.status(), ('HEALTH_OK', [], 3, 'active+clean'))
+
+
+class ManyTest(RackCase):
+    name = RackCase.name + '-many'
+
+    def test_32_nodes(self):
+        need_rack()
+        directory = tempfile.mkdtemp(prefix='rack-many.')
+        self.addCleanup(shutil.rmtree, directory)
+        names = ['n%d' % number for number in range(1, 33)]
+        for number, name in enumerate(names):
+            with open(os.path.join(directory, name + '.yml'), 'w', encoding='ascii') as file:
+                file.write('node: %s\nrelease: %d\nloader: %s\ncluster: {name: many, nodes: [%s]}\nguests: {%d: {name: g, running: true}}\n' % (
+                    name, 7 + number % 3, ('grub', 'grub-pbt', 'systemd-boot')[number % 3], ', '.join(names), 100 + number))
+        self.addCleanup(self.command, 'down')
+        began = time.monotonic()
+        self.command('up', *[os.path.join(directory, name + '.yml') for name in names])
+        seconds = time.monotonic() - began
+        self.assertLess(seconds / 32, 2)
+        made = rack.Rack(self.name)
+        keeper = next(pid for pid, name in made.processes().items() if name == '')
+        megabytes = [made.memory(name, keeper) for name in names]
+        began = time.monotonic()
+        made.order('reboot')
+        print('32 nodes: up in %.1f s, rebooted in %.1f s, %.1f MB the largest' % (seconds, time.monotonic() - began, max(megabytes)), file=sys.stderr)
+        self.assertLess(max(megabytes), 60)
+        self.assertIn('Total votes:      32', self.ssh('n32', 'pvecm status').stdout)
+
+
 if __name__ == '__main__':
     unittest.main()
