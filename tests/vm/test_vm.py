@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Real Debian machines under QEMU, started by a real GRUB and a real systemd-boot: IOMMU on, proven after a reboot, and taken back.
+"""All machines go their way at the same time. PVE_GPU_TEST_ALL=1: Debian 13 too. The serial console of a machine that failed is kept
+in vm/NAME of the build folder.
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent / 'controller')]
+
+import images  # noqa: E402  pylint: disable=wrong-import-position
+import lab  # noqa: E402  pylint: disable=wrong-import-position
+import vm  # noqa: E402  pylint: disable=wrong-import-position
+
+COLLECTIONS = REPOSITORY / 'build' / 'collection'
+BUILD = pathlib.Path(os.environ.get('PVE_GPU_BINARY_DIR') or REPOSITORY / 'build')
+ALL = bool(os.environ.get('PVE_GPU_TEST_ALL'))
+TOOLS = {'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils', 'mmdebstrap': 'mmdebstrap', 'sfdisk': 'fdisk', 'mkfs.vfat': 'dosfstools',
+         'mke2fs': 'e2fsprogs', 'ansible-playbook': 'ansible-core', 'ssh': 'openssh-client'}
+
+# Everything below /etc: kind, mode, owner, where a link leads, contents.
+ETC = "cd /etc && find . -printf '%p %y %m %u:%g %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k2"
+
+
+def why_not():
+    """why these tests cannot run here, or None"""
+    if os.geteuid():
+        return 'making images needs root'
+    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    if missing:
+        return 'needs apt-get install ' + ' '.join(missing)
+    if not (COLLECTIONS / 'ansible_collections').is_dir():
+        return '%s is not there: ./dev collection' % COLLECTIONS
+    return None
+
+
+class Journey:
+    """One machine from the IOMMU switched off to proven on, and back."""
+
+    def __init__(self, name, work):
+        self.name, self.work = name, pathlib.Path(work)
+        self.took = []
+        self.plays = 0
+
+    def go(self):
+        began = time.monotonic()
+        image = images.image(self.name)
+        self.note('image', began)
+        began = time.monotonic()
+        self.machine = vm.Machine(image, self.work / 'machine')
+        try:
+            self.machine.start()
+            self.machine.wait()
+            self.note('up from its saved state', began)
+            self.steps()
+        except BaseException:
+            kept = BUILD / 'vm' / self.name
+            kept.mkdir(parents=True, exist_ok=True)
+            for file in (self.machine.serial, self.machine.log):
+                if file.exists():
+                    shutil.copy(file, kept)
+            print('%s: the serial console is kept in %s; it ends with:\n%s' % (
+                self.name, kept, self.machine.serial.read_text(errors='replace')[-1500:]), file=sys.stderr)
+            raise
+        finally:
+            self.machine.stop()
+        return ', '.join(self.took)
+
+    def note(self, what, began):
+        self.took.append('%s %.0f s' % (what, time.monotonic() - began))
+
+    def steps(self):
+        before = self.seen()
+        assert 'intel_iommu=off' in before['cmdline'].split() and before['groups'] == before['units'] == [], before
+
+        wish = {'conflicts': 'remove', 'dma_mode': 'pt', 'follow_ups': 'later'}
+        first, work = self.play('configured', [{'pve.gpu.iommu': wish}, {'pve.gpu.follow_ups': {}}])
+        assert first['changed'] and first['reboot_required'] and first['pending_on'] == 'reboot', first
+        assert first['iommu']['active'] is False and work['changed'], (first, work)
+        again, nothing = self.play('configured again', [{'pve.gpu.iommu': wish}, {'pve.gpu.follow_ups': {}}])
+        assert not again['changed'] and again['reboot_required'] and not nothing['changed'], (again, nothing)
+        self.reboot()
+        now = self.seen()
+        assert {'intel_iommu=on', 'iommu=pt'} <= set(now['cmdline'].split()) and 'intel_iommu=off' not in now['cmdline'], now
+        assert now['groups'] and now['units'] and 'vfio_pci' in now['modules'], now
+        proven, nothing = self.play('proven', [{'pve.gpu.iommu': wish}, {'pve.gpu.follow_ups': {}}])
+        assert not (proven['changed'] or nothing['changed'] or proven['reboot_required']), (proven, nothing)
+        assert proven['iommu']['active'] and proven['iommu']['groups'] == len(now['groups']), proven
+
+        undone, work = self.play('taken back', [{'pve.gpu.iommu': {'state': 'absent', 'follow_ups': 'later'}}, {'pve.gpu.follow_ups': {}}])
+        assert undone['changed'] and work['changed'], (undone, work)
+        self.reboot()
+        after = self.seen()
+        for key in ('cmdline', 'groups', 'units', 'etc', 'loader'):
+            assert after[key] == before[key], '%s was %s, is %s' % (key, before[key], after[key])
+
+    def seen(self):
+        """What the kernel and the files of the machine say."""
+        def lines(text):
+            return self.machine.ssh(text).splitlines()
+        return {'cmdline': self.machine.ssh('cat /proc/cmdline'), 'groups': lines('ls /sys/kernel/iommu_groups'), 'units': lines('ls /sys/class/iommu'),
+                'modules': lines("cut -d' ' -f1 /proc/modules"), 'etc': lines(ETC), 'loader': lines(
+                    'if [ -e /boot/grub/grub.cfg ]; then cat /boot/grub/grub.cfg; else mount -r /dev/vda2 /mnt; cat /mnt/loader/entries/*; umount /mnt; fi')}
+
+    def reboot(self):
+        began = time.monotonic()
+        boot_id = self.machine.ssh('cat /proc/sys/kernel/random/boot_id')
+        self.play('rebooted', [{'ansible.builtin.reboot': {'reboot_timeout': 300, 'connect_timeout': 5, 'post_reboot_delay': 0}}])
+        assert self.machine.ssh('cat /proc/sys/kernel/random/boot_id') != boot_id
+        self.took.pop()
+        self.note('reboot', began)
+
+    def play(self, what, tasks):
+        """The results of tasks that ansible-playbook runs on the machine."""
+        began = time.monotonic()
+        self.plays += 1
+        folder = self.work / str(self.plays)
+        folder.mkdir()
+        (folder / 'recorder.py').write_text(lab.RECORDER)
+        (folder / 'ansible.cfg').write_text('[defaults]\nhost_key_checking = false\ngathering = explicit\ncallbacks_enabled = recorder\n'
+                                            'interpreter_python = /usr/bin/python3\ncallback_plugins = %s\n[ssh_connection]\npipelining = true\n'
+                                            'control_path_dir = %s\n' % (folder, self.work / 'cp'))
+        (folder / 'hosts.json').write_text(json.dumps({'all': {'hosts': {self.name: {
+            'ansible_host': '127.0.0.1', 'ansible_port': self.machine.port, 'ansible_user': 'root', 'ansible_ssh_private_key_file': str(images.cache() / 'key'),
+            'ansible_ssh_common_args': '-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes'}}}}))
+        (folder / 'play.json').write_text(json.dumps([{'hosts': 'all', 'gather_facts': False, 'tasks': tasks}]))
+        done = subprocess.run(['ansible-playbook', '-i', str(folder / 'hosts.json'), str(folder / 'play.json')], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=900,
+                              env={**os.environ, 'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'RECORD': str(folder / 'record'),
+                                   'ANSIBLE_COLLECTIONS_PATH': str(COLLECTIONS), 'ANSIBLE_COLLECTIONS_PATHS': str(COLLECTIONS)})
+        assert done.returncode == 0, '%s: %s' % (what, done.stdout)
+        self.note(what, began)
+        return [json.loads(line)['result'] for line in (folder / 'record').read_text().splitlines()]
+
+
+@unittest.skipIf(why_not(), why_not())
+class LoadersTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.work = tempfile.mkdtemp(prefix='pve-gpu-vm-')
+        cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
+        names = [name for name in images.IMAGES if ALL or name != 'trixie-grub']
+        pool = concurrent.futures.ThreadPoolExecutor(2)
+        cls.addClassCleanup(pool.shutdown)
+        cls.journeys = {}
+        for name in names:
+            os.mkdir(os.path.join(cls.work, name))
+            cls.journeys[name] = pool.submit(Journey(name, os.path.join(cls.work, name)).go)
+
+    def check(self, name):
+        print('%s: %s' % (name, self.journeys[name].result()), file=sys.stderr)
+
+    def test_grub(self):
+        self.check('bookworm-grub')
+
+    def test_systemd_boot(self):
+        self.check('bookworm-systemd-boot')
+
+    @unittest.skipUnless(ALL, 'Debian 13 only with PVE_GPU_TEST_ALL=1')
+    def test_grub_of_debian_13(self):
+        self.check('trixie-grub')
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Machines with a real kernel and a real boot loader, under QEMU: up, ssh, reboots for real, down.
+"""vm.py up IMAGE | ssh IMAGE [COMMAND] | down [IMAGE] | list
+
+`up` starts a machine from the state in which it had just booted, on a disk of its own; `up --boot` boots it. A reboot is a real one.
+`down` throws its disk away.
+"""
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import images
+import qemu
+
+
+class Machine:
+    """A machine of an image, with a disk of its own. Where it lives: disk.qcow2, serial.log, qemu.log."""
+
+    def __init__(self, image, where, restored=True):
+        """image: the image's folder; restored: not booted, but as it was when it had booted."""
+        self.image, self.where, self.restored = pathlib.Path(image), pathlib.Path(where), restored
+        self.serial, self.log = self.where / 'serial.log', self.where / 'qemu.log'
+        self.port = qemu.free_port()
+        self.qemu = None
+        self.failure = None
+        self._stopping = False
+        self._thread = None
+
+    def prepare(self):
+        remove(self.where)
+        self.where.mkdir(parents=True)
+        base = self.image / 'ready' if self.restored else self.image
+        qemu.make_overlay(str(self.where / 'disk.qcow2'), str(base / 'disk.qcow2'))
+        if (base / 'variables.fd').exists():
+            shutil.copy(base / 'variables.fd', self.where)
+
+    def run(self):
+        """Until it is powered off or stopped."""
+        variables = self.where / 'variables.fd'
+        arguments = qemu.machine(self.where / 'disk.qcow2', self.serial, self.port, variables if variables.exists() else None)
+        incoming = ['-incoming', 'exec:cat %s' % (self.image / 'ready/state')] if self.restored else []
+        try:
+            while not self._stopping:
+                self.qemu = qemu.Qemu(arguments + incoming, self.log)
+                if incoming:
+                    self.qemu.go_on()
+                    incoming = []
+                if self.qemu.wait() != 'guest-reset':
+                    break
+        except qemu.QemuError as problem:
+            self.failure = problem
+
+    def start(self):
+        self.prepare()
+        self._thread = threading.Thread(target=self.run, daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout=240):
+        """Until its sshd answers."""
+        deadline = time.monotonic() + timeout
+        while not qemu.answers(self.port):
+            if self.failure:
+                raise self.failure
+            if self._thread and not self._thread.is_alive():
+                raise qemu.QemuError('the machine is off: see %s' % self.serial)
+            if time.monotonic() > deadline:
+                raise qemu.QemuError('its sshd does not answer after %d s: see %s' % (timeout, self.serial))
+            time.sleep(0.2)
+
+    def ssh_command(self):
+        return qemu.ssh_command(self.port, images.cache() / 'key')
+
+    def ssh(self, text):
+        """What a shell script on it prints."""
+        done = subprocess.run(self.ssh_command() + [text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=600, check=False)
+        if done.returncode:
+            raise qemu.QemuError('%r ended with %d: %s%s' % (text, done.returncode, done.stdout, done.stderr))
+        return done.stdout
+
+    def end(self):
+        """What makes run() return."""
+        self._stopping = True
+        if self.qemu:
+            self.qemu.process.kill()
+
+    def stop(self):
+        self.end()
+        if self._thread:
+            self._thread.join()
+
+
+def remove(path):
+    if path.exists():
+        shutil.rmtree(path)
+
+
+# --- machines that stay up: ./dev vm -----------------------------------------------------------------------------------------
+
+
+def place(name):
+    return images.cache() / 'run' / name
+
+
+def running(name):
+    """What is known of a machine that is up, or None. The process that serves it holds a lock."""
+    with open_lock(name) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            pass
+    path = place(name) / 'machine.json'
+    while not path.exists():
+        time.sleep(0.05)
+    return json.loads(path.read_text())
+
+
+def open_lock(name):
+    place(name).parent.mkdir(parents=True, exist_ok=True)
+    return open(place(name).parent / ('.%s.lock' % name), 'a', encoding='ascii')  # pylint: disable=consider-using-with
+
+
+def up(name, restored):
+    if running(name):
+        raise qemu.QemuError('%s is up already' % name)
+    machine = Machine(images.image(name), place(name), restored)
+    machine.prepare()
+    began = time.monotonic()
+    lock = open_lock(name)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    server = os.fork()
+    if not server:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(nothing, fd)
+        (place(name) / 'machine.json').write_text(json.dumps({'pid': os.getpid(), 'port': machine.port}))
+        signal.signal(signal.SIGTERM, lambda *_: machine.end())
+        machine.run()
+        os._exit(0)  # pylint: disable=protected-access
+    lock.close()
+    machine.wait()
+    print('%s is up after %.1f s, port %d: ./dev vm ssh %s' % (name, time.monotonic() - began, machine.port, name))
+
+
+def ssh(name, words):
+    machine = running(name)
+    if not machine:
+        raise qemu.QemuError('%s is not up: ./dev vm up %s' % (name, name))
+    os.execvp('ssh', qemu.ssh_command(machine['port'], images.cache() / 'key') + words)
+
+
+def down(names):
+    for name in names or images.IMAGES:
+        machine = running(name)
+        if machine:
+            os.kill(machine['pid'], signal.SIGTERM)
+            while running(name):
+                time.sleep(0.05)
+        remove(place(name))
+
+
+def listing():
+    for name, (suite, loader) in images.IMAGES.items():
+        machine = running(name)
+        print('%-22s Debian %s, %s: %s' % (name, suite, loader, 'up, port %d' % machine['port'] if machine else 'down'))
+
+
+def main(words):
+    command, words = (words + [''])[0], words[1:]
+    boot = '--boot' in words[:2]
+    if boot:
+        words.remove('--boot')
+    if command in ('up', 'ssh', 'down') and words and words[0] not in images.IMAGES:
+        raise qemu.QemuError('there is no image %s; there are: %s' % (words[0], ', '.join(images.IMAGES)))
+    if command == 'up' and words:
+        up(words[0], not boot)
+    elif command == 'ssh' and words:
+        ssh(words[0], words[1:])
+    elif command == 'down':
+        down(words)
+    elif command == 'list':
+        listing()
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == '__main__':
+    try:
+        main(sys.argv[1:])
+    except (images.ImageError, qemu.QemuError) as error:
+        sys.exit('vm: %s' % error)
