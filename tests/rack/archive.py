@@ -7,7 +7,7 @@ archive.py --serve OUT ADDRESS: build it if it is not there, then serve it on AD
 OUT/www/HOST/... is what each host serves, OUT/keys/{debian,proxmox}.gpg the public keys, OUT/tls/cert.pem the server's
 certificate. Keys are made anew by every build. Every suite and component has one package, `rack-probe`, whose version names
 them: `apt-cache policy rack-probe` tells which sources are active. enterprise.proxmox.com answers 401 without a login, as the
-real one does, and takes any login.
+real one does, and takes any login. Proxmox VE's own sources have kernels and headers besides.
 """
 import argparse
 import concurrent.futures
@@ -21,8 +21,9 @@ import ssl
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
+
+import machine as machines
 
 SUITES = ('bullseye', 'bookworm', 'trixie')
 # Ceph releases that Proxmox builds for each suite; bullseye's use the older component names (PVE-FACTS 5.1)
@@ -47,26 +48,99 @@ def repositories():
                 yield 'proxmox', 'enterprise.proxmox.com', 'debian/ceph-' + ceph, suite, ['enterprise']
 
 
-def probe_package(version):
-    """The .deb of rack-probe: control data and nothing else."""
-    control = ('Package: rack-probe\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\n'
-               'Description: tells which package source it came from\n' % version).encode()
-
-    def archive(files):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode='w:gz', format=tarfile.GNU_FORMAT) as tar:
-            for name, content in files:
-                member = tarfile.TarInfo(name)
+def tar_of(members):
+    """(name, content or None for a directory, mode)"""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode='w:gz', format=tarfile.GNU_FORMAT, compresslevel=1) as tar:
+        for name, content, mode in members:
+            member = tarfile.TarInfo(name)
+            member.mode = mode
+            if content is None:
+                member.type = tarfile.DIRTYPE
+            else:
                 member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-        return buffer.getvalue()
+            tar.addfile(member, io.BytesIO(content or b''))
+    return buffer.getvalue()
 
+
+def make_package(fields, scripts=(), files=()):
+    """(control data, .deb)"""
+    control = ''.join('%s: %s\n' % pair for pair in fields).encode()
+    members = [('./control', control, 0o644)] + [('./' + name, text.encode(), 0o755) for name, text in scripts]
     package = b'!<arch>\n'
-    for name, content in (('debian-binary', b'2.0\n'), ('control.tar.gz', archive([('./control', control)])),
-                          ('data.tar.gz', archive([]))):
+    for name, content in (('debian-binary', b'2.0\n'), ('control.tar.gz', tar_of(members)), ('data.tar.gz', tar_of(files))):
         package += ('%-16s%-12d%-6d%-6d%-8s%-10d`\n' % (name, 0, 0, 0, '100644', len(content))).encode() + content
         package += b'\n' * (len(content) % 2)
     return control, package
+
+
+def probe_package(version):
+    """rack-probe: control data and nothing else."""
+    return 'rack-probe_%s_all' % version, make_package([
+        ('Package', 'rack-probe'), ('Version', version), ('Architecture', 'all'), ('Maintainer', 'nobody <nobody@example.org>'),
+        ('Description', 'tells which package source it came from')])
+
+
+# Kernels that Proxmox's own sources offer; the last of a series is what its meta package brings (names: PVE-FACTS 5.2).
+KERNELS = {'bullseye': ('5.15.152-1-pve', '5.15.158-2-pve', '6.2.16-11-bpo11-pve'),
+           'bookworm': ('6.5.13-6-pve', '6.8.12-4-pve', '6.8.12-9-pve', '6.8.12-15-pve', '6.11.11-2-pve'),
+           'trixie': ('6.14.8-2-pve', '6.14.11-2-pve', '6.14.11-4-pve', '6.17.2-1-pve')}
+DEFAULT_SERIES = {'bookworm': '6.8', 'trixie': '6.14'}
+POSTINST = """#!/bin/sh
+set -e
+[ "$1" = configure ] || exit 0
+update-initramfs -c -k {0}
+if [ -e /etc/kernel/proxmox-boot-uuids ]; then proxmox-boot-tool refresh; else update-grub; fi
+"""
+POSTRM = """#!/bin/sh
+set -e
+[ "$1" = remove ] || exit 0
+rm -f /boot/initrd.img-{0}
+if [ -e /etc/kernel/proxmox-boot-uuids ]; then proxmox-boot-tool refresh; else update-grub; fi
+"""
+
+
+def image_name(suite, release):
+    old = suite == 'bullseye' or tuple(int(part) for part in release.split('.')[:2]) < (6, 5)
+    return 'pve-kernel-' + release if old else 'proxmox-kernel-%s-signed' % release
+
+
+def files_of_kernel(release):
+    """What an installed kernel consists of, as machine.py writes it, with its directories."""
+    tree = machines.FilesInMemory()
+    machines.write_kernel(machines.Machine({'kernel': release}), tree)
+    directories = {'/'.join(parts[:count]) for parts in (path.split('/') for path in tree.files) for count in range(1, len(parts))}
+    return sorted([('./%s/' % name, None, 0o755) for name in directories] +
+                  [('./' + path, content, 0o644) for path, content in tree.files.items()])
+
+
+def kernel_packages(suite):
+    """(name of the file, (control data, .deb)) of kernels, headers, series and the defaults."""
+    prefix = 'pve' if suite == 'bullseye' else 'proxmox'
+
+    def package(name, version, architecture='all', depends=None, scripts=(), files=()):
+        fields = [('Package', name), ('Version', version), ('Architecture', architecture),
+                  ('Maintainer', 'Proxmox Support Team <support@proxmox.com>')]
+        fields += ([('Depends', depends)] if depends else []) + [('Description', 'stands for the package of Proxmox VE')]
+        return '%s_%s_%s' % (name, version, architecture), make_package(fields, scripts, files)
+
+    latest = {}
+    for release in KERNELS[suite]:
+        version = release.rsplit('-pve', 1)[0]
+        latest['.'.join(release.split('.')[:2])] = release
+        yield package(image_name(suite, release), version, 'amd64', None,
+                      [('postinst', POSTINST.format(release)), ('postrm', POSTRM.format(release))], files_of_kernel(release))
+        source = './usr/src/linux-headers-%s' % release
+        yield package('%s-headers-%s' % (prefix, release), version, 'amd64', None, (), [
+            ('./usr/', None, 0o755), ('./usr/src/', None, 0o755), (source + '/', None, 0o755), (source + '/Makefile', b'all:\n', 0o644)])
+    for series, release in latest.items():
+        version = release.rsplit('-pve', 1)[0]
+        yield package('%s-kernel-%s' % (prefix, series), version, 'all', image_name(suite, release))
+        yield package('%s-headers-%s' % (prefix, series), version, 'all', '%s-headers-%s' % (prefix, release))
+    if suite in DEFAULT_SERIES:
+        series = DEFAULT_SERIES[suite]
+        yield package('proxmox-default-kernel', '1.1.0', 'all', 'proxmox-kernel-' + series)
+        yield package('proxmox-default-headers', '1.1.0', 'all', 'proxmox-headers-' + series)
 
 
 def write(path, content):
@@ -75,16 +149,17 @@ def write(path, content):
         file.write(content)
 
 
-def build_repository(base, suite, components):
+def build_repository(base, suite, components, kernels):
     """Packages and Release of one suite; returns the path of Release."""
     sums = []
     for component in components:
         version = '1.0+%s.%s' % (component.replace('-', '.'), suite.replace('-', '.'))
-        control, package = probe_package(version)
-        name = 'pool/%s/rack-probe_%s_all.deb' % (component, version)
-        write(os.path.join(base, name), package)
-        index = control + ('Filename: %s\nSize: %d\nSHA256: %s\n\n' % (
-            name, len(package), hashlib.sha256(package).hexdigest())).encode()
+        index = b''
+        for file_name, (control, package) in [probe_package(version)] + kernels:
+            name = 'pool/%s/%s.deb' % (component, file_name)
+            write(os.path.join(base, name), package)
+            index += control + ('Filename: %s\nSize: %d\nSHA256: %s\n\n' % (
+                name, len(package), hashlib.sha256(package).hexdigest())).encode()
         for place, content in (('%s/binary-amd64/Packages' % component, index), ('%s/binary-all/Packages' % component, b'')):
             write(os.path.join(base, 'dists', suite, place), content)
             sums.append(' %s %d %s\n' % (hashlib.sha256(content).hexdigest(), len(content), place))
@@ -149,7 +224,8 @@ def build(out):
 
 def build_tree(out, home):
     www = os.path.join(out, 'www')
-    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components))
+    kernels = {suite: list(kernel_packages(suite)) for suite in SUITES}
+    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components, kernels[suite] if directory == 'debian/pve' else []))
             for key, host, directory, suite, components in repositories()]
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda job: gpg(home, '--local-user', job[0] + '@rack.example.org', '--digest-algo', 'SHA256', '--output',

@@ -32,10 +32,10 @@ class Node:
         self.helpers = []
         self.text = b''
         self.boot = {}
-        self.began = self.since = 0.0
+        self.began = self.since = self.seconds = 0.0
 
     def status(self):
-        return {'state': self.state, 'problem': self.problem, 'boots': self.boots, 'pid': self.pid, **self.boot}
+        return {'state': self.state, 'problem': self.problem, 'boots': self.boots, 'pid': self.pid, 'seconds': self.seconds, **self.boot}
 
 
 class Keeper:
@@ -190,6 +190,7 @@ class Keeper:
             return
         if node.pidfd is not None and listens(node.pid, 22):
             node.state, node.problem, node.since = 'up', '', time.time()
+            node.seconds = round(time.monotonic() - node.began, 3)
             self.changed()
         elif time.monotonic() - node.began > 30:
             self.end(node, 'failed', 'sshd does not listen after 30 s')

@@ -139,6 +139,16 @@ class Tree:
             os.unlink(full)
 
 
+class FilesInMemory:
+    """Takes the place of a Tree for what writes files only."""
+
+    def __init__(self):
+        self.files = {}
+
+    def write(self, path, content, _mode=0o644):
+        self.files[path] = content.encode() if isinstance(content, str) else content
+
+
 # --- The project's catalogue -------------------------------------------------------------------------------------------------
 
 

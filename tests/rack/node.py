@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 
+import archive
 import machine as machines
 from simfs import control
 from system import (CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID,
@@ -341,17 +342,20 @@ class NodeSetup:
         seven = described.release == 7
         found = {'proxmox-ve': described.pve.split('.')[0] + '.0.0', 'pve-manager': described.pve,
                  'pve-kernel-helper' if seven else 'proxmox-kernel-helper': '7.3-8' if seven else '8.1.0'}
+        kernels = {}
         for release in described.kernels:
-            old = tuple(int(part) for part in release.split('.')[:2]) < (6, 5)
-            version = release.rsplit('-pve', 1)[0]
-            found['pve-kernel-%s' % release if seven or old else 'proxmox-kernel-%s-signed' % release] = version
+            kernels[archive.image_name(described.suite, release)] = release
+            found[archive.image_name(described.suite, release)] = release.rsplit('-pve', 1)[0]
+        info = 'var/lib/dpkg/info/'
         with open(self.at('var/lib/dpkg/status'), 'a', encoding='utf-8') as file:
             for name, version in sorted(found.items()):
                 file.write('\nPackage: %s\nStatus: install ok installed\nPriority: optional\nSection: admin\n'
                            'Maintainer: Proxmox Support Team <support@proxmox.com>\nArchitecture: amd64\nVersion: %s\n'
                            'Description: stands for the package of Proxmox VE\n' % (name, version))
-                # nothing of it is known to dpkg
-                self.write('var/lib/dpkg/info/%s.list' % name, '/.\n')
+                self.write(info + name + '.list', '/.\n' + ''.join(
+                    '/%s\n' % member[0][2:].rstrip('/') for member in (archive.files_of_kernel(kernels[name]) if name in kernels else [])))
+                if name in kernels:
+                    self.write(info + name + '.postrm', archive.POSTRM.format(kernels[name]), 0o755)
 
     def programs(self):
         os.makedirs(self.at('usr/lib/rack'))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # The rack itself: described trees are what a kernel would show, nodes work, cannot reach the real machine, and leave nothing.
+import atexit
 import glob
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -276,6 +278,11 @@ def need_rack():
             raise unittest.SkipTest('%s is not installed' % tool)
 
 
+# Of connections that are kept open; node addresses are used again by the next rack, so they are this run's own.
+SOCKETS = tempfile.mkdtemp(prefix='rack-ssh.')
+atexit.register(shutil.rmtree, SOCKETS, True)
+
+
 class RackCase(unittest.TestCase):
     name = 'test-%d' % os.getpid()
 
@@ -286,7 +293,11 @@ class RackCase(unittest.TestCase):
                               **({'stdin': subprocess.DEVNULL} if text is None else {'input': text}))
 
     def ssh(self, node, script, user='root', check=True):
-        done = self.command('ssh', '--user', user, node, 'sh', '-s', check=False, text=script)
+        """As rack.py ssh does, but quicker: without a new process and a new connection for each."""
+        made = rack.Rack(type(self).name)
+        kept = ['-o', 'ControlMaster=auto', '-o', 'ControlPersist=20', '-o', 'ControlPath=%s/%08x-%%C' % (SOCKETS, zlib.crc32(made.name.encode()))]
+        done = subprocess.run(['ssh'] + made.ssh_options() + kept + ['%s@%s' % (user, made.node(node)['address']), 'sh', '-s'], input=script,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False)
         if check:
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done
@@ -602,9 +613,7 @@ class BootTest(MachinesCase):
         ask = 'cat /proc/sys/kernel/random/boot_id; uname -r; ls /etc/kept /run/gone /tmp/gone 2>/dev/null; ps ax | grep -c "[k]eep-me"'
         self.ssh('form-a', 'touch /etc/kept /run/gone /tmp/gone; sh -c "sleep 600; : keep-me" >/dev/null 2>&1 &')
         before = self.ssh('form-a', ask, check=False).stdout.split()
-        began = time.monotonic()
-        self.reboot('form-a')
-        self.assertLess(time.monotonic() - began, 2)
+        self.assertLess(self.reboot('form-a')['seconds'], 2)
         after = self.ssh('form-a', ask, check=False).stdout.split()
         self.assertNotEqual(before[0], after[0])
         self.assertEqual(before[1:], ['6.8.12-9-pve', '/etc/kept', '/run/gone', '/tmp/gone', '1'])
@@ -693,6 +702,20 @@ class BootTest(MachinesCase):
                 self.assertIn(reason, str(caught.exception))
                 self.assertIn('failed', self.command('list').stdout)
         self.reset('form-a', 'twins', 'two-kernels', 'form-d')
+
+    def test_apt_installs_a_kernel_and_the_next_boot_starts_it(self):
+        self.reset('form-a')
+        self.ssh('form-a', PackagesTest.OFF['pve8'] + 'echo "deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription" '
+                 '>/etc/apt/sources.list.d/n.list; apt-get -qq update')
+        # nothing that is there already is offered again
+        self.assertIn('0 upgraded, 0 newly installed', self.ssh('form-a', 'apt-get --simulate dist-upgrade').stdout)
+        self.ssh('form-a', 'apt-get -y install proxmox-kernel-6.11 proxmox-headers-6.11')
+        self.assertEqual(self.ssh('form-a', 'ls -d /usr/src/*; ls /boot/initrd.img-6.11*').stdout.split(),
+                         ['/usr/src/linux-headers-6.11.11-2-pve', '/boot/initrd.img-6.11.11-2-pve'])
+        self.assertEqual(self.reboot('form-a')['kernel'], '6.11.11-2-pve')
+        self.ssh('form-a', 'modprobe vfio-pci; apt-get -y purge proxmox-kernel-6.8.12-9-pve-signed')
+        self.assertEqual(self.ssh('form-a', 'ls /boot/vmlinuz-*; grep -c "with Linux 6.8.12-9" /boot/grub/grub.cfg', check=False).stdout.split(),
+                         ['/boot/vmlinuz-6.11.11-2-pve', '/boot/vmlinuz-6.8.12-4-pve', '0'])
 
     def test_modules_and_their_options_at_boot(self):
         self.reset('form-c')
