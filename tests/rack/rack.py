@@ -177,8 +177,11 @@ class Rack:
 
     def down(self):
         self.kill()
-        if self.slot is not None and os.path.exists('/sys/class/net/' + self.bridge):
-            ip_batch(['link del ' + self.bridge])
+        if self.slot is not None:
+            # the kernel takes the cables away with the nodes' networks, but when it pleases
+            names = [name for name in os.listdir('/sys/class/net') if re.fullmatch(r'%s(-\d+)?' % self.bridge, name)]
+            subprocess.run(['ip', '-force', '-batch', '-'], input=''.join('link del %s\n' % name for name in names).encode(),
+                           stderr=subprocess.DEVNULL, check=False)
         if os.path.isdir(self.directory):
             with open('/proc/self/mountinfo', encoding='utf-8') as file:
                 if any((line.split()[4] + '/').startswith(self.directory + '/') for line in file):
@@ -203,7 +206,8 @@ class Rack:
                 ip_batch(['link del ' + name])
         used = subprocess.run(['ip', '-4', '-o', 'addr'], stdout=subprocess.PIPE, check=True).stdout.decode()
         for slot in range(256):
-            if slot not in claimed and not os.path.exists('/sys/class/net/pgrack%d' % slot) and ' %s.%d.' % (NETWORK, slot) not in used:
+            taken = any(re.fullmatch(r'pgrack%d(-\d+)?' % slot, name) for name in os.listdir('/sys/class/net'))
+            if slot not in claimed and not taken and ' %s.%d.' % (NETWORK, slot) not in used:
                 self.slot = slot
                 return
         raise RackError('all 256 networks %s.N.0/24 are taken: take racks down' % NETWORK)
