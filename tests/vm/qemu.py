@@ -73,7 +73,8 @@ class Qemu:
             answer = self._answers.pop(0) if self._answers else {'error': 'no answer'}
         if answer is None:
             self._answers.append(None)
-            raise QemuError('QEMU ended (exit code %s): see %s' % (self.process.wait(), self.log))
+            with open(self.log, encoding='utf-8', errors='replace') as file:
+                raise QemuError('QEMU ended (exit code %s): %s' % (self.process.wait(), file.read()[-1000:].strip()))
         if 'error' in answer:
             raise QemuError('QEMU refuses %s: %s' % (name, answer['error']))
         return answer['return']

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# What a real kernel's sysfs answers is what the rack's simulation answers: one script, two transcripts.
+"""tests/rack/simfs/transcripts is what sysfs_ops.py prints on simfs. The kernel is Debian 12's; its SR-IOV function is QEMU's nvme, driven
+by our own module `nvidia`. Vendor VFIO has no second witness here: only NVIDIA's driver makes its attributes.
+"""
+import concurrent.futures
+import difflib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+RACK = HERE.parent / 'rack'
+sys.path.insert(0, str(HERE))
+
+import kernel  # noqa: E402  pylint: disable=wrong-import-position
+
+# Lines that may differ, (simfs, kernel), and why: with an instance on one VF, the other VFs of the board offer only its size. That is
+# NVIDIA's driver's rule (one profile size for each GPU), which our module does not have; the kernel counts for each VF by itself.
+EXPLAINED = [
+    ('VF1 offers, of this size: [1]; of other sizes: [0]', 'VF1 offers, of this size: [1]; of other sizes: [1]'),
+    ('VF0 offers, of this size: [1]; of other sizes: [0]', 'VF0 offers, of this size: [1]; of other sizes: [1]'),
+]
+
+
+def why_not():
+    """why these tests cannot run here, or None"""
+    if os.geteuid():
+        return 'making images needs root'
+    missing = [package for tool, package in (('qemu-system-x86_64', 'qemu-system-x86'), ('mmdebstrap', 'mmdebstrap')) if not shutil.which(tool)]
+    return 'needs apt-get install ' + ' '.join(missing) if missing else None
+
+
+def transcript(options):
+    """What sysfs_ops.py prints on the real kernel, and the seconds it took."""
+    began = time.monotonic()
+    files = {'init': (HERE / 'init.py').read_text(), 'sysfs_ops.py': (RACK / 'sysfs_ops.py').read_text()}
+    with tempfile.TemporaryDirectory(prefix='pve-gpu-kernel-') as work:
+        answer = kernel.run(pathlib.Path(work), files, options)
+    return answer, time.monotonic() - began
+
+
+@unittest.skipIf(why_not(), why_not())
+class ConformanceTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        kernel.built()
+        pool = concurrent.futures.ThreadPoolExecutor(2)
+        cls.addClassCleanup(pool.shutdown)
+        cls.with_iommu = pool.submit(transcript, 'intel_iommu=on')
+        cls.without_iommu = pool.submit(transcript, 'intel_iommu=off')
+
+    def compare(self, name, run):
+        answer, seconds = run.result()
+        print('%s: %d lines from a real kernel in %.0f s' % (name, answer.count('\n'), seconds), file=sys.stderr)
+        simulated = (RACK / 'simfs' / 'transcripts' / (name + '.txt')).read_text().splitlines()
+        *real, end = answer.splitlines()
+        self.assertEqual(end, 'exit code 0', answer[-2000:])
+        differing = []
+        for tag, a, b, c, d in difflib.SequenceMatcher(None, simulated, real, autojunk=False).get_opcodes():
+            if tag != 'equal':
+                differing.append(('\n'.join(simulated[a:b]), '\n'.join(real[c:d])))
+        self.assertEqual(differing, EXPLAINED)
+
+    def test_with_iommu(self):
+        self.compare('mdev-on-vfs', self.with_iommu)
+
+    def test_without_iommu(self):
+        self.compare('mdev-on-vfs-without-iommu', self.without_iommu)
+
+
+if __name__ == '__main__':
+    unittest.main()
