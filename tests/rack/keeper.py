@@ -64,6 +64,10 @@ class Keeper:
             os.makedirs(directory + '.d/run', exist_ok=True)
             os.makedirs(directory, exist_ok=True)
             mount('tmpfs', directory, 'tmpfs', 0, 'mode=755,nr_inodes=0')
+            size = spec['described'].spec.get('boot_mb')
+            if size:
+                os.mkdir(directory + '/boot')
+                mount('tmpfs', directory + '/boot', 'tmpfs', 0, 'mode=755,size=%dm' % size)
             name = (spec['described'].spec.get('cluster') or {}).get('name') or '=' + spec['name']
             spec['cluster'] = os.path.join(self.rack.directory, 'clusters', name)
             spec['shared'] = os.path.join(self.rack.directory, 'shared', name)
@@ -325,6 +329,7 @@ class Keeper:
     def do_snapshot(self, nodes):
         for node in nodes:
             keep(self.disk(node, 'up'), self.disk(node, 'saved'))
+            keep(self.disk(node, 'boot'), self.disk(node, 'saved-boot'))
             keep(os.path.join(node.spec['cluster'], 'tree'), os.path.join(node.spec['cluster'], 'saved'))
 
     def do_reset(self, nodes):
@@ -335,6 +340,7 @@ class Keeper:
                 if os.path.exists(os.path.join(state, name)):
                     os.unlink(os.path.join(state, name))
             keep(self.disk(node, 'saved'), self.disk(node, 'up'))
+            keep(self.disk(node, 'saved-boot'), self.disk(node, 'boot'))
             shutil.rmtree(self.disk(node, 'work'), ignore_errors=True)
         for directory in {node.spec['cluster'] for node in nodes}:
             tree, saved = os.path.join(directory, 'tree'), os.path.join(directory, 'saved')
@@ -360,6 +366,12 @@ def put(path, value):
 
 def keep(source, target):
     """Makes a directory a copy of another, or nothing where that is not there."""
-    shutil.rmtree(target, ignore_errors=True)
+    if os.path.isdir(target):
+        for name in os.listdir(target):
+            path = os.path.join(target, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
     if os.path.isdir(source):
-        subprocess.run(['cp', '-a', source, target], check=True)
+        subprocess.run(['cp', '-a', '-T', source, target], check=True)

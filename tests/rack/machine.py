@@ -28,7 +28,7 @@ RELEASES = {
 }
 
 MACHINE_KEYS = {'node', 'release', 'pve', 'kernel', 'kernels', 'cpu', 'bios', 'loader', 'cmdline', 'iommu', 'cards', 'devices', 'nvidia',
-                'modules', 'guests', 'mappings', 'cluster', 'files'}
+                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb'}
 BIOS = {'vtd': True, 'uefi': True, 'secure_boot': False, 'sriov': True, 'above_4g': True, 'interrupt_remapping': True}
 FUNCTION_KEYS = {'slot', 'board', 'id', 'subsystem', 'class', 'revision', 'driver', 'override', 'port', 'numa', 'group',
                  'group_with', 'boot_vga', 'drm', 'connectors', 'connected', 'audio', 'total_vfs', 'vfs', 'vf_class', 'vf_driver',

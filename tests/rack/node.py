@@ -147,6 +147,9 @@ class NodeSetup:
         for name in ('up', 'work', 'root'):
             os.makedirs(os.path.join(self.base, name), 0o755, exist_ok=True)
         mount('overlay', self.root, 'overlay', 0, 'lowerdir=%s,upperdir=%s/up,workdir=%s/work' % (self.node['lower'], self.base, self.base))
+        if 'boot_mb' in self.described.spec:
+            os.makedirs(self.at('boot'), exist_ok=True)
+            bind(os.path.join(self.base, 'boot'), self.at('boot'))
         facts = facts_of(self.described)
         first = not os.path.exists(self.at('var/lib/rack/installed'))
         if first:
@@ -284,6 +287,12 @@ class NodeSetup:
                     continue
                 with open(target, 'ab' if add else 'wb') as file:
                     file.write(content)
+        nodes = (self.described.spec.get('cluster') or {'nodes': [self.described.node]})['nodes']
+        storage = os.path.join(self.pve_tree, 'storage.cfg')
+        if nodes[0] == self.described.node and not os.path.exists(storage):  # as the installer leaves it
+            pool = 'zfspool: local-zfs\n\tpool rpool/data\n\tsparse\n\tcontent images,rootdir\n' if self.described.loader != 'grub' else \
+                'lvmthin: local-lvm\n\tthinpool data\n\tvgname pve\n\tcontent rootdir,images\n'
+            bootfiles.write(storage, 'dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,backup\n\n' + pool)
         for name in ('priv/lock', 'ha', 'mapping', 'nodes/%s/qemu-server' % self.described.node, 'nodes/%s/lxc' % self.described.node):
             os.makedirs(os.path.join(self.pve_tree, name), exist_ok=True)
         shutil.rmtree(described)

@@ -551,7 +551,7 @@ class LifeTest(RackCase):
 
 ONE_PER_LOADER = {'form-a': 'grub', 'form-b': 'grub-pbt', 'form-d': 'systemd-boot'}
 FRESH = ['amd', 'domain-1', 'form-a', 'form-b', 'form-c', 'form-d', 'form-e', 'form-f', 'nic-group', 'pve7-zfs', 'twins', 'two-kernels',
-         'vtd-off', 'zfs-secure-boot']
+         'vtd-off', 'zfs-secure-boot', 'small-boot']
 
 
 class MachinesCase(RackCase):
@@ -772,6 +772,17 @@ class BootTest(MachinesCase):
         self.assertEqual(self.ssh('amd', 'cat /etc/mark; qm config 110 | grep memory; ls /boot/grub').stdout.split(),
                          ['one', 'memory:', '1024', 'grub.cfg'])
 
+    def test_a_full_boot_partition(self):
+        self.reset('small-boot')
+        self.ssh('small-boot', 'dd if=/dev/zero of=/boot/filler bs=1M 2>/dev/null || sync')
+        self.assertEqual(self.ssh('small-boot', 'df --output=avail -B1M /boot | tail -n 1').stdout.strip(), '0')
+        done = self.ssh('small-boot', 'echo blacklist x >/etc/modprobe.d/x.conf; update-initramfs -u', check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('No space left on device', done.stderr)
+        self.assertEqual(self.reboot('small-boot')['kernel'], '6.8.12-9-pve')
+        self.rack.order('reset', 'small-boot')
+        self.assertEqual(self.ssh('small-boot', 'ls /boot/filler', check=False).returncode, 2)
+
     def test_faults_of_stand_ins(self):
         self.reset('form-a', 'form-d')
         menu = self.ssh('form-a', 'sha256sum /boot/grub/grub.cfg; echo "GRUB_TIMEOUT=9" >/etc/default/grub.d/t.cfg').stdout.split()[0]
@@ -872,6 +883,24 @@ class ClusterTest(MachinesCase):
                    for node in self.NORTH]
         self.assertEqual([writer.wait(60) for writer in writers], [0, 0, 0])
         self.assertEqual(self.ssh('twins', 'cat /etc/pve/n; rm /etc/pve/n').stdout, '30')
+
+    def test_node_guard_sees_it(self):
+        executable = os.path.join(HERE, '..', '..', 'build', 'portable', 'pve-gpu')
+        if not os.access(executable, os.X_OK):
+            self.skipTest('build/portable/pve-gpu is not built')
+        shutil.copy(executable, '/proc/%d/root/root/pve-gpu' % self.rack.init_pid('form-a'))
+
+        def guard(**parameters):
+            found = json.loads(self.ssh('form-a', "echo '%s' >a; ./pve-gpu node_guard a" % json.dumps(parameters)).stdout)
+            return found['allowed'], found['reasons']
+        self.assertEqual(guard(running_guests='movable'), (True, []))
+        self.assertIn('1 guest runs here: VM 101 (broker)', guard()[1][0])
+        self.rack.order('off', 'form-c')
+        self.assertIn('1 other node is not there: form-c', guard(running_guests='allow')[1][0])
+        self.rack.order('off', 'form-d')
+        self.assertIn('without this node the cluster lab has 3 of 4 needed votes', guard(running_guests='allow')[1][0])
+        self.rack.order('off', 'form-e')
+        self.assertIn('the cluster lab has no quorum now', guard(running_guests='allow')[1][0])
 
     def test_a_guest_moves_if_it_can(self):
         refused = self.ssh('twins', 'qm migrate 301 nic-group', check=False)

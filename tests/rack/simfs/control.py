@@ -90,7 +90,7 @@ def card_of(machine, function, modules):
     for module in ('i915', 'xe'):
         if intel and 'max_vfs' in modules[module].get('parameters', {}):
             card['totalvfs_parameter'] = module + '.max_vfs'
-    if not machine.bios.get('above_4g', True):
+    if not (machine.bios['above_4g'] and machine.bios['sriov']):
         card['enable_error'] = 'ENOMEM'  # sriov_enable: "not enough MMIO resources for SR-IOV"
     return card
 
