@@ -87,7 +87,8 @@ class Keeper:
         while True:
             booting = [node for node in self.nodes.values() if node.state == 'booting']
             for key, _ in self.selector.select(0.01 if booting else 1):
-                key.data(key.fileobj)
+                if self.selector.get_map().get(key.fd) is key:  # not closed by what came before it
+                    key.data(key.fileobj)
             for manager in self.managers.values():
                 manager.round({node.name: node for node in self.nodes.values() if node.spec['cluster'] == manager.directory})
             for node in booting:
@@ -348,6 +349,7 @@ class Keeper:
             if all(node in nodes for node in members):
                 keep(saved, tree)
                 os.makedirs(tree, exist_ok=True)
+                self.managers[directory] = Manager(directory, self.rack, self.ended)
                 ceph = os.path.join(members[0].spec['shared'], 'ceph.json')
                 if os.path.exists(ceph):
                     os.unlink(ceph)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A node of the rack from inside: what is installed on it once, and what each boot sets up until its first process is sshd's parent.
 import copy
+import glob
 import json
 import os
 import re
@@ -285,6 +286,9 @@ class NodeSetup:
                 add = name == 'pci.cfg' and os.path.exists(target)
                 if not add and os.path.exists(target) and '/nodes/%s/' % self.described.node not in target:
                     continue
+                if re.fullmatch(r'\d+\.conf', name):  # it may have moved since
+                    for other in glob.glob(os.path.join(glob.escape(self.pve_tree), 'nodes', '*', '*', name)):
+                        os.unlink(other)
                 with open(target, 'ab' if add else 'wb') as file:
                     file.write(content)
         nodes = (self.described.spec.get('cluster') or {'nodes': [self.described.node]})['nodes']
@@ -368,6 +372,10 @@ class NodeSetup:
 
     def programs(self):
         os.makedirs(self.at('usr/lib/rack'))
+        os.makedirs(self.at('usr/lib/systemd'), exist_ok=True)
+        if os.path.lexists(self.at('usr/lib/systemd/systemd')):
+            os.unlink(self.at('usr/lib/systemd/systemd'))
+        os.symlink('/usr/sbin/sshd', self.at('usr/lib/systemd/systemd'))
         programs = dict(PROGRAMS)
         for name in os.listdir(os.path.join(STANDINS, 'bin')):
             programs['%s/%s' % ('usr/bin' if name in IN_BIN else 'usr/sbin', name)] = name

@@ -517,6 +517,16 @@ class LifeTest(RackCase):
         self.command('down')
         self.assertEqual(self.command('ssh', 'pve8', 'hostname', name=self.name + '2').stdout, 'pve8\n')
 
+    def test_a_plain_tree_without_anything_that_behaves(self):
+        self.command('up', '--plain', 'pve8')
+        pf = '/sys/bus/pci/devices/0000:41:00.0'
+        found = self.ssh('pve8', 'uname -r; echo 7 >%s/sriov_numvfs; cat %s/sriov_numvfs; stat -f -c %%T /sys; cat /proc/sys/kernel/osrelease; '
+                         'readlink /etc/pve/local; reboot -f; echo $?' % (pf, pf))
+        self.assertEqual(found.stdout.split(), [os.uname().release, '7', 'tmpfs', '6.8.12-4-pve', 'nodes/pve8', '1'])
+        done = self.ssh('pve8', 'python3 -c "import ctypes; l = ctypes.CDLL(None, use_errno=True); print(l.syscall(175, b\'\', 0, b\'\'), ctypes.get_errno())"')
+        self.assertIn(done.stdout.split(), (['-1', '1'], ['-1', '38']))  # EPERM, or ENOSYS of a kernel without modules
+        self.assertEqual(len(rack.Rack(self.name).order('status')), 1)
+
     def test_crash_leftovers_are_cleaned(self):
         script = [sys.executable, os.path.join(HERE, 'rack.py'), '--name', self.name, 'up', 'pve7', 'pve8', 'pve9']
         for delay in (0.1, 0.16, 0.2, 0.24, 0.28, 0.34, 0.4):
@@ -630,7 +640,7 @@ class BootTest(MachinesCase):
             self.assertEqual(self.ssh(node, 'cat /sys/kernel/iommu_groups/0/type').stdout, 'identity\n')
         # what GRUB reads there is on the partition
         self.assertIn('partition 5C1A-2B3D', self.rack.log('form-b'))
-        self.ssh('form-b', 'rm /etc/default/grub.d/x.cfg; PVE_EFIBOOT_UNSHARED=1 proxmox-boot-tool refresh')
+        self.ssh('form-b', 'rm /etc/default/grub.d/x.cfg; proxmox-boot-tool refresh')
         self.assertNotIn('iommu=pt', self.reboot('form-b')['cmdline'])
 
     def test_systemd_boot_takes_the_first_line_of_its_file(self):
@@ -911,6 +921,11 @@ class ClusterTest(MachinesCase):
                          ['/etc/pve/nodes/nic-group/qemu-server/301.conf'])
         self.ssh('nic-group', 'qm set 301 --scsi1 local:301/vm-301-disk-1.qcow2')
         self.assertIn("can't migrate local disk", self.ssh('nic-group', 'qm migrate 301 twins --online', check=False).stderr)
+        # a reset of its first home brings it back, and only there
+        self.reset('twins')
+        self.assertEqual(self.ssh('twins', 'ls /etc/pve/nodes/*/qemu-server/301.conf').stdout.split(), ['/etc/pve/nodes/twins/qemu-server/301.conf'])
+        self.reset(*self.NORTH)
+        self.ssh('twins', 'qm migrate 301 nic-group --online')
         self.rack.order('off', 'domain-1')
         self.assertEqual(self.ssh('nic-group', 'qm migrate 301 domain-1 --online', check=False).returncode, 255)
 
