@@ -269,6 +269,7 @@ class Rack:
             text = file.read()
         if not text:
             raise RackError('the keeper of rack %s did not start (exit code %d)' % (self.name, process.wait()))
+        process.returncode = 0  # it lives on, and nobody waits for it
         failed = json.loads(text)
         if failed:
             raise RackError('; '.join(failed))
