@@ -223,6 +223,8 @@ class Rack:
         for name, path in ({} if plain else executables()).items():
             if not os.access(path, os.X_OK):
                 raise RackError('%s is not built (%s): cmake --build build/dev --target simfs supervisor pmxcfs; or give --plain' % (name, path))
+        if not plain and not os.path.exists('/dev/fuse'):
+            raise RackError('there is no /dev/fuse, which a /sys that behaves needs; load the module fuse, or give --plain')
         releases = sorted({machine.release for _, machine in described})
         wanted = ['host-' + machines.RELEASES[release]['suite'] for release in releases]
         done = subprocess.run([os.path.join(HERE, 'roots.sh')] + wanted, stdout=subprocess.PIPE, check=False)
@@ -318,11 +320,12 @@ class Rack:
         except OSError as error:
             raise RackError('%s of %s does not answer: %s' % (which, name, error.strerror)) from None
 
-    def calls(self, name, tool=None):
-        """What the stand-ins of a node were asked, oldest first: dictionaries with tool, argv, exit, fault, out, err."""
+    def calls(self, name, tool=None, nested=False):
+        """What the stand-ins of a node were asked, oldest first: dictionaries with tool, argv, exit, fault, out, err; `nested`: also
+        what they asked of each other (`inside`)."""
         try:
             with open(os.path.join(self.state_directory(name), 'run', 'standins.log'), encoding='utf-8') as file:
-                return [entry for entry in map(json.loads, file) if tool in (None, entry['tool'])]
+                return [entry for entry in map(json.loads, file) if tool in (None, entry['tool']) and (nested or entry['inside'] is None)]
         except FileNotFoundError:
             return []
 
@@ -330,8 +333,9 @@ class Rack:
         """Its boots with the reasons, then what its programs were asked."""
         with open(os.path.join(self.directory, name + '.log'), encoding='utf-8', errors='replace') as file:
             lines = [line for line in file if line.startswith('rack: ')]
-        return ''.join(lines) + ''.join('%s -> %d%s\n' % (shlex.join(entry['argv']), entry['exit'], ' (fault: %s)' % entry['fault']
-                                        if entry['fault'] else '') for entry in self.calls(name))
+        return ''.join(lines) + ''.join('%s%s -> %d%s\n' % (
+            '  ' if entry['inside'] else '', shlex.join(entry['argv']), entry['exit'], ' (fault: %s)' % entry['fault'] if entry['fault'] else '')
+            for entry in self.calls(name, nested=True))
 
     def add_fault(self, name, tool, kind, words='*', times=-1, **fields):
         """A fault of a stand-in: kind ignore, exit (code, text) or slow (seconds)."""

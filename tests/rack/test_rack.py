@@ -276,6 +276,11 @@ def need_rack():
     for tool in ('mmdebstrap', 'ip', 'gpg', 'openssl', 'ssh'):
         if not shutil.which(tool):
             raise unittest.SkipTest('%s is not installed' % tool)
+    for name, path in rack.executables().items():
+        if not os.access(path, os.X_OK):
+            raise unittest.SkipTest('%s is not built: install libfuse3-dev and build' % name)
+    if not os.path.exists('/dev/fuse'):
+        raise unittest.SkipTest('there is no /dev/fuse')
 
 
 # Of connections that are kept open; node addresses are used again by the next rack, so they are this run's own.
@@ -570,9 +575,6 @@ class MachinesCase(RackCase):
     @classmethod
     def setUpClass(cls):
         need_rack()
-        for name, path in rack.executables().items():
-            if not os.access(path, os.X_OK):
-                raise unittest.SkipTest('%s is not built: install libfuse3-dev and build' % name)
         cls.name = '%s-%s' % (RackCase.name, cls.__name__[:4].lower())
         done = cls.command('up', *FRESH, check=False)
         if done.returncode:
@@ -803,6 +805,11 @@ class BootTest(MachinesCase):
         self.ssh('form-a', 'update-grub')
         self.assertNotEqual(self.ssh('form-a', 'sha256sum /boot/grub/grub.cfg').stdout.split()[0], menu)
         self.assertEqual([(call['exit'], call['fault']) for call in self.rack.calls('form-a', 'update-grub')], [(0, 'ignore'), (0, None)])
+        # the tools call each other
+        self.command('fault', 'form-a', 'update-grub', 'exit', '3', 'no space left')
+        done = self.ssh('form-a', 'proxmox-boot-tool kernel pin 6.8.12-4-pve', check=False)
+        self.assertEqual((done.returncode, done.stderr), (3, 'no space left\n'))
+        self.assertEqual(len(self.rack.calls('form-a', 'update-grub', nested=True)), 3)
         done = self.ssh('form-d', 'proxmox-boot-tool status --quiet; proxmox-boot-tool refresh', check=False)
         self.assertEqual((done.returncode, done.stderr), (1, 'no space left\n'))
         self.command('fault', 'form-d', 'clear')

@@ -42,11 +42,17 @@ class RepoTest(unittest.TestCase):
             raise unittest.SkipTest('%s is missing: ./dev build makes it' % EXECUTABLE)
         with open(EXECUTABLE, 'rb') as file:
             cls.executable = file.read()
+        done = cls.command('up', '--plain', *NODES)
+        if done.returncode:
+            raise AssertionError(done.stderr.decode())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.command('down')
 
     def setUp(self):
-        done = self.command('up', *NODES)
+        done = self.command('reset')
         self.assertEqual(done.returncode, 0, done.stderr.decode())
-        self.addCleanup(self.command, 'down')
 
         def install(node, _):
             copied = self.command('ssh', node, 'cat >/root/pve-gpu && chmod 755 /root/pve-gpu', data=self.executable)

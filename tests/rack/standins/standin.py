@@ -2,7 +2,8 @@
 # What all stand-ins of a node have in common: the record of what they were asked, faults, and facts of the machine.
 """run(function) calls function(words) as the program; it returns the exit code (None: 0) or raises ToolError.
 
-/run/rack/standins.log has a JSON line for each call: tool, argv, exit, fault, out and err (the last 2000 characters).
+/run/rack/standins.log has a JSON line for each call: tool, argv, exit, fault, out and err (the last 2000 characters), and `inside`,
+the stand-in that called it, if one did.
 /run/rack/faults.json is a list of faults: `tool` and `words` (globs), `kind` (ignore: exit code 0 without effect; exit: `code` and
 `text`; slow: `seconds` before it works), `times` (how often, -1: always).
 """
@@ -11,12 +12,14 @@ import fnmatch
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 
 from bootfiles import ToolError
 
 RUN = '/run/rack'
+INSIDE = os.environ.get('RACK_INSIDE')
 
 
 def machine():
@@ -72,7 +75,7 @@ class Tee(io.TextIOBase):
 
 
 def log(**fields):
-    line = json.dumps(dict(time=round(time.time(), 3), **fields)) + '\n'
+    line = json.dumps(dict(time=round(time.time(), 3), inside=INSIDE, **fields)) + '\n'
     fd = os.open(RUN + '/standins.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(fd, line.encode())
@@ -85,6 +88,7 @@ def run(function, tool=None):
     words = sys.argv[1:]
     out, err = Tee(sys.stdout), Tee(sys.stderr)
     sys.stdout, sys.stderr = out, err
+    os.environ['RACK_INSIDE'] = tool
     fault = take_fault(tool, words)
     kind = fault and fault['kind']
     code = 0
@@ -108,6 +112,14 @@ def run(function, tool=None):
         err.flush()
         log(tool=tool, argv=[tool] + words, exit=code, fault=kind, out=out.kept, err=err.kept)
     sys.exit(code)
+
+
+def call(*words):
+    """Runs another stand-in, as the real programs call each other."""
+    sys.stdout.flush()
+    code = subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode
+    if code:
+        raise ToolError('', code)
 
 
 def warn(text):
