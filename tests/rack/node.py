@@ -13,7 +13,6 @@ import sys
 import time
 import uuid
 
-import archive
 import machine as machines
 from simfs import control
 from system import (CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID,
@@ -351,6 +350,7 @@ class NodeSetup:
 
     def packages(self):
         """Proxmox VE's own packages, in dpkg's books (names: PVE-FACTS 5.2)."""
+        import archive  # pylint: disable=import-outside-toplevel
         described = self.described
         seven = described.release == 7
         found = {'proxmox-ve': described.pve.split('.')[0] + '.0.0', 'pve-manager': described.pve,
