@@ -122,7 +122,8 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   for (const std::string& kernel : installed)
     if (std::none_of(drivers.begin(), drivers.end(), [&](const Driver& driver) { return judge(driver, kernel).builds == Verdict::no; }))
       pin = kernel;
-  out.report("allowed", reasons.empty()).report("reasons", std::move(reasons)).report("verdicts", std::move(verdicts));
+  out.report("allowed", reasons.empty());
+  out.report("reasons", std::move(reasons)).report("verdicts", std::move(verdicts));
   out.report("installed", installed).report("next_kernel", next).report("pin", std::move(pin));
 }
 

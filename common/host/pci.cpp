@@ -18,7 +18,8 @@ struct PciFailure {
 };
 
 // libpci's own handler calls exit(1): no answer would reach Ansible.
-[[noreturn]] void fail(char* format, ...) {
+// An attribute in GNU's spelling is part of the type, which clang wants it to be.
+__attribute__((noreturn)) void fail(char* format, ...) {
   char text[512];
   va_list arguments;
   va_start(arguments, format);

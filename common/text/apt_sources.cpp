@@ -75,6 +75,7 @@ void AptSources::parse_line(Span line, std::size_t number) {
 
   std::size_t end = line.end;
   if (end > line.begin && bytes_[end - 1] == '\n') --end;
+  if (end > line.begin && bytes_[end - 1] == '\r') --end;
   std::size_t at = line.begin;
   const auto skip_blanks = [&] {
     while (at < end && is_blank(bytes_[at])) ++at;

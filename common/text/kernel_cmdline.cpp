@@ -53,7 +53,8 @@ KernelParameter parameter_of(std::string_view token) {
 
 std::string KernelParameter::print() const {
   if (!value) return key;
-  const bool blanks = std::any_of(value->begin(), value->end(), is_blank);
+  // Quotes within a value are the kernel's to keep: such a value stands as it is.
+  const bool blanks = std::any_of(value->begin(), value->end(), is_blank) && value->find('"') == value->npos;
   return blanks ? key + "=\"" + *value + "\"" : key + "=" + *value;
 }
 
@@ -81,6 +82,11 @@ std::optional<KernelParameter> parse_kernel_parameter(std::string_view token) {
   if (found.size() != 1) return std::nullopt;
   KernelParameter out = parameter_of(token.substr(found[0].begin, found[0].end - found[0].begin));
   if (out.key.empty() || out.key == "--" || out.key.find('"') != out.key.npos) return std::nullopt;
+  // Some quotings can't be written again so that the kernel reads the same: "a b", x=""y".
+  const std::string printed = out.print();
+  const auto again = parse_kernel_cmdline(printed);
+  if (again.size() != 1 || again[0].key != out.key || again[0].value != out.value) return std::nullopt;
+  if (std::count(printed.begin(), printed.end(), '"') % 2 != 0) return std::nullopt;
   return out;
 }
 

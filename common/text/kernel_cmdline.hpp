@@ -25,7 +25,7 @@ bool operator==(const KernelParameter& a, const KernelParameter& b);
 
 /// All parameters in order, those after a lone "--" (init's arguments) left out.
 std::vector<KernelParameter> parse_kernel_cmdline(std::string_view line);
-/// nullopt: empty, more than one parameter, an unbalanced quote, or a control character.
+/// nullopt: empty, more than one parameter, an unbalanced quote, a control character, or quotes that print() can't give again.
 std::optional<KernelParameter> parse_kernel_parameter(std::string_view token);
 
 /// `line` without the parameters that `drop` names (each removes every equal one); all other bytes stay, the blanks before a dropped

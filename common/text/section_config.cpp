@@ -23,7 +23,7 @@ SectionConfig parse_section_config(std::string_view text) {
     } else if (inside && indented && !content.empty()) {
       const auto space = content.find_first_of(" \t");
       out.sections.back().lines.emplace_back(content.substr(0, space), space == content.npos ? "" : trim(content.substr(space)));
-    } else if (!inside && !indented && content.find_first_of(" \t") == content.npos) {
+    } else if (!inside && !indented && !content.empty() && content.find_first_of(" \t") == content.npos) {
       const auto same = std::find_if(out.sections.begin(), out.sections.end(), [&](const ConfigSection& s) { return s.id == content; });
       if (same != out.sections.end()) {
         out.warnings.push_back(fmt::format("line {}: section '{}' is there twice: the last one counts", number, content));

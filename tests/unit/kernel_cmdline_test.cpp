@@ -33,6 +33,8 @@ TEST(KernelCmdline, OneParameterOnly) {
   EXPECT_FALSE(parse_kernel_parameter("--"));
   EXPECT_EQ(parse_kernel_parameter("a=\"b c\"")->print(), "a=\"b c\"");
   EXPECT_EQ(parse_kernel_parameter("\"a=b c\"")->print(), "a=\"b c\"");
+  EXPECT_EQ(parse_kernel_parameter("a=b\"c d\"")->print(), "a=b\"c d\"") << "quotes within a value are part of it";
+  EXPECT_FALSE(parse_kernel_parameter("\"a b\"")) << "a key with a blank can't be written so that it reads back";
 }
 
 TEST(KernelCmdline, AddsAndTakesBack) {

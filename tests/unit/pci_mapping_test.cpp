@@ -44,6 +44,13 @@ TEST(PciMappings, a_section_ends_at_an_empty_line_only) {
   EXPECT_EQ(config.warnings, (std::vector<std::string>{"line 3: 'two' is ignored", "line 5: ' ' is ignored"}));
 }
 
+TEST(PciMappings, a_line_of_blanks_is_no_section) {
+  const auto config = parse_section_config("\r\none\n\tmap a\n");
+  ASSERT_EQ(config.sections.size(), 1u);
+  EXPECT_EQ(config.sections[0].id, "one");
+  EXPECT_EQ(config.warnings.size(), 1u);
+}
+
 TEST(PciMappings, comments_and_repeated_sections) {
   const auto config = parse_section_config("# note\none\n  # note\n\tmap a\n\none\n\tmap b\n");
   ASSERT_EQ(config.sections.size(), 1u);

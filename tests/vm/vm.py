@@ -33,6 +33,7 @@ class Machine:
         self.failure = None
         self._stopping = False
         self._thread = None
+        self._goes = threading.Event()
 
     def prepare(self):
         remove(self.where)
@@ -53,15 +54,19 @@ class Machine:
                 if incoming:
                     self.qemu.go_on()
                     incoming = []
+                self._goes.set()
                 if self.qemu.wait() != 'guest-reset':
                     break
         except qemu.QemuError as problem:
             self.failure = problem
+            self._goes.set()
 
     def start(self):
+        """Returns when it runs, which is not yet that it is up."""
         self.prepare()
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._thread.start()
+        self._goes.wait()
 
     def wait(self, timeout=240):
         """Until its sshd answers."""
@@ -92,10 +97,13 @@ class Machine:
         if self.qemu:
             self.qemu.process.kill()
 
+    def join(self):
+        self._thread.join()
+
     def stop(self):
         self.end()
         if self._thread:
-            self._thread.join()
+            self.join()
 
 
 def remove(path):
@@ -112,16 +120,17 @@ def place(name):
 
 def running(name):
     """What is known of a machine that is up, or None. The process that serves it holds a lock."""
-    with open_lock(name) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-        except BlockingIOError:
-            pass
-    path = place(name) / 'machine.json'
-    while not path.exists():
+    while True:
+        with open_lock(name) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return None
+            except BlockingIOError:
+                pass
+        path = place(name) / 'machine.json'
+        if path.exists():
+            return json.loads(path.read_text())
         time.sleep(0.05)
-    return json.loads(path.read_text())
 
 
 def open_lock(name):
@@ -133,23 +142,33 @@ def up(name, restored):
     if running(name):
         raise qemu.QemuError('%s is up already' % name)
     machine = Machine(images.image(name), place(name), restored)
-    machine.prepare()
+    remove(machine.where)
     began = time.monotonic()
     lock = open_lock(name)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    server = os.fork()
-    if not server:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(nothing, fd)
-        (place(name) / 'machine.json').write_text(json.dumps({'pid': os.getpid(), 'port': machine.port}))
-        signal.signal(signal.SIGTERM, lambda *_: machine.end())
-        machine.run()
-        os._exit(0)  # pylint: disable=protected-access
+    if not os.fork():
+        serve(machine, place(name) / 'machine.json')
     lock.close()
+    if not running(name):
+        raise qemu.QemuError('%s did not start: see %s' % (name, machine.log))
     machine.wait()
     print('%s is up after %.1f s, port %d: ./dev vm ssh %s' % (name, time.monotonic() - began, machine.port, name))
+
+
+def serve(machine, record):
+    """A process of its own as long as the machine is on."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
+    signal.signal(signal.SIGTERM, lambda *_: machine.end())
+    machine.start()
+    if not machine.failure:
+        new = record.with_suffix('.new')
+        new.write_text(json.dumps({'pid': os.getpid(), 'port': machine.port}))
+        new.rename(record)
+    machine.join()
+    os._exit(0)  # pylint: disable=protected-access
 
 
 def ssh(name, words):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+# Twenty seconds of fuzzing with every change, from the seeds in parsers.cpp. For longer: build/dev/fuzz/fuzz-parsers -max_total_time=600 CORPUS
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SECONDS = 20
+
+
+def fuzzing_clang():
+    """The first clang++ whose fuzzer runtime is installed."""
+    for name in ('clang++', *('clang++-%d' % version for version in range(22, 13, -1))):
+        compiler = shutil.which(name)
+        if not compiler:
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            source = os.path.join(place, 'empty.cpp')
+            with open(source, 'w', encoding='utf-8') as file:
+                file.write('#include <string>\nextern "C" int LLVMFuzzerTestOneInput(const unsigned char*, std::size_t) { return 0; }\n')
+            tried = subprocess.run([compiler, '-std=c++20', '-fsanitize=fuzzer,address,undefined', source, '-o', os.path.join(place, 'empty')],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            if tried.returncode == 0:
+                return compiler
+    return None
+
+
+class Smoke(unittest.TestCase):
+    def setUp(self):
+        self.compiler = fuzzing_clang()
+        if not self.compiler:
+            self.skipTest("there is no clang++ with its fuzzer runtime; install clang and libclang-rt-dev")
+        self.place = os.path.join(os.environ['PVE_GPU_BINARY_DIR'], 'fuzz')
+
+    def done(self, command, **options):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+        output = done.stdout.decode('utf-8', 'replace')
+        self.assertEqual(done.returncode, 0, '%s fails:\n%s' % (' '.join(command[:2]), output[-6000:]))
+        return output
+
+    def test_no_input_breaks_a_parser(self):
+        self.done(['cmake', '-G', 'Ninja', '-S', HERE, '-B', self.place, '-DCMAKE_BUILD_TYPE=None', '-DCMAKE_CXX_COMPILER=' + self.compiler])
+        self.done(['cmake', '--build', self.place])
+        program, seeds = os.path.join(self.place, 'fuzz-parsers'), os.path.join(self.place, 'seeds')
+        shutil.rmtree(seeds, ignore_errors=True)
+        os.mkdir(seeds)
+        self.done([program, '-runs=0'], env={**os.environ, 'PVE_GPU_SEEDS': seeds}, cwd=self.place)
+        self.assertGreater(len(os.listdir(seeds)), 19, 'there are seeds for each parser')
+        output = self.done([program, '-seed=1', '-max_len=1000', '-max_total_time=%d' % SECONDS, '-print_final_stats=1', seeds], cwd=self.place)
+        runs = int(re.search(r'number_of_executed_units: (\d+)', output).group(1))
+        self.assertGreater(runs, 1000, output[-2000:])
+        print('%d inputs' % runs)
+
+
+if __name__ == '__main__':
+    if 'PVE_GPU_BINARY_DIR' not in os.environ:
+        sys.exit('test_smoke: run it with ctest, or give PVE_GPU_BINARY_DIR')
+    unittest.main()
