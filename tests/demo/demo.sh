@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The demo: real ansible-playbook with the built collection, on this machine and on three simulated Proxmox VE hosts over real ssh.
+# The demo: real ansible-playbook with the built collection, on this machine and, over real ssh, on a simulated cluster of Proxmox VE
+# with one node for each hardware form: from fresh to an IOMMU that is proven on.
 #
 #   demo.sh [--keep]    --keep leaves the hosts up, to look inside
 #
@@ -9,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$PWD/build/demo
 keep=
-hosts='pve7 pve8 pve9'
+hosts='form-a form-b form-c form-d form-e form-f'
 
 die() { echo "demo: $*" >&2; exit 1; }
 
@@ -36,7 +37,7 @@ finish() {
   if [ -z "$keep" ]; then
     rack down || :
   elif [ "$status" = 0 ]; then
-    printf '\nThe hosts stay up. Look inside: ./dev rack --name demo ssh pve8\nPlaybooks: '
+    printf '\nThe hosts stay up. Look inside: ./dev rack --name demo ssh form-a\nPlaybooks: '
     printf 'ANSIBLE_CONFIG=%s ansible-playbook pve.gpu.discover\nTake them down: ./dev rack --name demo down\n' "build/demo/ansible.cfg"
   fi
   exit "$status"
@@ -92,25 +93,34 @@ start_hosts() {
   done
 }
 
-run_again() {
-  ansible-playbook tests/demo/repo.yml >"$work/again" || { cat "$work/again"; return 1; }
-  cat "$work/again"
-  ! grep -q 'changed=[1-9]' "$work/again" || die "the second run changed something"
+# again NAME COMMAND...: the same once more, which must not change anything
+again() {
+  kept=$work/again-$1
+  shift
+  "$@" >"$kept" || { cat "$kept"; return 1; }
+  cat "$kept"
+  ! grep -q 'changed=[1-9]' "$kept" || die "the second run changed something"
 }
 
-# A playbook of the collection, without the warning that it is one.
-discover() {
+# collection NAME WORDS...: a playbook of the collection, without the warning that it is one
+collection() {
+  name=$1
+  shift
   status=0
-  ansible-playbook pve.gpu.discover "$@" 2>"$work/stderr" || status=$?
-  grep -v 'running playbook inside collection' "$work/stderr" >&2 || :
+  ansible-playbook "pve.gpu.$name" "$@" 2>"$work/stderr" || status=$?
+  grep -v -e 'running playbook inside collection' -e 'stays pinned' -e '^/etc/kernel/proxmox-boot-pin' "$work/stderr" >&2 || :
   return "$status"
 }
+site() { collection site -e gpu_hosts=pve "$@"; }
 
 step "Install the collection" install_collection
-step "Start three simulated hosts: Debian 11, 12 and 13, as below Proxmox VE 7, 8 and 9" start_hosts
-step "Read the GPU facts of this machine and of the three over ssh (pve.gpu.host_info)" discover --tags facts
+step "Start a simulated cluster: six hardware forms on Proxmox VE 7, 8 and 9, with GRUB and systemd-boot" start_hosts
+step "Read the GPU facts of this machine and of the six over ssh (pve.gpu.host_info)" collection discover --tags facts
 step "What would become of their package sources (pve.gpu.repo, --check --diff)" ansible-playbook tests/demo/repo.yml --check --diff
 step "Set their package sources" ansible-playbook tests/demo/repo.yml
-step "Once more: nothing left to do" run_again
-step "All that is known now (ansible-playbook pve.gpu.discover)" discover
+step "Once more: nothing left to do" again repo ansible-playbook tests/demo/repo.yml
+step "The whole way, as a plan (ansible-playbook pve.gpu.site --check)" site --check
+step "Go it: all at once, reboots one after another, quorum and guests watched" site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
+step "Once more: nothing left to do" again site site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
+step "All that is known now (ansible-playbook pve.gpu.discover)" collection discover
 echo "Done in $(seconds "$began")."

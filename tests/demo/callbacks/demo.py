@@ -34,7 +34,12 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         name, task, answer = self.parts(result)
         if task.resolved_action == 'ansible.builtin.debug':
-            self.texts += answer['msg']
+            self.texts += answer['msg'] if isinstance(answer['msg'], list) else [answer['msg']]
+            return
+        if task.resolved_action == 'ansible.builtin.reboot':
+            self.line(name, 'rebooted', 'up again after %s s' % answer.get('elapsed', '?'))
+            return
+        if not (task.resolved_action or '').startswith('pve.gpu.') or task._role and not answer.get('changed'):
             return
         if 'gpus' in answer:
             count = sum(gpu['kind'] in ('gpu', 'accelerator') for gpu in answer['gpus'])
@@ -43,6 +48,8 @@ class CallbackModule(CallbackBase):
             # "file /etc/apt/sources.list.d/ceph.list" is "ceph.list"
             text = ', '.join(os.path.basename(step) if step.startswith('file ') else step for step in answer.get('steps', []))
         self.line(name, 'ok' if not answer.get('changed') else 'would change' if task.check_mode else 'changed', text or 'nothing to do')
+        if answer.get('pending_on'):
+            self._display.display('        the rest waits for a %s: %s' % (answer['pending_on'], answer.get('pending_reason', '')))
         if task.check_mode:
             for text in ''.join(map(self._get_diff, answer.get('diff') or [])).splitlines():
                 if text.startswith(('+', '-')) and not text.startswith(('+++ ', '--- ')) and text != '+':
