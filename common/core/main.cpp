@@ -93,7 +93,11 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
     const auto args = read_all(0);
     return run(modules, words[0], args && args->empty() ? std::string("{}") : args, host);
   }
-  return run(modules, {}, host.read_file(words[0]), host);
+  const auto args = host.read_file(words[0]);
+  if (!args && args.error().not_found())
+    return answer(failed_answer(
+        fmt::format("there is neither a module nor a file of arguments called '{}'; pve-gpu --list names the modules", words[0])));
+  return run(modules, {}, args, host);
 }
 
 /// The name we were called by, as Ansible uploads a module: .../AnsiballZ_repo

@@ -51,8 +51,9 @@ json run_module(const Module& module, const json& args, Host& host) {
 
 Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
   const auto args = parse_json(args_text);
-  if (!args) return failed_answer(fmt::format("the module's arguments are {}", args.error().message));
-  if (!args->is_object()) return failed_answer("the module's arguments are not a JSON object");
+  if (!args)
+    return failed_answer(fmt::format("the module's arguments are {}; give an object like {{\"name\": \"value\"}}", args.error().message));
+  if (!args->is_object()) return failed_answer("the module's arguments are JSON, but no object; give one like {\"name\": \"value\"}");
   if (name.empty() && args->contains("_ansible_module_name") && (*args)["_ansible_module_name"].is_string())
     name = last_component((*args)["_ansible_module_name"].get<std::string>());
   for (const RegistryEntry& entry : modules) {
