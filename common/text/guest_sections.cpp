@@ -28,8 +28,9 @@ std::vector<GuestSection> parse_guest_sections(std::string_view text) {
     }
     // Containers also take "lxc.key = value".
     const auto sign = line.find_first_of(line.starts_with("lxc.") ? ":=" : ":");
-    if (sign == line.npos || sign == 0) continue;
-    out.back().values.emplace_back(trim(line.substr(0, sign)), trim(line.substr(sign + 1)));
+    if (sign == line.npos) continue;
+    std::string key = trim(line.substr(0, sign));
+    if (!key.empty()) out.back().values.emplace_back(std::move(key), trim(line.substr(sign + 1)));
   }
   return out;
 }

@@ -92,6 +92,7 @@ TEST(GuestSections, current_pending_and_snapshots) {
   EXPECT_EQ(sections[3].kind, GuestSection::Kind::snapshot);
   EXPECT_EQ(sections[3].name, "before");
   EXPECT_EQ(parse_guest_sections("").size(), 1u);
+  EXPECT_TRUE(parse_guest_sections(" : x")[0].values.empty()) << "no key";
 }
 
 TEST(GuestSections, of_containers) {
