@@ -10,7 +10,7 @@ import time
 
 # The firmware announces VT-d; the vendor, because what a host needs for its IOMMU depends on it (TCG's own is AuthenticAMD).
 HARDWARE = ['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg',
-            '-cpu', 'max,vendor=GenuineIntel,svm=off', '-smp', '2', '-m', '1024', '-device', 'intel-iommu,intremap=on,caching-mode=on,device-iotlb=on']
+            '-cpu', 'max,vendor=GenuineIntel', '-smp', '2', '-m', '1024', '-device', 'intel-iommu,intremap=on,caching-mode=on,device-iotlb=on']
 
 
 class QemuError(Exception):
