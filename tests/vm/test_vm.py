@@ -35,6 +35,8 @@ ETC = "cd /etc && find . -printf '%p %y %m %u:%g %l\\n' | sort && find . -type f
 
 def why_not():
     """why these tests cannot run here, or None"""
+    if not ALL:
+        return 'emulated machines are too slow to be reliable beside other tests: ./dev test --all'
     if os.geteuid():
         return 'making images needs root'
     missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
