@@ -51,6 +51,9 @@ host:
   returned: always
   type: dict
   contains:
+    cluster:
+      description: Name of the Proxmox VE cluster, V(null) for a node alone.
+      type: str
     node:
       description: Name of the node, V(null) when nothing says it.
       type: str

@@ -2,6 +2,7 @@
 // What the host is.
 #include "common/gpu/host_facts.hpp"
 
+#include "common/text/corosync_conf.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -14,6 +15,15 @@ std::optional<std::string> find_node(Reader& reader) {
   if (const auto local = reader.link_name("/etc/pve/local", "name of the node")) return local;
   const auto name = reader.attr("/proc/sys/kernel/hostname", "host name");
   return name ? std::optional(name->substr(0, name->find('.'))) : std::nullopt;
+}
+
+std::optional<std::string> find_cluster(Reader& reader) {
+  const auto text = reader.file("/etc/pve/corosync.conf", "name of the cluster");
+  if (!text) return std::nullopt;
+  const auto conf = text::parse_corosync_conf(*text);
+  if (conf && !conf->cluster_name.empty()) return conf->cluster_name;
+  reader.add_unreadable("/etc/pve/corosync.conf", "name of the cluster", conf ? "it names none" : conf.error().message);
+  return std::nullopt;
 }
 
 Cpu read_cpu(Reader& reader) {
@@ -159,6 +169,7 @@ bool HostFacts::has_driver(std::string_view name) const {
 HostFacts read_host_facts(Reader& reader, Vendors vendors) {
   HostFacts out;
   out.node = find_node(reader);
+  out.cluster = find_cluster(reader);
   if (const auto pvecfg = reader.file("/usr/share/perl5/PVE/pvecfg.pm", "version of Proxmox VE")) {
     out.pve = text::parse_pvecfg(*pvecfg);
     if (!out.pve) reader.add_unreadable("/usr/share/perl5/PVE/pvecfg.pm", "version of Proxmox VE", "it names none");
@@ -197,6 +208,7 @@ json to_json(const HostFacts& facts) {
                {"xe", intel_json(facts.xe)},
                {"others", facts.other_drivers}};
   return {{"node", or_null(facts.node)},
+          {"cluster", or_null(facts.cluster)},
           {"pve", pve},
           {"kernel",
            {{"release", facts.kernel},

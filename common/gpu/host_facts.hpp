@@ -56,6 +56,7 @@ struct Vendors {
 
 struct HostFacts {
   std::optional<std::string> node;
+  std::optional<std::string> cluster;  ///< its name; unset: the node is alone, or corosync.conf can't be read
   std::optional<text::PveVersion> pve;
   std::string kernel;
   BootFacts boot;

@@ -55,6 +55,9 @@ host:
   returned: always
   type: dict
   contains:
+    cluster:
+      description: Name of the Proxmox VE cluster, C(null) for a node alone.
+      type: str
     node:
       description: Name of the node, C(null) when nothing says it.
       type: str
