@@ -49,7 +49,7 @@ class Roles(unittest.TestCase):
             with self.subTest(role=role):
                 self.assertEqual(sorted(defaults), sorted(options))
                 for name, option in options.items():
-                    self.assertTrue(name.startswith(role + '_'), name)
+                    self.assertTrue(name == role or name.startswith(role + '_'), name)
                     if 'default' in option:
                         self.assertEqual(defaults[name], option['default'], name)
                     else:  # what other roles found
@@ -85,6 +85,33 @@ class Roles(unittest.TestCase):
                 names += list(task.get('ansible.builtin.set_fact', {})) + list(task.get('vars', {}))
                 for name in names:
                     self.assertRegex(name, '^_?%s_' % role)
+
+    def test_private_variables_of_roles_are_named_so(self):
+        for path in glob.glob(os.path.join(PROJECT, 'roles', '*', 'vars', 'main.yml')):
+            role = path.split(os.sep)[-3]
+            for name in load(role, 'vars', 'main.yml'):
+                self.assertTrue(name.startswith('_%s_' % role), name)
+
+    def test_example_inventories_set_what_roles_take(self):
+        known = {name for role in ROLES for name in self.options(role)} | {'ansible_user', 'ansible_host', 'gpu_reboot_serial', 'gpu_hosts'}
+        examples = sorted(glob.glob(os.path.join(PROJECT, 'playbooks', 'examples', '*.yml')))
+        self.assertGreater(len(examples), 2)
+
+        def variables(group):
+            yield from group.get('vars') or {}
+            for host in (group.get('hosts') or {}).values():
+                yield from host or {}
+            for child in (group.get('children') or {}).values():
+                yield from variables(child or {})
+
+        for path in examples:
+            with open(path, encoding='utf-8') as file:
+                groups = yaml.safe_load(file)
+            with self.subTest(example=os.path.basename(path)):
+                self.assertTrue([name for name in groups if re.fullmatch('form_[a-f]', name)])
+                for group in groups.values():
+                    for name in variables(group):
+                        self.assertIn(name, known)
 
     def test_ansible_lint(self):
         """Profile production, on a copy of the roles and playbooks outside any ignored folder."""
