@@ -95,52 +95,15 @@ class Lister {
 
   // --- mappings ---------------------------------------------------------------------------------------------------------
 
-  struct Place {
-    const Gpu* gpu = nullptr;
-    const Vf* vf = nullptr;
-  };
-
-  Place find(const text::PciAddress& address) const {
-    for (const Gpu& gpu : gpus_) {
-      if (address.covers(gpu.address)) return {&gpu, nullptr};
-      for (const Vf& vf : gpu.sriov.vfs)
-        if (address.covers(vf.address)) return {&gpu, &vf};
-    }
-    return {};
-  }
-
-  /// What PVE::Mapping::PCI::assert_valid would say of the entry, "" when it is valid. Only what the scan has read is compared.
-  std::string stale(const text::PciMapping& mapping, const text::PciMapEntry& entry, const Place& place) const {
-    const std::string path = entry.members[0].str();
-    if (!place.gpu) return fmt::format("its entry {} is not there", path);
-    const std::string id = hex4(place.gpu->ids.vendor) + ":" + hex4(place.gpu->ids.device);
-    if (entry.id != id) return fmt::format("its entry {} says id {}, the card has {}", path, entry.id, id);
-    const std::string subsystem = hex4(place.gpu->ids.subsystem_vendor) + ":" + hex4(place.gpu->ids.subsystem_device);
-    if (!place.vf && entry.subsystem_id != subsystem)
-      return fmt::format("its entry {} says subsystem {}, the card has {}", path, entry.subsystem_id.empty() ? "none" : entry.subsystem_id,
-                         subsystem);
-    const auto group = place.vf ? place.vf->iommu_group : place.gpu->iommu_group;
-    if (entry.iommu_group != group)
-      return fmt::format("its entry {} says IOMMU group {}, the card has {}", path,
-                         entry.iommu_group ? std::to_string(*entry.iommu_group) : "none", group ? std::to_string(*group) : "none");
-    const auto pve = facts_.pve ? catalogue::parse_major_minor(facts_.pve->version) : std::nullopt;
-    if (!pve || *pve < catalogue::MajorMinor{8, 4}) return {};
-    const bool mediated = place.vf ? place.gpu->framework == Framework::mdev_on_vfs || place.vf->type_id.has_value()
-                                   : place.gpu->framework == Framework::mdev;
-    if (mapping.mdev != mediated)
-      return fmt::format("it is {}marked as mediated devices, {} is {}", mapping.mdev ? "" : "not ", path, mediated ? "one" : "none");
-    return {};
-  }
-
   void by_mapping(const text::PciMapping& mapping) {
     std::string wrong;
     std::map<const Gpu*, std::vector<const Vf*>> cards;  // by GPU the VFs that are mapped; none: the card
     bool ours = false;
     for (const text::PciMapEntry& entry : mapping.entries) {
       if (entry.node != facts_.node) continue;
-      const Place place = find(entry.members[0]);
+      const Place place = find_place(gpus_, entry.members[0]);
       ours = ours || place.gpu;
-      if (wrong.empty()) wrong = stale(mapping, entry, place);
+      if (wrong.empty()) wrong = stale_entry(mapping, entry, place, facts_);
       if (!place.gpu) continue;
       std::vector<const Vf*>& vfs = cards[place.gpu];
       if (place.vf) vfs.push_back(place.vf);
@@ -179,6 +142,37 @@ class Lister {
 };
 
 }  // namespace
+
+Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address) {
+  for (const Gpu& gpu : gpus) {
+    if (address.covers(gpu.address)) return {&gpu, nullptr};
+    for (const Vf& vf : gpu.sriov.vfs)
+      if (address.covers(vf.address)) return {&gpu, &vf};
+  }
+  return {};
+}
+
+std::string stale_entry(const text::PciMapping& mapping, const text::PciMapEntry& entry, const Place& place, const HostFacts& facts) {
+  const std::string path = entry.members[0].str();
+  if (!place.gpu) return fmt::format("its entry {} is not there", path);
+  const std::string id = hex4(place.gpu->ids.vendor) + ":" + hex4(place.gpu->ids.device);
+  if (entry.id != id) return fmt::format("its entry {} says id {}, the card has {}", path, entry.id, id);
+  const std::string subsystem = hex4(place.gpu->ids.subsystem_vendor) + ":" + hex4(place.gpu->ids.subsystem_device);
+  if (!place.vf && entry.subsystem_id != subsystem)
+    return fmt::format("its entry {} says subsystem {}, the card has {}", path, entry.subsystem_id.empty() ? "none" : entry.subsystem_id,
+                       subsystem);
+  const auto group = place.vf ? place.vf->iommu_group : place.gpu->iommu_group;
+  if (entry.iommu_group != group)
+    return fmt::format("its entry {} says IOMMU group {}, the card has {}", path,
+                       entry.iommu_group ? std::to_string(*entry.iommu_group) : "none", group ? std::to_string(*group) : "none");
+  const auto pve = facts.pve ? catalogue::parse_major_minor(facts.pve->version) : std::nullopt;
+  if (!pve || *pve < catalogue::MajorMinor{8, 4}) return {};
+  const bool mediated =
+      place.vf ? place.gpu->framework == Framework::mdev_on_vfs || place.vf->type_id.has_value() : place.gpu->framework == Framework::mdev;
+  if (mapping.mdev != mediated)
+    return fmt::format("it is {}marked as mediated devices, {} is {}", mapping.mdev ? "" : "not ", path, mediated ? "one" : "none");
+  return {};
+}
 
 std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies,
                                      const GuestFacts& guests, const HostFacts& facts) {

@@ -27,4 +27,14 @@ std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpu
 
 json to_json(const Resource& resource);
 
+/// Where a mapping's entry leads on this node.
+struct Place {
+  const Gpu* gpu = nullptr;  ///< nullptr: there is no such GPU
+  const Vf* vf = nullptr;
+};
+Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address);
+
+/// What PVE::Mapping::PCI::assert_valid would say of the entry, "" when it is valid. Only what the scan has read is compared.
+std::string stale_entry(const text::PciMapping& mapping, const text::PciMapEntry& entry, const Place& place, const HostFacts& facts);
+
 }  // namespace pvegpu::gpu

@@ -66,6 +66,10 @@ bool can_be_absent(const Module& module) {
 
 }  // namespace
 
+json run_task(const std::string& module, const json& args, FakeHost& host, RunMode mode) {
+  return run_module(module_named(module), args, host, mode);
+}
+
 json Fixture::read(const std::string& file) const {
   const std::string path = directory + "/" + file;
   auto value = parse_json(RealHost().read_file(path).or_fail("read a fixture"));
@@ -78,7 +82,7 @@ std::optional<json> Fixture::read_if_there(const std::string& file) const {
   return read(file);
 }
 
-FakeHost Fixture::world() const {
+FakeHost world_of(const std::string& tree) {
   static std::map<std::string, std::shared_ptr<const Tree>> trees;
   auto& below = trees[tree];
   if (!below) below = load_tree(tree);
@@ -93,6 +97,11 @@ FakeHost Fixture::world() const {
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
   host.make_products();
+  return host;
+}
+
+FakeHost Fixture::world() const {
+  FakeHost host = world_of(tree);
   json description = read_if_there("world.json").value_or(json::object());
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
   description.erase("earlier");

@@ -26,6 +26,11 @@ struct Fixture {
   Subject subject() const;
 };
 
+/// The host of a machine's tree, with what makes its initramfs and boot loader's files.
+FakeHost world_of(const std::string& tree);
+/// A task on a world of the test's own.
+json run_task(const std::string& module, const json& args, FakeHost& host, RunMode mode = {});
+
 /// Makes the trees where they are missing or old. Throws when the fixtures can't be made.
 void make_trees();
 std::vector<Fixture> fixtures();
