@@ -115,7 +115,8 @@ std::string SourceSet::place(At where) const { return fmt::format("{}:{}", files
 std::optional<std::string> SourceSet::obstacle() const {
   for (const SourceFile& file : files_)
     if (const auto& problem = file.sources.problem())
-      return fmt::format("{}:{} {}, so APT reads no source at all: correct or remove it", file.path, problem->line, problem->what);
+      return fmt::format("{}:{} {}{}: correct or remove it", file.path, problem->line, problem->what,
+                         problem->refused ? ", so APT reads no source at all" : "");
   std::vector<std::string> foreign;
   for (const At where : all()) {
     if (!at(where).enabled || archive_of(where) == Archive::other) continue;

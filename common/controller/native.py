@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import shlex
 import uuid
 
@@ -29,25 +30,47 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 
 # A connection that breaks while this is sent leaves functions that nobody calls: `main` is its last word.
 #
-# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there. No line begins with
-# a brace, or its echo could be taken for the result.
+# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there, a moment late, since
+# sshd may lose what is written right before the end (see SHELL). No line begins with a brace, or its echo could be taken for the result.
 #
-# Each folder on the way to the executable must belong to root or to the user and be writable by nobody else, so that nobody else can
-# put another file there between the check of its bytes and its start. `-O /` means root. PATH is the script's own while it looks,
-# since a task's `environment` may hold another. Variables begin with _: an exported namesake would reach the module.
+# What was checked is what runs: run() has the file open as descriptor 3, and checks and starts that, whatever happens to its path or to
+# the folders above meanwhile. Nobody else can change its bytes in between: it belongs to the user and only he has any right to it (8140
+# is a regular file of mode 0500), and when it came, nobody else could have had it open. `-O /` means root. The stat runs while the
+# file is hashed; each process more is a millisecond for every task.
 #
-# look() prints, in any order, the file's SHA-256 and owner and mode of each folder and of the file (0drwxr-xr-x), and then how many
-# folders there are. Each process more is half a millisecond for every task.
-SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; exit; }
+# alone() is for what goes by names: each folder on the way to the executable must belong to root or to the user and be writable by
+# nobody else (0drwxr-xr-x). After them it counts the folders, to miss none that can't be looked at.
+#
+# PATH is the script's own while it looks, since a task's `environment` may hold another. Variables begin with _: an exported
+# namesake would reach the module.
+SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; sleep 0; exit; }
 say() { printf '{"pve_gpu_staging":"%s","msg":"%s"}\n' "$1" "$2"; exit; }
+run() {
+[ -O /proc/self/fd/3 ] || return
+sha256sum --status -c 2>/dev/null <<. &
+@SUM@  /proc/self/fd/3
+.
+_i=$(stat -Lc %f /proc/self/fd/3 2>/dev/null)
+wait $! && [ "$_i" = 8140 ] || return
+[ -x /proc/self/fd/3 ] || say no "the staging folder is on a file system mounted noexec"
+@ONCE@PATH=$_P
+_i=@ARGS@
+exec /proc/self/fd/3 --staged <<.
+$_i
+.
+}
 look() {
 cd -P "$_d" || exit
 _p=$PWD; set --
 while [ "$_p" ]; do set -- "$_p" "$@"; _p=${_p%/*}; done
-[ -f "$_f" ] && sha256sum <"$_f" &
-stat -c %u%A / "$@" "$_f"
-wait
+stat -c %u%A / "$@"
 echo n$(($#+1))
+}
+alone() {
+_n=0 _u='' _i='' _s=$(look 2>/dev/null)
+for _i in $_s; do case $_i in *d[r-]*) _u=${_i%%d*};; esac; done
+for _i in $_s; do case $_i in 0d????-??-?|"$_u"d????-??-?) _n=$((_n+1));; esac; done
+[ "$_i" = n$_n ] || say unsafe "other users can write to the staging folder or to a folder above it"
 }
 fetch() {
 @FETCH@
@@ -56,26 +79,20 @@ main() {
 _P=$PATH PATH=/usr/sbin:/usr/bin:/sbin:/bin
 if [ -O / ]; then _d=/var/lib; else _d=$HOME/.cache; fi
 _d=$_d/pve-gpu/bin; _f=$_d/@SUM@
+[ -e /proc/self/fd ] || say no "/proc is not there"
 [ -e "$_d" ] || (umask 077; mkdir -p "$_d") 2>/dev/null || say no "the staging folder cannot be made"
 [ -O "$_d" ] && [ -d "$_d" ] && [ ! -L "$_d" ] || say unsafe "the staging folder belongs to another user or is none"
-_n=0 _u='' _o='' _h='' _i='' _s=$(look 2>/dev/null)
-for _i in $_s; do case $_i in *d[r-]*) _u=${_i%%d*};; esac; done
-for _i in $_s; do case $_i in
-0d????-??-?|"$_u"d????-??-?) _n=$((_n+1));;
-"$_u"-r-x------) _o=o;;
-@SUM@) _h=h;;
-esac; done
-[ "$_i" = n$_n ] || say unsafe "other users can write to the staging folder or to a folder above it"
-[ $_o$_h = oh ] || fetch
-[ -x "$_f" ] || say no "the staging folder is on a file system mounted noexec"
-@ONCE@PATH=$_P
-_i=@ARGS@
-exec "$_f" --staged <<.
-$_i
-.
+[ -f "$_f" ] && [ ! -L "$_f" ] && run 3<"$_f"
+[ -L "$_f" ] || [ ! -d "$_f" ] || say no "a folder has the executable's name"
+alone
+fetch
 }
 main
 '''
+
+# Ansible appends `&& sleep 0`, for sshd may lose the last output on a terminal (github.com/ansible/ansible/issues/13876, pull/15453).
+# There is none here, and `exec` saves the process that would wait and the sleep: a millisecond for every task.
+SHELL = '#!exec /bin/sh'
 
 # The executable isn't there. First: could it be?
 ASK = r'''_t=$(mktemp "$_d/.new.XXXXXXXX" 2>/dev/null) || say no "the staging folder cannot be written"
@@ -93,7 +110,9 @@ base64 -d 2>/dev/null <<'.' | @UNPACK@ >"$_t" 2>/dev/null
 [ "$(sha256sum <"$_t")" = "@SUM@  -" ] || say no "the executable did not arrive whole: the disk may be full"
 chmod 0500 "$_t" && mv -fT "$_t" "$_f" 2>/dev/null || say no "the executable cannot be moved into the staging folder"
 trap - EXIT HUP INT TERM
-find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} + 2>/dev/null'''
+find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} + 2>/dev/null
+run 3<"$_f"
+say no "the executable was changed while it was brought along"'''
 
 UNSAFE = ('pve.gpu on %s: the executable is uploaded for every task, because %s. It is kept in /var/lib/pve-gpu/bin for root and in '
           '~/.cache/pve-gpu/bin for others: correct owner and mode there, or remove that folder.')
@@ -105,22 +124,46 @@ SILENT = ('The module %s but gave no answer (exit code %s), and was not run agai
 UNPACK = {'gzip': 'gzip -dc', 'cat': 'cat'}    # the script's answer, and what then unpacks the executable
 
 # With `ansible_ssh_retries`, Ansible's connection sends a command again after it broke, no matter how far the command had come.
-ONCE = r'''find "$_d" -name '.ran.*' -mmin +60 -exec rm -f {} + 2>/dev/null
+# The mark that it leaves must be nobody else's to take away.
+ONCE = r'''alone
+find "$_d" -name '.ran.*' -mmin +60 -exec rm -f {} + 2>/dev/null
 _i=$_d/.ran.@ID@; (set -C; : >"$_i") 2>/dev/null || [ ! -e "$_i" ] || say again
 '''
 
 
-def compose(executable, args, unpack=None, once=False):
-    """the script for one task; unpack: the key of UNPACK by which the executable is sent along; once: guard against ssh's retries"""
+def compose(digest, args, executable=None, unpack=None, once=False):
+    """the script for one task; digest: the executable's SHA-256; executable: its bytes, to be sent along, and unpack: the key of UNPACK
+    for that; once: guard against ssh's retries"""
     script = SCRIPT.replace('@FETCH@', BRING if unpack else ASK)
     script = script.replace('@ONCE@', ONCE.replace('@ID@', uuid.uuid4().hex) if once else '')
-    script = script.replace('@SUM@', hashlib.sha256(executable).hexdigest())
+    script = script.replace('@SUM@', digest)
     if unpack:
         if unpack == 'gzip':
             import gzip    # seldom needed, and what is loaded is loaded for every task
             executable = gzip.compress(executable)
         script = script.replace('@UNPACK@', UNPACK[unpack]).replace('@DATA@', base64.encodebytes(executable).decode().rstrip('\n'))
     return script.replace('@ARGS@', shlex.quote(args)).encode('ascii')    # last: arguments are no template
+
+
+DIGESTS = {}    # by what tells that a file is still the same
+
+
+def digest_of(path):
+    """the SHA-256 of an executable, None for what is none"""
+    s = os.stat(path)
+    key = s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
+    if key not in DIGESTS:
+        with open(path, 'rb') as f:
+            data = f.read()
+        DIGESTS[key] = hashlib.sha256(data).hexdigest() if data.startswith(b'\x7fELF') else None
+    return DIGESTS[key]
+
+
+try:
+    # Now, since Ansible loads this once in its main process, and a worker for each task inherits what is known.
+    digest_of(os.path.join(os.path.dirname(__file__), '..', 'native', 'pve-gpu'))
+except OSError:
+    pass    # not in a collection
 
 
 def encode(args, bits):
@@ -228,16 +271,19 @@ class ActionModule(NormalAction):
             args = encode(module_args, bits)
             if bits is None:
                 module_args.update(json.loads(args))    # for the ordinary way, where Ansible itself then fails on a vaulted value
-            with open(path, 'rb') as f:    # the bytes in `built` are none since 2.22
-                executable = f.read()
-            if not self._staged or not executable.startswith(b'\x7fELF'):
+            digest = digest_of(path)
+            if not self._staged or not digest:
                 return built
+            executable = None
+            if self._unpack:
+                with open(path, 'rb') as f:    # the bytes in `built` are none since 2.22
+                    executable = f.read()
             once = bool(self.get_connection_option('reconnection_retries'))
-            script = compose(executable, args, self._unpack, once)
+            script = compose(digest, args, executable, self._unpack, once)
             if bits is None:
-                built = 'new', '#!/bin/sh', script, path
+                built = 'new', SHELL, script, path
             else:
-                built = dataclasses.replace(bits, module_style='new', shebang='#!/bin/sh', b_module_data=script), path
+                built = dataclasses.replace(bits, module_style='new', shebang=SHELL, b_module_data=script), path
             self._composed = True
         except (AttributeError, ImportError, IndexError, OSError, TypeError, ValueError) as ex:
             self._say(task_vars, 'the ordinary way, since this ansible-core is unknown: %r' % ex)

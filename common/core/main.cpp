@@ -6,6 +6,7 @@
 #include "version.hpp"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -82,6 +83,10 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
     return 2;
   }
   if (words[0] == "--staged") {
+    // The action plugin's script has us open as descriptor 3, by which it starts what it has checked: programs that we start need
+    // not inherit it. By that name we would be "3" in a list of processes.
+    ::close(3);
+    ::prctl(PR_SET_NAME, "pve-gpu");
     // The action plugin must know that a module began, so that it is never run a second time.
     std::puts("pve-gpu:started");
     std::fflush(stdout);

@@ -85,7 +85,7 @@ void AptSources::parse_line(Span line, std::size_t number) {
   for (; at < end && (bytes_[at] == '#' || is_blank(bytes_[at])); ++at)
     if (bytes_[at] == '#') source.enabled = false;
   place.comment.end = at;
-  // A comment begins at the first # that is not in brackets.
+  // A comment begins at the first # that has as many closed brackets before it as opened ones.
   int depth = 0;
   for (std::size_t i = at; i < end; ++i) {
     if (bytes_[i] == '[') ++depth;
@@ -93,13 +93,29 @@ void AptSources::parse_line(Span line, std::size_t number) {
     if (bytes_[i] == '#' && depth <= 0) end = i;
   }
 
-  // A word ends at a blank that is not in brackets: "cdrom:[Debian 12]/".
+  // A word ends at a blank that is not in brackets, "cdrom:[Debian 12]/"; within them APT sees no others (ParseQuoteWord of strutl.cc).
+  // Where they do not pair, an edit would move the place where the comment begins.
+  std::string odd;
+  bool refused = false;
   const auto next_word = [&]() -> Span {
     skip_blanks();
     const std::size_t begin = at;
-    for (int inside = 0; at < end && (inside > 0 || !is_blank(bytes_[at])); ++at) {
-      if (bytes_[at] == '[') ++inside;
-      if (bytes_[at] == ']') --inside;
+    for (; at < end && !is_blank(bytes_[at]); ++at) {
+      if (bytes_[at] != '[') continue;
+      const std::size_t open = at;
+      at = std::min(bytes_.find(']', open), end);
+      if (at == end) {
+        odd = "has a '[' without its ']'";
+        refused = refused || source.components.empty();
+        return {begin, end};
+      }
+      if (bytes_.find('[', open + 1) < at) odd = "has a '[' between '[' and ']'";
+      if (open == begin && !source.types.empty() && source.uris.empty()) {
+        // The options: a blank may be missing after "[ a=b ]", not after "[a=b]".
+        ++at;
+        if (at < end && !is_blank(bytes_[at]) && !is_blank(bytes_[at - 2])) odd = "has no blank after its options", refused = true;
+        return {begin, at};
+      }
     }
     return {begin, at};
   };
@@ -122,8 +138,9 @@ void AptSources::parse_line(Span line, std::size_t number) {
     place.components.push_back(next);
   }
 
-  if (std::string fault = fault_of(source); !fault.empty()) {
-    if (source.enabled) found_problem(number, std::move(fault));
+  const std::string fault = odd.empty() ? fault_of(source) : odd;
+  if (!fault.empty()) {
+    if (source.enabled) found_problem(number, fault, refused || odd.empty());
     return;  // an ordinary comment otherwise
   }
   sources_.push_back(std::move(source));
@@ -177,8 +194,8 @@ void AptSources::parse_stanza(const std::vector<Span>& lines, std::size_t number
   places_.push_back(std::move(place));
 }
 
-void AptSources::found_problem(std::size_t line, std::string what) {
-  if (!problem_) problem_ = AptProblem{line, std::move(what)};
+void AptSources::found_problem(std::size_t line, std::string what, bool refused) {
+  if (!problem_) problem_ = AptProblem{line, std::move(what), refused};
 }
 
 const char* AptSources::newline() const {

@@ -22,7 +22,8 @@ struct AptSource {
 
 struct AptProblem {
   std::size_t line;
-  std::string what;  ///< "has no suite"
+  std::string what;     ///< "has no suite"
+  bool refused = true;  ///< by APT, which then reads no source at all; else it is this class that can't edit it
 };
 
 class AptSources {
@@ -31,7 +32,7 @@ class AptSources {
 
   AptFormat format() const { return format_; }
   const std::vector<AptSource>& all() const { return sources_; }
-  /// The first thing because of which APT reads no source at all.
+  /// The first thing because of which nothing may be edited.
   const std::optional<AptProblem>& problem() const { return problem_; }
   const std::string& bytes() const { return bytes_; }
 
@@ -63,7 +64,7 @@ class AptSources {
   void parse();
   void parse_line(Span line, std::size_t number);
   void parse_stanza(const std::vector<Span>& lines, std::size_t number);
-  void found_problem(std::size_t line, std::string what);
+  void found_problem(std::size_t line, std::string what, bool refused = true);
   std::string word(Span span) const { return bytes_.substr(span.begin, span.end - span.begin); }
   void replace(Span span, const std::string& with);
   void erase_word(Span span);

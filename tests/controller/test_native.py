@@ -84,6 +84,9 @@ class Transport:
         self.play(echo())
         self.host.run(text=f'chmod 777 {FOLDER}; : >/starts')
         run = self.play(echo())
+        self.assertEqual((self.ways(run), len(run.ssh), self.host.starts()), (['staged'], 1, ['staged']))    # nobody has changed it
+        self.host.run(text=f'printf X >>{FOLDER}/*; : >/starts')
+        run = self.play(echo())
         self.assertEqual((self.ways(run), self.host.starts()), (['file'], ['file']))
         self.assertRegex(run.output.replace('\n', ' '), r'pve\.gpu on host: .*uploaded +for +every')
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,8 @@ class Script(unittest.TestCase):
         return process.returncode, out.decode(), err.decode()
 
     def task(self, args=None, unpack=None, once=False, executable=None):
-        return native.compose(executable or self.executable, json.dumps({'log': '/starts', **(args or {})}), unpack, once)
+        executable = executable or self.executable
+        return native.compose(native.hashlib.sha256(executable).hexdigest(), json.dumps({'log': '/starts', **(args or {})}), executable, unpack, once)
 
     def starts(self):
         return len((self.node.path / 'starts').read_text().splitlines())
@@ -154,9 +156,58 @@ class Script(unittest.TestCase):
             self.assertIn(self.state(self.task(unpack=unpack)), ('unsafe', 'no'))
         self.assertEqual((self.starts(), self.sh('ls -A FOLDER/SUM')), (0, ''))
 
-    def test_folders_that_others_can_change_are_refused(self):
-        for change in ('chmod 770 FOLDER', 'chmod 702 FOLDER', 'chmod 1777 FOLDER', 'chmod 720 FOLDER/..', 'chmod 777 /var/lib', 'chmod 1777 /var/lib',
-                       'chown bob FOLDER', 'chown bob FOLDER/..', 'mv FOLDER /elsewhere; ln -s /elsewhere FOLDER'):
+    def test_unreadable_file_is_replaced(self):
+        self.stage(user='alice')
+        self.sh('chmod 0 /home/alice/.cache/pve-gpu/bin/SUM')
+        self.assertEqual(self.state(self.task(), user='alice'), 'gzip')
+        self.assertEqual(self.answer(self.feed(self.task(unpack='gzip'), user='alice'))['how'], 'staged')
+        self.assertEqual(self.starts(), 1)
+
+    def test_what_was_checked_is_what_starts(self):
+        """Another file takes the place of the executable as soon as that is being checked."""
+        self.stage()
+        evil = '#!/bin/sh\necho evil >>/starts\n'
+        for tool in ('sha256sum', 'stat'):
+            for once in (False, True):
+                with self.subTest(tool=tool, once=once):
+                    self.sh(f'cp -p FOLDER/SUM /kept; printf %s {shlex.quote(evil)} >/evil; chmod 500 /evil; : >/starts')
+                    self.sh(f'mv /usr/bin/{tool} /{tool}.away; printf "#!/bin/sh\\nmv -f /evil FOLDER/SUM 2>/dev/null; exec /{tool}.away \\"\\$@\\"\\n" >/usr/bin/{tool}; '
+                            f'chmod 755 /usr/bin/{tool}')
+                    try:
+                        answer = self.answer(self.feed(self.task(once=once)))
+                    finally:
+                        self.sh(f'mv /{tool}.away /usr/bin/{tool}')
+                    self.assertEqual(answer.get('how'), 'staged', answer)
+                    self.assertEqual((self.node.path / 'starts').read_text().split()[:1], ['staged'])
+                    self.assertEqual(self.sh('cat FOLDER/SUM'), evil)    # it had really been exchanged
+                    self.sh(': >/starts')
+                    self.replaces()
+
+    # who can write to a folder can take the executable away, or put another one there
+    OPEN = ('chmod 770 FOLDER', 'chmod 702 FOLDER', 'chmod 1777 FOLDER', 'chmod 720 FOLDER/..', 'chmod 777 /var/lib', 'chmod 1777 /var/lib',
+            'chown bob FOLDER/..')
+
+    def test_nothing_is_staged_where_others_can_change_it(self):
+        for change in self.OPEN:
+            for first in ('rm FOLDER/SUM', 'chown bob FOLDER/SUM', 'chmod 502 FOLDER/SUM', 'truncate -s 1000 FOLDER/SUM'):
+                with self.subTest(change=change, first=first):
+                    self.setUp()
+                    self.stage()
+                    self.sh(f'{first}; {change}')
+                    self.refuses('unsafe')
+
+    def test_what_is_staged_starts_wherever_it_is(self):
+        for change in self.OPEN:
+            with self.subTest(change=change):
+                self.setUp()
+                self.stage()
+                self.sh(change)
+                self.assertEqual(self.answer(self.feed(self.task()))['how'], 'staged')
+                self.assertEqual(self.state(self.task(once=True)), 'unsafe')    # its mark could be taken away
+                self.assertEqual(self.starts(), 1)
+
+    def test_folder_of_somebody_else_is_refused(self):
+        for change in ('chown bob FOLDER', 'mv FOLDER /elsewhere; ln -s /elsewhere FOLDER'):
             with self.subTest(change=change):
                 self.setUp()
                 self.stage()
@@ -168,8 +219,16 @@ class Script(unittest.TestCase):
         self.sh('mv /var/lib/pve-gpu /elsewhere; ln -s /elsewhere /var/lib/pve-gpu')
         self.assertEqual(self.answer(self.feed(self.task()))['how'], 'staged')
         (self.node.path / 'starts').write_text('')
-        self.sh('chmod 777 /elsewhere')
+        self.sh('rm FOLDER/SUM; chmod 777 /elsewhere')
         self.refuses('unsafe')
+
+    def test_without_proc(self):
+        self.stage()
+        self.sh('mkdir -p /elsewhere')
+        script = b'umount -l /proc 2>/dev/null\n' + self.task(unpack='gzip')
+        done = subprocess.run(['nsenter', '--target', self.node.pid, *lab.NAMESPACES, '--root', '--wd', 'unshare', '--mount', '--propagation', 'private',
+                               f'/bin/{self.SHELL}'], input=script, stdout=subprocess.PIPE, env={'PATH': '/usr/sbin:/usr/bin:/bin', 'HOME': '/root'})
+        self.assertEqual((json.loads(done.stdout)[native.STATE], self.starts()), ('no', 0))
 
     def test_a_user_s_cache_that_others_can_change_is_refused(self):
         self.sh('install -d -o alice -g alice -m 775 /home/alice/.cache')
@@ -315,7 +374,7 @@ class Shellcheck(unittest.TestCase):
     def test_scripts(self):
         for unpack in (None, 'gzip'):
             # SC2015: a && b || say ... is meant, and say ends the script
-            done = subprocess.run(['shellcheck', '--shell', 'dash', '--exclude', 'SC2015', '-'], input=native.compose(b'', '{}', unpack, once=True),
+            done = subprocess.run(['shellcheck', '--shell', 'dash', '--exclude', 'SC2015', '-'], input=native.compose('0' * 64, '{}', b'', unpack, once=True),
                                   stdout=subprocess.PIPE)
             self.assertEqual(done.returncode, 0, done.stdout.decode())
 

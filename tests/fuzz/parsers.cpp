@@ -334,7 +334,8 @@ const std::vector<Parser>& parsers() {
        apt_one_line,
        {"deb http://ftp.debian.org/debian bookworm main contrib # ours\n#deb-src http://ftp.debian.org/debian bookworm main\n",
         "# deb [arch=amd64 signed-by=/a.gpg] https://mirror.example.org/debian bookworm pve-no-subscription\r\n",
-        "deb cdrom:[Debian 12]/ bookworm main\ndeb file:///x ./\ndeb http://a b"}},
+        "deb cdrom:[Debian 12]/ bookworm main\ndeb file:///x ./\ndeb http://a b",
+        "deb http://a/] s c] x[#y\n#deb [a=b ]http://a/ s c] x[a b]z] #]\ndeb [[a=b] http://a/[ s [c"}},
       {"apt_deb822",
        apt_deb822,
        {"Types: deb deb-src\nURIs: http://ftp.debian.org/debian\nSuites: trixie trixie-updates\nComponents: main\n contrib\nSigned-By: "

@@ -69,6 +69,42 @@ TEST(AptOneLine, WhatAptRefusesIsNamed) {
   EXPECT_EQ(problem(""), "");
 }
 
+// What APT 2.6 says to each: "Malformed entry" or nothing.
+TEST(AptOneLine, BracketsThatDoNotPair) {
+  const auto problem = [](const std::string& bytes) {
+    const auto list = lines(bytes);
+    return list.problem() ? (list.problem()->refused ? "APT: " : "we: ") + list.problem()->what : "";
+  };
+  EXPECT_EQ(problem("deb http://a.example.org/[ s main"), "APT: has a '[' without its ']'");
+  EXPECT_EQ(problem("deb http://a.example.org/x s [main c"), "APT: has a '[' without its ']'");
+  EXPECT_EQ(problem("deb [arch=amd64 http://a.example.org/x s main"), "APT: has a '[' without its ']'");
+  EXPECT_EQ(problem("deb [arch=amd64]http://a.example.org/x s main"), "APT: has no blank after its options");
+  EXPECT_EQ(problem("deb [ arch=amd64 ]http://a.example.org/x s main"), "");
+  // It ignores that component and all after it, or takes the outer ones.
+  EXPECT_EQ(problem("deb http://a.example.org/x s main c[ d"), "we: has a '[' without its ']'");
+  EXPECT_EQ(problem("deb http://a.example.org/x s [[main] c"), "we: has a '[' between '[' and ']'");
+  EXPECT_EQ(problem("deb [[arch=amd64] http://a.example.org/x s main"), "we: has a '[' between '[' and ']'");
+  EXPECT_EQ(problem("# deb http://a.example.org/[ s main"), "");
+  const auto list = lines("deb http://a.example.org/] s main] c[x #y]z #[");  // the comment begins at the first #
+  EXPECT_TRUE(list.problem());
+  const auto closed = lines("deb http://a.example.org/] s main] c #[");
+  ASSERT_EQ(closed.all().size(), 1u);
+  EXPECT_EQ(closed.all()[0].uris, Words{"http://a.example.org/]"});
+  EXPECT_EQ(closed.all()[0].components, (Words{"main]", "c"}));
+}
+
+TEST(AptOneLine, EditsOfWordsWithBracketsTake) {
+  // Once the first word was gone, the # was no comment any more.
+  EXPECT_TRUE(lines("deb http://a.example.org/x s c] x[#y").problem());
+  auto list = lines("deb http://a.example.org/x s c] x[a b]z] # why ]");
+  list.remove_component(0, "c]");
+  EXPECT_EQ(list.bytes(), "deb http://a.example.org/x s x[a b]z] # why ]");
+  EXPECT_EQ(list.all().at(0).components, Words{"x[a b]z]"});
+  list.rename_component(0, "x[a b]z]", "main");
+  EXPECT_EQ(list.bytes(), "deb http://a.example.org/x s main # why ]");
+  EXPECT_EQ(list.all().at(0).components, Words{"main"});
+}
+
 TEST(AptOneLine, SwitchingOffAndOnAgainKeepsEveryByte) {
   for (const std::string file : {"deb http://a.example.org/x  s   main\n", "\t deb http://a.example.org/x s main # why\r\n# end\r\n",
                                  "# first\n\ndeb [arch=amd64] http://a.example.org/x s main"}) {
