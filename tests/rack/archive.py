@@ -139,8 +139,9 @@ def kernel_packages(suite):
         yield package('%s-headers-%s' % (prefix, series), version, 'all', '%s-headers-%s' % (prefix, release))
     if suite in DEFAULT_SERIES:
         series = DEFAULT_SERIES[suite]
-        yield package('proxmox-default-kernel', '1.1.0', 'all', 'proxmox-kernel-' + series)
-        yield package('proxmox-default-headers', '1.1.0', 'all', 'proxmox-headers-' + series)
+        version = {'bookworm': '1.1.0', 'trixie': '2.0.0'}[suite]  # the suites share a pool
+        yield package('proxmox-default-kernel', version, 'all', 'proxmox-kernel-' + series)
+        yield package('proxmox-default-headers', version, 'all', 'proxmox-headers-' + series)
 
 
 def write(path, content):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# Real Debian machines under QEMU, started by a real GRUB and a real systemd-boot: IOMMU on, proven after a reboot, and taken back.
+# The shipped playbooks on real Debian machines under QEMU, started by a real GRUB and a real systemd-boot: from the IOMMU switched off to
+# proven after a real reboot, and back.
 """All machines go their way at the same time. PVE_GPU_TEST_ALL=1: Debian 13 too. The serial console of a machine that failed is kept
 in vm/NAME of the build folder.
 """
@@ -17,10 +18,9 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(HERE.parent / 'controller')]
+sys.path.insert(0, str(HERE))
 
 import images  # noqa: E402  pylint: disable=wrong-import-position
-import lab  # noqa: E402  pylint: disable=wrong-import-position
 import vm  # noqa: E402  pylint: disable=wrong-import-position
 
 COLLECTIONS = REPOSITORY / 'build' / 'collection'
@@ -31,12 +31,12 @@ TOOLS = {'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils', 'mmd
 
 # Everything below /etc: kind, mode, owner, where a link leads, contents.
 ETC = "cd /etc && find . -printf '%p %y %m %u:%g %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k2"
+# A plain Debian has no kernels and no archive of Proxmox VE: its packages stay as they are.
+VARIABLES = {'gpu_platform_upgrade': 'never', 'gpu_boot_conflicts': 'remove', 'gpu_boot_dma_mode': 'pt', 'gpu_reboot_timeout': 600}
 
 
 def why_not():
     """why these tests cannot run here, or None"""
-    if not ALL:
-        return 'emulated machines are too slow to be reliable beside other tests: ./dev test --all'
     if os.geteuid():
         return 'making images needs root'
     missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
@@ -86,23 +86,22 @@ class Journey:
         before = self.seen()
         assert 'intel_iommu=off' in before['cmdline'].split() and before['groups'] == before['units'] == [], before
 
-        wish = {'conflicts': 'remove', 'dma_mode': 'pt', 'follow_ups': 'later'}
-        first, work = self.play('configured', [{'pve.gpu.iommu': wish}, {'pve.gpu.follow_ups': {}}])
-        assert first['changed'] and first['reboot_required'] and first['pending_on'] == 'reboot', first
-        assert first['iommu']['active'] is False and work['changed'], (first, work)
-        again, nothing = self.play('configured again', [{'pve.gpu.iommu': wish}, {'pve.gpu.follow_ups': {}}])
-        assert not again['changed'] and again['reboot_required'] and not nothing['changed'], (again, nothing)
-        self.reboot()
+        rebooted = self.play('configured, rebooted and proven', 'site', '-e', 'gpu_reboot_allowed=true')
+        iommu, proven = self.of(rebooted, 'IOMMU on')
+        assert iommu['changed'] and iommu['reboot_required'] and iommu['pending_on'] == 'reboot' and not iommu['iommu']['active'], iommu
         now = self.seen()
-        assert {'intel_iommu=on', 'iommu=pt'} <= set(now['cmdline'].split()) and 'intel_iommu=off' not in now['cmdline'], now
-        assert now['groups'] and now['units'] and 'vfio_pci' in now['modules'], now
-        proven, nothing = self.play('proven', [{'pve.gpu.iommu': wish}, {'pve.gpu.follow_ups': {}}])
-        assert not (proven['changed'] or nothing['changed'] or proven['reboot_required']), (proven, nothing)
-        assert proven['iommu']['active'] and proven['iommu']['groups'] == len(now['groups']), proven
+        assert now['boot'] != before['boot'] and {'intel_iommu=on', 'iommu=pt'} <= set(now['cmdline'].split()), now
+        assert 'intel_iommu=off' not in now['cmdline'] and now['groups'] and now['units'] and 'vfio_pci' in now['modules'], now
+        assert not proven['changed'] and not proven['reboot_required'] and proven['iommu']['groups'] == len(now['groups']), proven
+        assert 'IOMMU proven, %d groups' % len(now['groups']) in self.of(rebooted, 'Summary')[0]['msg'], rebooted
 
-        undone, work = self.play('taken back', [{'pve.gpu.iommu': {'state': 'absent', 'follow_ups': 'later'}}, {'pve.gpu.follow_ups': {}}])
-        assert undone['changed'] and work['changed'], (undone, work)
-        self.reboot()
+        again = self.play('again', 'site', '-e', 'gpu_reboot_allowed=true')
+        assert [r['task'] for r in again if r['result'].get('changed')] == [] and self.seen()['boot'] == now['boot'], again
+
+        self.play('taken back', 'undo')
+        began = time.monotonic()
+        self.machine.reboot()
+        self.note('reboot', began)
         after = self.seen()
         for key in ('cmdline', 'groups', 'units', 'etc', 'loader'):
             assert after[key] == before[key], '%s was %s, is %s' % (key, before[key], after[key])
@@ -111,39 +110,32 @@ class Journey:
         """What the kernel and the files of the machine say."""
         def lines(text):
             return self.machine.ssh(text).splitlines()
-        return {'cmdline': self.machine.ssh('cat /proc/cmdline'), 'groups': lines('ls /sys/kernel/iommu_groups'), 'units': lines('ls /sys/class/iommu'),
+        return {'boot': self.machine.boot_id(), 'cmdline': self.machine.ssh('cat /proc/cmdline'), 'groups': lines('ls /sys/kernel/iommu_groups'), 'units': lines('ls /sys/class/iommu'),
                 'modules': lines("cut -d' ' -f1 /proc/modules"), 'etc': lines(ETC), 'loader': lines(
                     'if [ -e /boot/grub/grub.cfg ]; then cat /boot/grub/grub.cfg; else mount -r /dev/vda2 /mnt; cat /mnt/loader/entries/*; umount /mnt; fi')}
 
-    def reboot(self):
-        began = time.monotonic()
-        boot_id = self.machine.ssh('cat /proc/sys/kernel/random/boot_id')
-        self.play('rebooted', [{'ansible.builtin.reboot': {'reboot_timeout': 300, 'connect_timeout': 5, 'post_reboot_delay': 0}}])
-        assert self.machine.ssh('cat /proc/sys/kernel/random/boot_id') != boot_id
-        self.took.pop()
-        self.note('reboot', began)
+    def of(self, results, task):
+        return [result['result'] for result in results if result['task'] == task]
 
-    def play(self, what, tasks):
-        """The results of tasks that ansible-playbook runs on the machine."""
+    def play(self, what, playbook, *words):
+        """The results of the tasks of a playbook of the collection."""
         began = time.monotonic()
         self.plays += 1
         folder = self.work / str(self.plays)
         folder.mkdir()
-        (folder / 'recorder.py').write_text(lab.RECORDER)
-        (folder / 'ansible.cfg').write_text('[defaults]\nhost_key_checking = false\ngathering = explicit\ncallbacks_enabled = recorder\n'
+        (folder / 'ansible.cfg').write_text('[defaults]\nhost_key_checking = false\ncallbacks_enabled = record\nretry_files_enabled = false\n'
                                             'interpreter_python = /usr/bin/python3\ncallback_plugins = %s\n[ssh_connection]\npipelining = true\n'
-                                            'control_path_dir = %s\n' % (folder, self.work / 'cp'))
+                                            'control_path_dir = %s\n' % (HERE.parent / 'rack' / 'callbacks', self.work / 'cp'))
         (folder / 'hosts.json').write_text(json.dumps({'all': {'hosts': {self.name: {
             'ansible_host': '127.0.0.1', 'ansible_port': self.machine.port, 'ansible_user': 'root', 'ansible_ssh_private_key_file': str(images.cache() / 'key'),
-            'ansible_ssh_common_args': '-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes'}}}}))
-        (folder / 'play.json').write_text(json.dumps([{'hosts': 'all', 'gather_facts': False, 'tasks': tasks}]))
-        done = subprocess.run(['ansible-playbook', '-i', str(folder / 'hosts.json'), str(folder / 'play.json')], stdin=subprocess.DEVNULL,
+            'ansible_ssh_common_args': '-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes', **VARIABLES}}}}))
+        done = subprocess.run(['ansible-playbook', '-i', str(folder / 'hosts.json'), 'pve.gpu.' + playbook, *words], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=900,
-                              env={**os.environ, 'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'RECORD': str(folder / 'record'),
+                              env={**os.environ, 'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'PVE_GPU_RECORD': str(folder / 'record'),
                                    'ANSIBLE_COLLECTIONS_PATH': str(COLLECTIONS), 'ANSIBLE_COLLECTIONS_PATHS': str(COLLECTIONS)})
         assert done.returncode == 0, '%s: %s' % (what, done.stdout)
         self.note(what, began)
-        return [json.loads(line)['result'] for line in (folder / 'record').read_text().splitlines()]
+        return [json.loads(line) for line in (folder / 'record').read_text().splitlines()]
 
 
 @unittest.skipIf(why_not(), why_not())

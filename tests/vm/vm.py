@@ -6,6 +6,7 @@
 `up` starts a machine from the state in which it had just booted, on a disk of its own; `up --boot` boots it. A reboot is a real one.
 `down` throws its disk away.
 """
+import contextlib
 import fcntl
 import json
 import os
@@ -68,7 +69,7 @@ class Machine:
         self._thread.start()
         self._goes.wait()
 
-    def wait(self, timeout=240):
+    def wait(self, timeout=600):
         """Until its sshd answers."""
         deadline = time.monotonic() + timeout
         while not qemu.answers(self.port):
@@ -90,6 +91,22 @@ class Machine:
         if done.returncode:
             raise qemu.QemuError('%r ended with %d: %s%s' % (text, done.returncode, done.stdout, done.stderr))
         return done.stdout
+
+    def boot_id(self):
+        return self.ssh('cat /proc/sys/kernel/random/boot_id').strip()
+
+    def reboot(self, timeout=600):
+        """Until it is up again."""
+        before = self.boot_id()
+        self.ssh('systemctl --no-block reboot')
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            self.wait(timeout)
+            with contextlib.suppress(qemu.QemuError):
+                if self.boot_id() != before:
+                    return
+        raise qemu.QemuError('it is not up again after %d s: see %s' % (timeout, self.serial))
 
     def end(self):
         """What makes run() return."""
