@@ -5,6 +5,7 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_sysfs.hpp"
 
 #include <stdlib.h>
 
@@ -96,6 +97,7 @@ FakeHost world_of(const std::string& tree) {
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
+  model_driver_binding(host);
   host.make_products();
   return host;
 }

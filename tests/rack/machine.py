@@ -397,17 +397,26 @@ class Machine:
         audio = spec.get('audio', '10de:1aef' if function.vendor == 0x10de and function.pci_class >> 8 == 0x0300 else None)
         if audio:
             domain, bus, device, _ = function.address
-            own = {'driver': 'vfio-pci' if function.driver == 'vfio-pci' else 'snd_hda_intel', 'id': audio}
+            by_hand = function.driver == 'vfio-pci' and function.slot not in (self.started or {}).get('overrides', {})
+            own = {'slot': format_slot(domain, bus, device, 1), 'driver': 'vfio-pci' if by_hand else 'snd_hda_intel', 'id': audio}
             self.bind_at_boot(own)
             sound = Function(format_slot(domain, bus, device, 1), hex_pair(audio, where), 0x040300, function.subsystem,
                              function.revision, own['driver'])
-            sound.numa, sound.group_with = function.numa, function.slot
+            sound.numa, sound.group_with, sound.override = function.numa, function.slot, own.get('override')
             self.add(sound)
         self.add_vfs(function, spec, where)
 
     def bind_at_boot(self, spec):
         """Another driver, or none, where modprobe's configuration and the command line at this boot say so."""
         driver = spec.get('driver')
+        started = self.started or {}
+        override = started.get('overrides', {}).get(spec['slot'])
+        if started.get('bare') or override:  # no drivers yet, or what the initramfs did before they came
+            loaded = override and override.replace('-', '_') in started.get('loaded', ()) and self.iommu
+            spec.update(driver=override if loaded else None, override=override)
+            for key in ('vfs', 'vgpus', 'vf_driver', 'connectors', 'connected', 'framework'):
+                spec.pop(key, None)
+            return
         if driver is None or driver == 'vfio-pci':
             return
         module = DRIVER_MODULES.get(driver, [driver])[0].replace('-', '_')
@@ -882,6 +891,9 @@ def loaded_modules(machine):
             modules['nvidia']['used_by'].add('nvidia_vgpu_vfio')
             for name in ('vfio_iommu_type1', 'vfio') + (() if machine.kernel_at_least(6, 8) else ('mdev',)):
                 load(name)['used_by'].add('nvidia_vgpu_vfio')
+    for name in (machine.started or {}).get('loaded', ()):
+        for each in DRIVER_MODULES.get(name.replace('_', '-'), [name]):
+            load(each)
     for name, fields in (machine.spec.get('modules') or {}).items():
         fields = fields or {}
         check_keys(fields, {'loaded', 'version', 'parameters', 'refcnt', 'file'}, 'modules.%s' % name)

@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 
+import initramfs
 import machine as machines
 from simfs import control
 from system import (CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID,
@@ -168,6 +169,8 @@ class NodeSetup:
             if name.startswith('running-') and bootfiles.read(path) == self.described.node:
                 os.unlink(path)
         spec = self.spec_at_boot(guests)
+        if not first and not self.node['plain']:
+            started.update(initramfs.run_top(self, spec, started, CAPABILITIES.values()))
         booted = machines.Machine(spec, self.described.catalogue, started)
         self.log('kernel %s, command line: %s' % (started['kernel'], started['cmdline']))
         self.log('%s; IOMMU %s' % ('; '.join(started['why']), booted.iommu_reason()))
@@ -373,6 +376,8 @@ class NodeSetup:
     def programs(self):
         os.makedirs(self.at('usr/lib/rack'))
         os.makedirs(self.at('usr/lib/systemd'), exist_ok=True)
+        os.makedirs(self.at('usr/share/initramfs-tools'), exist_ok=True)
+        os.symlink('/usr/lib/rack/hook-functions', self.at('usr/share/initramfs-tools/hook-functions'))
         if os.path.lexists(self.at('usr/lib/systemd/systemd')):
             os.unlink(self.at('usr/lib/systemd/systemd'))
         os.symlink('/usr/sbin/sshd', self.at('usr/lib/systemd/systemd'))

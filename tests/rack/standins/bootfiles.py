@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 
 ESPS = 'var/lib/rack/esp'
 ESP_LIST = 'etc/kernel/proxmox-boot-uuids'
@@ -83,11 +84,31 @@ def configuration(root):
             if name.endswith('.conf'):
                 found[name] = read(os.path.join(base, name))  # a name in /etc hides the same in /lib
     modules = [line.strip() for line in read(at(root, 'etc/initramfs-tools/modules')).splitlines()]
-    return {'modprobe.d': dict(sorted(found.items())), 'modules': [line for line in modules if line and line[0] != '#']}
+    return {'modprobe.d': dict(sorted(found.items())), 'modules': [line for line in modules if line and line[0] != '#'],
+            'init-top': {os.path.basename(path): read(path) for path in executables(at(root, 'etc/initramfs-tools/scripts/init-top'))}}
 
 
-def make_initramfs(root, release):
-    write(at(root, 'boot/initrd.img-' + release), json.dumps(dict(configuration(root), kernel=release), indent=1) + '\n')
+def executables(directory):
+    """The scripts that initramfs-tools takes from a directory, by name."""
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    paths = [os.path.join(directory, name) for name in sorted(names) if re.fullmatch(r'[A-Za-z0-9_.-]+', name)]
+    return [path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)]
+
+
+def hooked_modules(release):
+    """The modules that the hooks of this host put into an initramfs."""
+    with tempfile.TemporaryDirectory() as work:
+        wanted = os.path.join(work, 'modules')
+        for hook in executables('/etc/initramfs-tools/hooks'):
+            code = subprocess.run([hook], env=dict(os.environ, DESTDIR=work, version=release, verbose='n', __MODULES_TO_ADD=wanted),
+                                  stdin=subprocess.DEVNULL, check=False).returncode
+            if code:
+                raise ToolError('E: %s failed with return %d.' % (hook, code))
+        return sorted(set(read(wanted).split()))
+
+
+def make_initramfs(root, release, taken=()):
+    write(at(root, 'boot/initrd.img-' + release), json.dumps(dict(configuration(root), kernel=release, taken=list(taken)), indent=1) + '\n')
 
 
 # --- GRUB --------------------------------------------------------------------------------------------------------------------

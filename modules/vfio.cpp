@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+// vfio: chosen cards kept free for guests, by address and by what they are.
+#include "common/boot/cmdline.hpp"
+#include "common/core/module.hpp"
+#include "common/gpu/binding.hpp"
+#include "common/gpu/passthrough.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace {
+
+enum class State { present, absent };
+enum class FollowUps { now, later };
+enum class Bind { at_start, boot };
+enum class BootDisplay { refuse, allow };
+
+struct Params {
+  std::vector<std::string> devices;
+  std::string model;
+  bool all = false;
+  Bind bind = Bind::at_start;
+  BootDisplay boot_display = BootDisplay::refuse;
+  bool ignore_msrs = false;
+  State state = State::present;
+  FollowUps follow_ups = FollowUps::now;
+};
+
+constexpr const char* options_file = "/etc/modprobe.d/pve-gpu-vfio.conf";
+constexpr const char* vfio_driver = "vfio-pci";
+const text::KernelParameter no_firmware_console{"initcall_blacklist", "sysfb_init"};
+
+using Claims = std::vector<text::VfioClaim>;
+
+std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
+
+class Planner {
+ public:
+  Planner(const Params& params, const HostView& host, Plan& out)
+      : params_(params), host_(host), out_(out), reader_(host), facts_(gpu::read_cards(reader_)) {
+    recorded_ = text::parse_vfio_script(host.read_file(text::vfio_script_file).value_or(""));
+  }
+
+  void run() {
+    gpu::CardChoice choice;
+    Claims wanted;
+    if (params_.state == State::present) {
+      choice = choose();
+      if (choice.refusal) return (void)out_.refuse(*choice.refusal);
+      for (const gpu::Card& card : choice.cards) claim(card, wanted);
+    } else {
+      for (const text::VfioClaim& old : recorded_)
+        if (!is_listed(old.address)) wanted.push_back(old);
+    }
+    if (params_.follow_ups == FollowUps::later) out_.put_off_next_boot_work();
+    give_back(wanted);
+    plan_files(wanted);
+    plan_cmdline(choice.cards);
+    for (const gpu::Card& card : choice.cards) take(card, wanted);
+    report(choice, wanted);
+  }
+
+ private:
+  gpu::CardChoice choose() {
+    if (params_.devices.empty() && params_.model.empty() && !params_.all)
+      throw ModuleError("which cards? Give devices, model or all; the module host_info lists the cards of a host");
+    gpu::CardWish wish{
+        .devices = {}, .model = params_.model, .all = params_.all, .allow_boot_display = params_.boot_display == BootDisplay::allow};
+    for (const std::string& each : params_.devices) wish.devices.push_back(text::parse_pci_address(each).or_fail("parameter 'devices'"));
+    return gpu::choose_cards(reader_, facts_, wish, recorded_);
+  }
+
+  /// Whether `devices` names the card of this address; without any, all are meant.
+  bool is_listed(const std::string& address) const {
+    if (params_.devices.empty()) return true;
+    return std::any_of(params_.devices.begin(), params_.devices.end(), [&](const std::string& each) {
+      return text::parse_pci_address(each).or_fail("parameter 'devices'").device == text::pci_device_part(address);
+    });
+  }
+
+  /// At a guest's start Proxmox VE takes any function from its driver; that harms only with display drivers and their sound.
+  bool is_kept(const gpu::Card& card, const gpu::Function& function) const {
+    if (params_.bind == Bind::boot) return true;
+    return card.gpu && (function.pci_class >> 8 == 0x03 || function.pci_class == 0x1200 || function.pci_class == 0x0403);
+  }
+
+  void claim(const gpu::Card& card, Claims& wanted) const {
+    for (const gpu::Function& function : card.functions) {
+      if (!is_kept(card, function)) continue;
+      const auto known = std::find_if(recorded_.begin(), recorded_.end(), [&](const text::VfioClaim& old) {
+        return old.address == function.address && old.ids == function.ids;
+      });
+      if (known != recorded_.end())
+        wanted.push_back(*known);
+      else
+        wanted.push_back({function.address, function.ids, function.driver.value_or(""), function.driver_override == vfio_driver});
+    }
+  }
+
+  // --- back to the host -----------------------------------------------------------------------------------------------------
+  void give_back(const Claims& wanted) {
+    for (const text::VfioClaim& old : recorded_) {
+      if (std::find(wanted.begin(), wanted.end(), old) != wanted.end()) continue;
+      const PciDevice* device = facts_.device(old.address);
+      const auto now = device ? std::optional(gpu::read_function(reader_, *device)) : std::nullopt;
+      if (!now || !(now->ids == old.ids)) {
+        out_.warn(fmt::format("the card for guests at {} was {}, but {}; its record goes, the host is left as it is", old.address,
+                              old.ids.str(), now ? "now it is " + now->ids.str() : std::string("now nothing is there")));
+        continue;
+      }
+      const auto former = old.former.empty() ? std::nullopt : std::optional(old.former);
+      const bool moves = now->driver == vfio_driver ? former != vfio_driver : !now->driver && former;
+      if (moves && refuse_guest({*now})) return;
+      if (!old.had_override && now->driver_override == vfio_driver) gpu::ensure_override(host_, out_, old.address, std::nullopt);
+      if (!moves) continue;
+      const bool there = former && gpu::is_registered(host_, *former);
+      gpu::ensure_driver(host_, out_, old.address, there ? former : std::nullopt);
+      out_.reboot_if(former && !there, fmt::format("{} belongs to the driver {}, which is not loaded", old.address, old.former));
+    }
+  }
+
+  bool refuse_guest(const std::vector<gpu::Function>& functions) {
+    const auto vmid = gpu::running_guest(facts_, functions);
+    if (vmid) out_.refuse(fmt::format("guest {} runs with {}: shut it down first", *vmid, functions.front().address));
+    return vmid.has_value();
+  }
+
+  // --- at boot --------------------------------------------------------------------------------------------------------------
+  void plan_files(const Claims& wanted) {
+    const std::vector<FollowUp> then = {follow_up_initramfs()};
+    const bool all_gone = wanted.empty();
+    // What remains when only some are given back stays as it was asked for.
+    const bool load = params_.state == State::present ? params_.bind == Bind::boot : host_.exists(text::vfio_hook_file);
+    ensure(text::vfio_script_file, all_gone ? "" : text::print_vfio_script(wanted, load), {.meta = {.mode = 0755}, .then = then});
+    ensure(text::vfio_hook_file, all_gone || !load ? "" : text::print_vfio_hook(), {.meta = {.mode = 0755}, .then = then});
+    if (params_.state == State::absent && !all_gone) return;
+    const bool wish = params_.ignore_msrs && params_.state == State::present;
+    ensure(options_file, wish ? "# Made by pve.gpu (vfio).\noptions kvm ignore_msrs=1 report_ignored_msrs=0\n" : "",
+           {.meta = {}, .then = then});
+    out_.reboot_if(wish && host_.read_attr("/sys/module/kvm/parameters/ignore_msrs").value_or("Y") == "N",
+                   "the module kvm was loaded without ignore_msrs");
+  }
+
+  void ensure(const char* path, const std::string& content, const FileOptions& options) {
+    content.empty() ? out_.withdraw(path, nothing, options) : out_.ensure_file(path, content, options);
+  }
+
+  /// The firmware's frame buffer holds the memory of the boot display until something takes it away: from Linux 6.0 on vfio-pci does
+  /// (vfio_pci_core, "Remove console drivers").
+  void plan_cmdline(const std::vector<gpu::Card>& cards) {
+    const auto kernel = catalogue::parse_major_minor(host_.kernel_release());
+    boot::CmdlineWish wish{.module = "vfio"};
+    for (const gpu::Card& card : cards) {
+      if (!card.gpu || !card.gpu->boot_vga) continue;
+      out_.warn(
+          fmt::format("{} is the boot display: the console of this host ends on it when vfio-pci takes it; reach the host by "
+                      "network or serial line",
+                      card.address));
+      if (kernel && *kernel < catalogue::MajorMinor{6, 0}) wish.present = {no_firmware_console};
+    }
+    if (wish.present.empty()) wish.withdrawn = {no_firmware_console};
+    const auto files = out_.recorded_files();
+    const bool has_been = std::any_of(files.begin(), files.end(), [](const std::string& path) {
+      return path.starts_with("/etc/default/grub") || path == "/etc/kernel/cmdline";
+    });
+    if (!wish.present.empty() || has_been) boot::plan_cmdline(host_, out_, wish);
+  }
+
+  // --- now ------------------------------------------------------------------------------------------------------------------
+  void take(const gpu::Card& card, const Claims& wanted) {
+    if (!facts_.iommu_active()) {
+      out_.reboot_if(true, "the IOMMU is off");
+      out_.later({"reboot", fmt::format("the IOMMU is off, so no guest can have {} yet: {}", card.address,
+                                        facts_.host.iommu.cause.empty() ? std::string("see the module iommu") : facts_.host.iommu.cause)});
+      return;
+    }
+    std::vector<gpu::Function> kept;
+    for (const gpu::Function& function : card.functions)
+      if (std::any_of(wanted.begin(), wanted.end(), [&](const text::VfioClaim& c) { return c.address == function.address; }))
+        kept.push_back(function);
+    const auto is_hosts = [](const gpu::Function& function) { return function.driver && function.driver != vfio_driver; };
+    const bool moves = std::any_of(kept.begin(), kept.end(), is_hosts);
+    if (moves && refuse_guest(card.functions)) return;
+    for (const gpu::Function& function : kept) {
+      if (!is_hosts(function)) continue;
+      auto reason = gpu::busy(host_, *function.driver);
+      if (card.gpu && card.gpu->boot_vga) reason = "it shows the console";
+      if (!reason) continue;
+      out_.reboot_if(true, fmt::format("{} still has the driver {}", function.address, *function.driver));
+      out_.later({"reboot", fmt::format("{} keeps the driver {} until the next boot: {}", function.address, *function.driver, *reason)});
+      return;
+    }
+    for (const gpu::Function& function : kept) gpu::ensure_override(host_, out_, function.address, vfio_driver);
+    const bool bind = params_.bind == Bind::boot && gpu::is_registered(host_, vfio_driver);
+    for (const gpu::Function& function : kept)
+      if (bind || is_hosts(function)) gpu::ensure_driver(host_, out_, function.address, bind ? std::optional(vfio_driver) : std::nullopt);
+  }
+
+  // --- what is told ---------------------------------------------------------------------------------------------------------
+  void report(const gpu::CardChoice& choice, const Claims& wanted) {
+    json cards = json::array(), left = json::array();
+    for (const gpu::Card& card : choice.cards) cards.push_back(to_json(card, wanted));
+    for (const gpu::LeftAlone& each : choice.left_alone) left.push_back({{"address", each.address}, {"reason", each.reason}});
+    out_.report("cards", std::move(cards));
+    out_.report("left_alone", std::move(left));
+    if (params_.state == State::present)
+      for (std::string& sentence : gpu::taken_by_ids(reader_, facts_, wanted)) out_.warn(std::move(sentence));
+  }
+
+  json to_json(const gpu::Card& card, const Claims& wanted) {
+    json functions = json::array();
+    for (const gpu::Function& f : card.functions) {
+      const auto own = std::find_if(wanted.begin(), wanted.end(), [&](const text::VfioClaim& c) { return c.address == f.address; });
+      const bool kept = own != wanted.end();
+      functions.push_back({{"address", f.address},
+                           {"class", gpu::class_words(f.pci_class)},
+                           {"id", fmt::format("{:04x}:{:04x}", f.ids.vendor, f.ids.device)},
+                           {"subsystem_id", fmt::format("{:04x}:{:04x}", f.ids.subsystem_vendor, f.ids.subsystem_device)},
+                           {"driver", f.driver ? json(*f.driver) : json(nullptr)},
+                           {"kept_free", kept},
+                           {"former_driver", kept && !own->former.empty() ? json(own->former) : json(nullptr)},
+                           {"iommu_group", f.iommu_group ? json(*f.iommu_group) : json(nullptr)},
+                           {"reset_methods", f.reset_methods},
+                           {"rom", f.has_rom}});
+    }
+    const gpu::Function& first = card.functions.front();
+    if (card.gpu && card.gpu->is_amd() && !first.reset_methods.empty() && first.reset_methods.front() == "bus")
+      out_.warn(
+          fmt::format("{} ({}) can only be reset with its bus: many Radeons before the RX 6000 do not come back from that when a "
+                      "guest stops, until the host is rebooted",
+                      card.address, card.name));
+    if (card.gpu && card.gpu->boot_vga)
+      out_.warn(fmt::format(
+          "{}: the firmware has run the ROM of its boot display; if a guest shows no picture, give it a ROM file (romfile)", card.address));
+    const auto vmid = gpu::running_guest(facts_, card.functions);
+    return {{"address", card.address},
+            {"name", card.name},
+            {"boot_display", card.gpu && card.gpu->boot_vga},
+            {"guest", vmid ? json(*vmid) : json(nullptr)},
+            {"functions", std::move(functions)}};
+  }
+
+  const Params& params_;
+  const HostView& host_;
+  Plan& out_;
+  Reader reader_;
+  const gpu::CardFacts facts_;
+  Claims recorded_;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) { Planner(params, host, out).run(); }
+
+}  // namespace
+
+template <>
+struct EnumNames<State> {
+  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
+};
+template <>
+struct EnumNames<FollowUps> {
+  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
+};
+template <>
+struct EnumNames<Bind> {
+  static constexpr std::pair<Bind, const char*> values[] = {{Bind::at_start, "at_start"}, {Bind::boot, "boot"}};
+};
+template <>
+struct EnumNames<BootDisplay> {
+  static constexpr std::pair<BootDisplay, const char*> values[] = {{BootDisplay::refuse, "refuse"}, {BootDisplay::allow, "allow"}};
+};
+
+PVEGPU_MODULE(
+    vfio, Params,
+    (ModuleDoc{
+        .name = "vfio",
+        .summary = "Cards kept free for passthrough, by address and by what they are",
+        .description =
+            {"Keeps the drivers of the host away from the chosen cards, now where nothing is in the way and else from the next boot on, so "
+             "that guests can have them. The parameters name all such cards of the host: a card that an earlier task chose and this one "
+             "does not goes back to its driver.",
+             "A script in the initramfs does it before the drivers are loaded, for each function by its address and only if the device "
+             "there "
+             "still has the recorded ids: twins are told apart, and a card that was moved to another slot, or another one in its place, is "
+             "never seized.",
+             "All functions of a card go together. The task is refused if the IOMMU group holds anything else that O(devices) does not "
+             "list, bridges aside, if the host needs a device for its disks or network, and if a running guest has a card whose driver "
+             "would change."},
+        .examples = R"(- name: All cards of the server but the boot display
+  pve.gpu.vfio:
+    all: true
+
+- name: One of two equal cards, with vfio-pci from boot on
+  pve.gpu.vfio:
+    devices: ["0000:65:00"]
+    bind: boot
+
+- name: Back to the host's drivers
+  pve.gpu.vfio:
+    state: absent
+)",
+        .returns = R"(cards:
+  description: The chosen cards as they are now.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: Address of the first function.
+      type: str
+    name:
+      description: Board or model.
+      type: str
+    boot_display:
+      description: Whether the firmware shows the host's console on it.
+      type: bool
+    guest:
+      description: The running guest that has it.
+      type: int
+    functions:
+      description: What the card consists of, such as display, sound and USB-C.
+      type: list
+      elements: dict
+      contains:
+        address:
+          description: Address of the function.
+          type: str
+        class:
+          description: What it is.
+          type: str
+        id:
+          description: Vendor and device.
+          type: str
+        subsystem_id:
+          description: Vendor and device of the board.
+          type: str
+        driver:
+          description: The driver that has it now.
+          type: str
+        kept_free:
+          description: Whether the host's drivers are kept away from it; with O(bind=at_start) only from display and sound.
+          type: bool
+        former_driver:
+          description: The driver that it had, and that V(absent) gives back.
+          type: str
+        iommu_group:
+          description: Its IOMMU group.
+          type: int
+        reset_methods:
+          description: How the kernel can reset it between guests, the first one first; empty if it can't, or does not tell (before 5.15).
+          type: list
+          elements: str
+        rom:
+          description: Whether it shows an expansion ROM.
+          type: bool
+left_alone:
+  description: The GPUs that are not taken, with the reason.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: Address of the GPU.
+      type: str
+    reason:
+      description: Why it is not taken.
+      type: str
+loader:
+  description: The boot loader and its files; see C(kernel_cmdline).
+  returned: when the kernel command line is changed for the boot display
+  type: dict
+conflicting:
+  description: Kernel parameters of others that contradict; see C(kernel_cmdline).
+  returned: when the kernel command line is changed for the boot display
+  type: list
+  elements: dict
+)",
+        .notes = {"The IOMMU is the work of the module C(iommu), also where interrupts can't be remapped.",
+                  "Virtual functions are not for this module: Proxmox VE binds them by itself."},
+    }),
+    Spec<Params>{}
+        .param(
+            "devices", &Params::devices,
+            {.doc =
+                 "Addresses such as C(0000:41:00), C(0000:41:00.0) or C(41:00). One function of a GPU means its whole card. Devices that "
+                 "share the IOMMU group of a card are listed here too. With O(state=absent) only these are given back."})
+        .param("model", &Params::model, {.doc = "All cards of this model, by the name that C(host_info) shows, but the boot display."})
+        .param(
+            "all", &Params::all,
+            {.doc =
+                 "All GPUs but the boot display, the display of a management controller and those that have virtual functions or vGPUs."})
+        .param("bind", &Params::bind,
+               {.doc = "V(at_start) keeps the display and sound drivers of the host away; Proxmox VE binds the card when a guest starts. "
+                       "V(boot) binds all its functions to C(vfio-pci) from the initramfs on."})
+        .param("boot_display", &Params::boot_display,
+               {.doc = "V(allow) gives away the display on which the firmware shows the host's console, if O(devices) lists it. It takes "
+                       "hold with the next boot."})
+        .param(
+            "ignore_msrs", &Params::ignore_msrs,
+            {.doc = "Whether KVM ignores model-specific registers that it does not know, without a message. Some Windows guests with GPUs "
+                    "need it."})
+        .param("state", &Params::state, {.doc = "V(absent) gives cards back to the drivers that they had."})
+        .param("follow_ups", &Params::follow_ups,
+               {.doc = "When C(update-initramfs) runs. V(later) leaves it to the module C(follow_ups)."}),
+    plan)
+
+}  // namespace pvegpu
