@@ -4,6 +4,7 @@
 #include "common/cluster/guests.hpp"
 
 #include "common/cluster/storage.hpp"
+#include "common/cluster/vm.hpp"
 #include "common/text/guest_config.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/property_string.hpp"
@@ -25,15 +26,6 @@ std::optional<std::int64_t> vmid_of(std::string_view name, std::string_view suff
   const auto number = std::from_chars(name.data(), name.data() + name.size(), out);
   if (number.ec != std::errc() || number.ptr != name.data() + name.size()) return std::nullopt;
   return out;
-}
-
-/// A pid file may be left of a guest that died, and its number be another process by now: qemu-server's Helpers.pm
-/// (instance_running_locally) looks for -pidfile on the command line.
-bool vm_runs(const HostView& host, std::int64_t vmid) {
-  const auto pid = host.read_attr(fmt::format("/run/qemu-server/{}.pid", vmid));
-  if (!pid || pid->empty()) return false;
-  const auto cmdline = host.read_file(fmt::format("/proc/{}/cmdline", *pid));
-  return cmdline && text::contains(*cmdline, fmt::format("/run/qemu-server/{}.pid", vmid));
 }
 
 std::set<std::int64_t> running_vms(const HostView& host) {

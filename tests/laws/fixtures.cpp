@@ -6,6 +6,7 @@
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
 #include "tests/laws/fake_sysfs.hpp"
+#include "tests/laws/fake_qm.hpp"
 
 #include <stdlib.h>
 
@@ -98,6 +99,7 @@ FakeHost world_of(const std::string& tree) {
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
   model_driver_binding(host);
+  add_qm(host);
   host.make_products();
   return host;
 }

@@ -6,11 +6,11 @@ import signal
 import socket
 import time
 
+import hostpci
 import standin
 from bootfiles import ToolError, read
 
 RUN = '/run/qemu-server'
-RESERVATIONS = RUN + '/pci-id-reservations'
 RUNNING = '/run/rack/cluster/running-%s'  # has the name of the node; the whole cluster sees it
 
 
@@ -38,8 +38,46 @@ def find(vmid):
 
 def config(path):
     """The current section: key -> value."""
-    text = re.split(r'^\[', read(path), 1, re.M)[0]
-    return dict(line.split(': ', 1) for line in text.splitlines() if ': ' in line and not line.startswith('#'))
+    return parse(read(path))[0]
+
+
+def parse(text):
+    """(current, pending, description, what stands from the first snapshot on) of a configuration."""
+    found, at, description, lines = ({}, {}), 0, '', text.split('\n')
+    for number, line in enumerate(lines):
+        if re.match(r'\[PENDING\]\s*$', line, re.I):
+            at = 1
+        elif line.startswith('['):
+            return found[0], found[1], description, '\n'.join(lines[number:])
+        elif line.startswith('#'):
+            description += line + '\n' if at == 0 else ''
+        elif ': ' in line:
+            key, value = line.split(': ', 1)
+            found[at][key] = value.strip()
+    return found[0], found[1], description, ''
+
+
+def write(path, current, pending, description, rest):
+    """As QemuServer.pm (write_vm_config) writes it: keys in their order, an empty line before each section."""
+    text = description + ''.join('%s: %s\n' % pair for pair in sorted(current.items()))
+    if pending:
+        text += '\n[PENDING]\n' + ''.join('%s: %s\n' % pair for pair in sorted(pending.items()))
+    if rest:
+        text += '\n' + rest
+    temporary = path + '.tmp.%d' % os.getpid()
+    with open(temporary, 'w', encoding='utf-8') as file:
+        file.write(text)
+    os.rename(temporary, path)
+
+
+def apply_pending(path):
+    """What a VM's start does with the changes that were made while it ran (vmconfig_apply_pending)."""
+    current, pending, description, rest = parse(read(path))
+    if pending:
+        for key in re.findall(r'[a-z]+\d*', pending.pop('delete', '')):
+            current.pop(key, None)
+        current.update(pending)
+        write(path, current, {}, description, rest)
 
 
 def is_container(path):
@@ -64,20 +102,28 @@ def start(vmid):
     fields = config(path)
     if fields.get('lock'):
         raise ToolError('%s is locked (%s)' % ('CT' if is_container(path) else 'VM', fields['lock']), 255)
-    with open(RUNNING % vmid, 'w', encoding='ascii') as file:
-        file.write(node())
     if is_container(path):
+        mark(vmid)
         return start_process(vmid, ['lxc-start', '-F', '-n', str(vmid)], '/run/rack-lxc-%s.pid' % vmid, '\0/var/lib/lxc/%s/command' % vmid)
+    if fields.get('template') == '1':
+        raise ToolError("you can't start a vm if it's a template", 255)
+    apply_pending(path)
+    fields = config(path)
+    words, kept = hostpci.start(int(vmid), fields, pid_of)
+    mark(vmid)
     name = fields.get('name', 'vm%s' % vmid)
     # the start of the command line that Proxmox VE starts a guest with: what it knows a running one by
     pid = start_process(vmid, ['/usr/bin/kvm', '-id', str(vmid), '-name', '%s,debug-threads=on' % name, '-no-shutdown', '-daemonize',
-                               '-pidfile', '/var/run/qemu-server/%s.pid' % vmid], '%s/%s.pid' % (RUN, vmid))
-    slots = [slot for slot, owner in standin.machine()['reservations'] if int(owner) == int(vmid)]
-    if slots:
-        with open(RESERVATIONS, 'a', encoding='ascii') as file:
-            file.writelines('%s %s pid:%d\n' % (slot, vmid, pid) for slot in slots)
-        os.chmod(RESERVATIONS, 0o600)
+                               '-pidfile', '/var/run/qemu-server/%s.pid' % vmid] + words, '%s/%s.pid' % (RUN, vmid))
+    described = [slot for slot, owner in standin.machine()['reservations'] if int(owner) == int(vmid)]
+    hostpci.reserve(kept or described, int(vmid), pid_of, pid)
     return pid
+
+
+def mark(vmid):
+    """The whole cluster sees where it runs."""
+    with open(RUNNING % vmid, 'w', encoding='ascii') as file:
+        file.write(node())
 
 
 def start_process(vmid, words, pid_file, abstract=None):
@@ -129,12 +175,9 @@ def stop(vmid):
     for path in ('%s/%s.pid' % (RUN, vmid), '/run/rack-lxc-%s.pid' % vmid, RUNNING % vmid):
         if os.path.exists(path):
             os.unlink(path)
-    if os.path.exists(RESERVATIONS):
-        with open(RESERVATIONS, 'r+', encoding='ascii') as file:
-            kept = [line for line in file if not line.rstrip().endswith(' pid:%d' % pid)]
-            file.seek(0)
-            file.truncate()
-            file.writelines(kept)
+    path = config_path(vmid)
+    if path is None or not is_container(path):
+        hostpci.free(int(vmid), config(path) if path else {})
 
 
 def all_here():

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The vGPU type that a guest asks for, by name or id, on devices of this node.
+#pragma once
+
+#include "common/gpu/gpu.hpp"
+#include "common/text/pci_address.hpp"
+
+namespace pvegpu::gpu {
+
+struct MdevChoice {
+  std::string id;    ///< what mdev= takes: "nvidia-562", "i915-GVTg_V5_4"
+  std::string name;  ///< "NVIDIA A40-8Q"; the id where the driver gives no name
+  Framework framework = Framework::none;
+  std::vector<std::string> warnings;
+};
+
+/// `alternatives`: of a mapping's entries for this node, or the one that a guest's address names; the members of each are passed
+/// together. Names are compared without regard to case. The error is a sentence: why no guest could get this type here.
+Result<MdevChoice> choose_mdev(const std::string& wish, const std::vector<std::vector<text::PciAddress>>& alternatives,
+                               const std::vector<Gpu>& gpus);
+
+}  // namespace pvegpu::gpu

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: MIT
+// hostpci: a PCI device, or a part of one, in a guest's configuration.
+//
+// Facts: qemu-server's PCI.pm ($hostpci_fmt, parse_hostpci, choose_hostpci_devices) and API2/Qemu.pm (update_vm_api): what is set for a
+// running guest goes to [PENDING] and is taken over when the guest starts the next time; a digest that is not the file's is refused.
+#include "common/cluster/vm.hpp"
+#include "common/core/module.hpp"
+#include "common/gpu/hostpci_memory.hpp"
+#include "common/gpu/hostpci_rules.hpp"
+#include "common/gpu/mdev_choice.hpp"
+#include "common/gpu/scan.hpp"
+#include "common/text/pci_mapping.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace hostpci {
+namespace {
+
+using catalogue::MajorMinor;
+using gpu::canonical_hostpci;
+
+enum class State { present, absent };
+enum class Running { refuse, pending };
+enum class Driver { vfio, keep };
+
+struct Params {
+  std::int64_t vmid = 0;
+  std::optional<std::int64_t> slot;
+  std::optional<std::string> mapping;
+  std::vector<std::string> host;
+  std::optional<std::string> mdev, romfile, vendor_id, device_id, sub_vendor_id, sub_device_id;
+  bool pcie = false, x_vga = false, rombar = true, legacy_igd = false;
+  Driver driver = Driver::vfio;
+  Running running = Running::refuse;
+  State state = State::present;
+};
+
+constexpr const char* mapping_file = "/etc/pve/mapping/pci.cfg";
+
+class HostPciPlanner {
+ public:
+  HostPciPlanner(const Params& params, const HostView& host, Plan& out)
+      : params_(params),
+        host_(host),
+        out_(out),
+        slot_(static_cast<unsigned>(params.slot.value_or(0))),
+        key_(fmt::format("hostpci{}", slot_)),
+        reader_(host) {}
+
+  void run() {
+    const auto membership = cluster::read_membership(reader_);
+    if (!membership.pmxcfs) return refuse(membership.problem);
+    node_ = membership.node;
+    memory_ = gpu::read_hostpci_memory(host_, params_.vmid, slot_);
+    auto found = cluster::find_vm(reader_, membership, params_.vmid);
+    if (!found) {
+      if (params_.state == State::absent && found.error().code == ENOENT) return forget();  // destroyed meanwhile
+      return refuse(found.error().message);
+    }
+    vm_ = *std::move(found);
+    value_ = text::guest_option(vm_.sections, key_);
+    out_.report("node", node_);
+    out_.report("guest", {{"vmid", params_.vmid}, {"name", vm_.name}, {"running", vm_.running}, {"template", vm_.is_template}});
+    out_.report("option", key_);
+    report("value", value_.next);
+    report("running_value", vm_.running ? value_.now : std::nullopt);
+    params_.state == State::present ? present() : absent();
+    if (differs_ && membership.clustered && !membership.quorate)
+      refuse("the cluster has no quorum, so no guest can be changed; see: pvecm status");
+  }
+
+ private:
+  void refuse(std::string sentence) { out_.refuse(std::move(sentence)); }
+  void report(const char* key, const std::optional<std::string>& value) { out_.report(key, value ? json(*value) : json(nullptr)); }
+
+  // --- what is wished ---------------------------------------------------------------------------------------------------------
+  void present() {
+    const auto devices = host_.pci_devices().or_fail("list PCI devices");
+    facts_ = gpu::read_host_facts(reader_, gpu::vendors_of(devices));
+    const auto pve = facts_.pve ? catalogue::parse_major_minor(facts_.pve->version) : std::nullopt;
+    if (!pve) return refuse("this is no Proxmox VE host: /usr/share/perl5/PVE/pvecfg.pm says no version");
+    text::HostPciValue wish = described();
+    if (std::string why = gpu::why_not(wish, slot_, vm_.sections, params_.vmid, *pve); !why.empty()) return refuse(why);
+    std::vector<std::vector<text::PciAddress>> alternatives;
+    const text::PciMapping* mapping = nullptr;
+    if (wish.mapping.empty()) {
+      alternatives.push_back(wish.addresses);
+      for (const text::PciAddress& address : wish.addresses)
+        if (!is_there(address, devices)) return refuse(fmt::format("there is no PCI device {} on {}; see: lspci -D", address.str(), node_));
+    } else {
+      mapping = find_mapping(wish.mapping);
+      if (!mapping) return;
+      for (const text::PciMapEntry& entry : mapping->entries)
+        if (entry.node == node_) alternatives.push_back(entry.members);
+      if (alternatives.empty())
+        return refuse(fmt::format("the mapping '{}' has no entry for {}, so no guest with it can start here; add one with pve.gpu.mapping",
+                                  wish.mapping, node_));
+      judge_mapping(*mapping, devices, *pve);
+    }
+    if (params_.mdev && !choose_type(wish, alternatives, devices, *pve)) return;
+    if (!facts_.iommu.active.value_or(true)) out_.warn("the guest can't start with it now, there is no IOMMU: " + facts_.iommu.cause);
+    const std::string wanted = text::print_hostpci_value(wish);
+    report("wanted", wanted);
+    if (value_.next && canonical_hostpci(*value_.next) == wanted) return wait(*value_.next);
+    if (!may_change()) return;
+    // In the spelling that the guest runs with, nothing stays pending.
+    change(value_.now && canonical_hostpci(*value_.now) == wanted ? *value_.now : wanted, gpu::remember(memory_, value_.next, wanted));
+  }
+
+  text::HostPciValue described() const {
+    text::HostPciValue out;
+    for (const std::string& text : params_.host)
+      for (const std::string& address : text::split(text, ';'))
+        out.addresses.push_back(text::parse_pci_address(text::trim(address)).or_fail("parameter 'host'"));
+    out.mapping = params_.mapping.value_or("");
+    out.mdev = params_.mdev.value_or("");
+    out.pcie = params_.pcie;
+    out.x_vga = params_.x_vga;
+    out.rombar = params_.rombar;
+    out.legacy_igd = params_.legacy_igd;
+    out.romfile = params_.romfile.value_or("");
+    out.keep_driver = params_.driver == Driver::keep;
+    if (out.romfile.find_first_of(",;/") != out.romfile.npos)
+      throw ModuleError(fmt::format("parameter 'romfile': '{}' is not the name of a file in /usr/share/kvm", out.romfile));
+    const auto id = [](const char* name, const std::optional<std::string>& given) {
+      if (given && !text::is_hex_id(*given))
+        throw ModuleError(fmt::format("parameter '{}': '{}' is not written like 0x10de", name, *given));
+      return text::lower(given.value_or(""));
+    };
+    out.vendor_id = id("vendor_id", params_.vendor_id);
+    out.device_id = id("device_id", params_.device_id);
+    out.sub_vendor_id = id("sub_vendor_id", params_.sub_vendor_id);
+    out.sub_device_id = id("sub_device_id", params_.sub_device_id);
+    return out;
+  }
+
+  static bool is_there(const text::PciAddress& address, const std::vector<PciDevice>& devices) {
+    return std::any_of(devices.begin(), devices.end(), [&](const PciDevice& device) { return address.covers(device.address); });
+  }
+
+  const text::PciMapping* find_mapping(const std::string& id) {
+    const auto bytes = host_.read_file(mapping_file);
+    if (!bytes && !bytes.error().not_found()) throw ModuleError(bytes.error().message);
+    mappings_ = text::parse_pci_mappings(bytes.value_or(""));
+    std::vector<std::string> names;
+    for (const text::PciMapping& mapping : mappings_.mappings) {
+      if (mapping.id == id) return &mapping;
+      names.push_back(mapping.id);
+    }
+    refuse(fmt::format("there is no mapping '{}' in {}; make it with pve.gpu.mapping{}", id, mapping_file,
+                       names.empty() ? std::string() : fmt::format(", or name one of: {}", fmt::join(names, ", "))));
+    return nullptr;
+  }
+
+  /// What would keep guests with this mapping from starting here: all entries of a node are checked, not only the one that is taken
+  /// (PVE::QemuServer::PCI::parse_hostpci, PVE::Mapping::PCI::assert_valid).
+  void judge_mapping(const text::PciMapping& mapping, const std::vector<PciDevice>& devices, MajorMinor pve) {
+    for (const text::PciMapEntry& entry : mapping.entries)
+      for (const text::PciAddress& member : entry.members)
+        if (entry.node == node_ && !is_there(member, devices))
+          out_.warn(
+              fmt::format("no guest with the mapping '{}' starts on {} while its entry {} is not there", mapping.id, node_, member.str()));
+    if (mapping.mdev && !params_.mdev)
+      out_.warn(fmt::format("the mapping '{}' is for mediated devices, but no mdev is named: the guest gets the first free device whole",
+                            mapping.id));
+    if (!mapping.mdev && params_.mdev && !(pve < MajorMinor{8, 4}))
+      out_.warn(fmt::format(
+          "the mapping '{}' is not marked for mediated devices, for which Proxmox VE 8.4 and later refuses to start guests; set "
+          "mdev with pve.gpu.mapping",
+          mapping.id));
+  }
+
+  bool choose_type(text::HostPciValue& wish, const std::vector<std::vector<text::PciAddress>>& alternatives,
+                   const std::vector<PciDevice>& devices, MajorMinor pve) {
+    const auto choice = gpu::choose_mdev(*params_.mdev, alternatives, gpu::scan_gpus(reader_, devices, facts_));
+    if (!choice) {
+      refuse(fmt::format("no guest on {} can get the vGPU type '{}': {}", node_, *params_.mdev, choice.error().message));
+      return false;
+    }
+    const bool vendor_vfio = choice->framework == gpu::Framework::vendor_vfio;
+    if (wish.keep_driver && !vendor_vfio) {
+      refuse("driver=keep makes Proxmox VE create no mediated device; leave it out");
+      return false;
+    }
+    if (vendor_vfio && pve < MajorMinor{8, 3}) out_.warn("vGPUs on NVIDIA's vendor VFIO need the package qemu-server 8.2.5 or later");
+    for (const std::string& warning : choice->warnings) out_.warn(warning);
+    wish.mdev = choice->id;
+    out_.report("mdev", {{"id", choice->id}, {"name", choice->name}});
+    return true;
+  }
+
+  // --- what is taken back -----------------------------------------------------------------------------------------------------
+  void absent() {
+    const bool emptied = !params_.mapping && params_.host.empty();  // whoever filled it
+    const auto& next = value_.next;
+    std::optional<std::string> wanted = next;
+    if (emptied)
+      wanted = std::nullopt;
+    else if (memory_ && memory_->wrote(next))
+      wanted = memory_->before;
+    else if (next && names_the_same(*next))
+      out_.warn(
+          fmt::format("{} of guest {} stays '{}': this module did not set it on this node; to empty the slot, name it without a device",
+                      key_, params_.vmid, *next));
+    report("wanted", wanted);
+    if (wanted == next) {
+      forget();
+      return wait(next);
+    }
+    if (!may_change()) return;
+    change(wanted, std::nullopt);
+    forget();
+  }
+
+  bool names_the_same(const std::string& value) const {
+    const auto parsed = text::parse_hostpci_value(value);
+    if (!parsed) return false;
+    const auto device = [](const text::HostPciValue& whole) {
+      return text::print_hostpci_value({.addresses = whole.addresses, .mapping = whole.mapping});
+    };
+    return device(*parsed) == device(described());
+  }
+
+  void forget() {
+    if (!gpu::has_hostpci_memory(host_, params_.vmid, slot_)) return;
+    Step step;
+    step.target = fmt::format("memory of {} of guest {}", key_, params_.vmid);
+    step.current = "kept";
+    step.observe = [vmid = params_.vmid, slot = slot_](const HostView& host) -> Result<std::optional<std::string>> {
+      return gpu::has_hostpci_memory(host, vmid, slot) ? std::optional<std::string>("kept") : std::nullopt;
+    };
+    step.apply = [vmid = params_.vmid, slot = slot_](Host& host) { return gpu::remove_hostpci_memory(host, vmid, slot); };
+    out_.effect(std::move(step));
+  }
+
+  // --- the change -------------------------------------------------------------------------------------------------------------
+  bool may_change() {
+    differs_ = true;
+    if (!vm_.lock.empty()) {
+      refuse(
+          fmt::format("guest {} is locked ({}): something works on it; wait for it, or after making sure that nothing does: qm unlock {}",
+                      params_.vmid, vm_.lock, params_.vmid));
+    } else if (vm_.running && params_.running == Running::refuse) {
+      refuse(
+          fmt::format("guest {} runs, and {} is not changed under it; shut it down first, or give running=pending for a change that counts "
+                      "from its next start on",
+                      params_.vmid, key_));
+    } else {
+      return true;
+    }
+    return false;
+  }
+
+  /// `memory` is kept before the change, and put back when nothing came of it.
+  void change(const std::optional<std::string>& wanted, const std::optional<gpu::HostPciMemory>& memory) {
+    Step step;
+    step.target = fmt::format("{} of guest {}", key_, params_.vmid);
+    step.current = value_.next;
+    step.desired = wanted;
+    step.observe = [path = vm_.path, key = key_](const HostView& host) { return cluster::next_vm_option(host, path, key); };
+    step.apply = [path = vm_.path, vmid = params_.vmid, slot = slot_, key = key_, now = value_.next, wanted, memory,
+                  old = memory_](Host& host) -> Result<> {
+      if (memory) (void)PVEGPU_TRY(gpu::write_hostpci_memory(host, vmid, slot, *memory));
+      auto done = cluster::set_vm_option(host, path, vmid, key, now, wanted);
+      if (done || !memory) return done;
+      const auto next = cluster::next_vm_option(host, path, key);
+      if (next && *next == now)
+        (void)(old ? gpu::write_hostpci_memory(host, vmid, slot, *old) : gpu::remove_hostpci_memory(host, vmid, slot));
+      return done;
+    };
+    out_.effect(std::move(step));
+    wait(wanted);
+  }
+
+  /// A running guest keeps what it was started with.
+  void wait(const std::optional<std::string>& wanted) {
+    if (!vm_.running || value_.now == wanted) return;
+    out_.later({"guest_restart",
+                fmt::format("guest {} runs with {} as {}; that changes when it is shut down and started again, or with: qm reboot {} "
+                            "(a reboot from inside is not enough)",
+                            params_.vmid, value_.now ? fmt::format("'{}'", *value_.now) : "nothing", key_, params_.vmid)});
+  }
+
+  const Params& params_;
+  const HostView& host_;
+  Plan& out_;
+  const unsigned slot_;
+  const std::string key_;
+  Reader reader_;
+  std::string node_;
+  cluster::Vm vm_;
+  text::GuestOption value_;
+  std::optional<gpu::HostPciMemory> memory_;
+  gpu::HostFacts facts_;
+  text::PciMappings mappings_;
+  bool differs_ = false;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  if (params.vmid < 100) throw ModuleError(fmt::format("parameter 'vmid': {} is no guest; they are numbered from 100", params.vmid));
+  if (params.slot.value_or(0) < 0 || params.slot.value_or(0) > 15)
+    throw ModuleError(fmt::format("parameter 'slot': {} is not one of 0 to 15", *params.slot));
+  const bool device = params.mapping || !params.host.empty();
+  if (params.state == State::present && !device) throw ModuleError("a device is needed: name a mapping, or an address with host");
+  if (params.state == State::absent && !device && !params.slot)
+    throw ModuleError("state=absent needs the device that was set, or the slot that is to be emptied");
+  HostPciPlanner(params, host, out).run();
+}
+
+const ModuleDoc doc{
+    .name = "hostpci",
+    .summary = "PCI device of a guest",
+    .description = {"Puts a device into one of the sixteen slots C(hostpci0) to C(hostpci15) of a guest or template of this node: through "
+                    "a cluster-wide "
+                    "resource mapping, or by its address; whole, or a vGPU of it by the name of its type.",
+                    "The value is compared as a whole after parsing, so that the order of keys and spelled-out defaults are no difference, "
+                    "and a key that "
+                    "the task does not give is taken away. It is written with C(qm set) and the digest of the configuration.",
+                    "Refused, before anything is changed: what would keep the guest from starting (a mapping without an entry for this "
+                    "node, a vGPU type "
+                    "that no card here offers, C(pcie) without the machine type q35, a device twice), what this release does not know, a "
+                    "guest that is "
+                    "locked, runs, or is on another node.",
+                    "V(absent) with a device takes back what this module set in the slot: what others had there before comes back, and "
+                    "what others put "
+                    "there since stays. V(absent) with O(slot) and no device empties the slot, whoever filled it."},
+    .examples = R"(- name: A whole GPU of the pool a4000 for a workstation
+  pve.gpu.hostpci:
+    vmid: 210
+    mapping: a4000
+    pcie: true
+
+- name: A vGPU for a template
+  pve.gpu.hostpci:
+    vmid: 9000
+    mapping: a40
+    mdev: NVIDIA A40-8Q
+    pcie: true
+
+- name: Proxmox VE 7, by address; the guest may go on running with what it has
+  pve.gpu.hostpci:
+    vmid: 103
+    host: "0000:81:00.0"
+    mdev: GRID P4-1Q
+    running: pending
+
+- name: Nothing in the second slot
+  pve.gpu.hostpci:
+    vmid: 210
+    slot: 1
+    state: absent
+)",
+    .returns = R"(node:
+  description: This node.
+  returned: always
+  type: str
+  sample: pve1
+guest:
+  description: The guest.
+  returned: when this node has it
+  type: dict
+  contains:
+    vmid:
+      description: Its number.
+      type: int
+    name:
+      description: Its name, empty when it has none.
+      type: str
+    running:
+      description: Whether it runs.
+      type: bool
+    template:
+      description: Whether it is a template.
+      type: bool
+option:
+  description: The option of its configuration.
+  returned: when this node has it
+  type: str
+  sample: hostpci0
+value:
+  description: What the guest has there at its next start, V(null) when nothing; in check mode as it is before the run.
+  returned: when this node has it
+  type: str
+  sample: mapping=a40,mdev=nvidia-562,pcie=1
+running_value:
+  description: What the guest was started with, V(null) when it does not run or has nothing there.
+  returned: when this node has it
+  type: str
+wanted:
+  description: What the task makes of it, V(null) when the slot shall be empty.
+  returned: when nothing is against it
+  type: str
+mdev:
+  description: The vGPU type.
+  returned: when one is asked for
+  type: dict
+  contains:
+    id:
+      description: What Proxmox VE calls it, by the driver's number.
+      type: str
+      sample: nvidia-562
+    name:
+      description: Its name.
+      type: str
+      sample: NVIDIA A40-8Q
+)",
+    .notes = {"A guest's owner may be a desktop broker: name guests and templates one by one, not all of a pool.",
+              "With RV(pending_on) V(guest_restart) the guest runs with another device than the one it will have.",
+              "The former value is kept in C(/var/lib/pve-gpu) of this node. It does not move along with the guest.",
+              "Proxmox VE itself does not see that two guests name the same device until both shall run."},
+};
+
+}  // namespace
+}  // namespace hostpci
+
+template <>
+struct EnumNames<hostpci::State> {
+  static constexpr std::pair<hostpci::State, const char*> values[] = {{hostpci::State::present, "present"},
+                                                                      {hostpci::State::absent, "absent"}};
+};
+template <>
+struct EnumNames<hostpci::Running> {
+  static constexpr std::pair<hostpci::Running, const char*> values[] = {{hostpci::Running::refuse, "refuse"},
+                                                                        {hostpci::Running::pending, "pending"}};
+};
+template <>
+struct EnumNames<hostpci::Driver> {
+  static constexpr std::pair<hostpci::Driver, const char*> values[] = {{hostpci::Driver::vfio, "vfio"}, {hostpci::Driver::keep, "keep"}};
+};
+
+PVEGPU_MODULE(
+    hostpci, hostpci::Params, hostpci::doc,
+    Spec<hostpci::Params>{}
+        .param("vmid", &hostpci::Params::vmid, {.doc = "Number of the guest or template.", .required = true})
+        .param("slot", &hostpci::Params::slot, {.doc = "The N of C(hostpciN), 0 to 15; 0 when it is not given."})
+        .param("mapping", &hostpci::Params::mapping, {.doc = "Resource mapping (Proxmox VE 8 and later) with an entry for this node."})
+        .param(
+            "host", &hostpci::Params::host,
+            {.doc = "Address of the device: V(0000:41:00) for all of its functions, V(0000:41:00.0) for one. Several are passed together."})
+        .param(
+            "mdev", &hostpci::Params::mdev,
+            {.doc = "vGPU type, by its name (V(NVIDIA A40-8Q)) or as Proxmox VE writes it (V(nvidia-562)). Numbers differ between driver "
+                    "branches, names do not. It is looked up in what the card offers now."})
+        .param("pcie", &hostpci::Params::pcie, {.doc = "On a PCI Express port. The guest's machine type must be q35."})
+        .param("x_vga", &hostpci::Params::x_vga, {.doc = "As the guest's primary display; it gets no emulated one unless C(vga) is set."})
+        .param("rombar", &hostpci::Params::rombar, {.doc = "Whether the guest sees the device's ROM."})
+        .param("romfile", &hostpci::Params::romfile, {.doc = "ROM to show instead, a file of C(/usr/share/kvm)."})
+        .param("legacy_igd", &hostpci::Params::legacy_igd,
+               {.doc = "An Intel iGPU as the guest's only display. Needs the machine type i440fx and C(vga: none)."})
+        .param("vendor_id", &hostpci::Params::vendor_id, {.doc = "Vendor id that the guest sees instead, as V(0x10de)."})
+        .param("device_id", &hostpci::Params::device_id, {.doc = "Device id that the guest sees instead."})
+        .param("sub_vendor_id", &hostpci::Params::sub_vendor_id, {.doc = "Subsystem vendor id that the guest sees instead."})
+        .param("sub_device_id", &hostpci::Params::sub_device_id, {.doc = "Subsystem device id that the guest sees instead."})
+        .param("driver", &hostpci::Params::driver,
+               {.doc = "V(keep) leaves the device with the driver that it has (Proxmox VE 9.1 and later), V(vfio) binds it to vfio-pci at "
+                       "the guest's start."})
+        .param(
+            "running", &hostpci::Params::running,
+            {.doc =
+                 "What to do when the guest runs and something is to be changed: refuse, or leave it pending until it is started again."})
+        .param("state", &hostpci::Params::state, {.doc = "Whether the guest shall have the device."})
+        .mutually_exclusive({"mapping", "host"})
+        .identified_by({"vmid", "slot"}),
+    hostpci::plan)
+
+}  // namespace pvegpu
