@@ -5,6 +5,8 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_sriov.hpp"
+#include "tests/laws/fake_systemctl.hpp"
 
 #include <stdlib.h>
 
@@ -92,8 +94,11 @@ FakeHost Fixture::world() const {
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
-  host.make_products();
   json description = read_if_there("world.json").value_or(json::object());
+  model_systemctl(host);
+  model_sriov(host, description.value("sriov", json::object()));
+  description.erase("sriov");
+  host.make_products();
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
   description.erase("earlier");
   description.erase("edits");
