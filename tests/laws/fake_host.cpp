@@ -318,8 +318,9 @@ std::vector<std::string> FakeHost::stale_products() const {
   return out;
 }
 
-FakeHost& FakeHost::make_products() {
-  for (const auto& [path, made] : products_) file(path, digest(made.from));
+FakeHost& FakeHost::make_products(const std::string& made_by) {
+  for (const auto& [path, made] : products_)
+    if (made_by.empty() || made_by == made.by) file(path, digest(made.from));
   return *this;
 }
 

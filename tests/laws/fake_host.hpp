@@ -66,7 +66,7 @@ class FakeHost final : public Host {
   FakeHost& program(const std::string& words, Program program);
   /// A file that this program makes out of what is below `from`: it proves that the program ran after the last change there.
   FakeHost& product(const std::string& path, const std::string& made_by, std::vector<std::string> from);
-  FakeHost& make_products();  ///< all of them, as they are of the world so far
+  FakeHost& make_products(const std::string& made_by = {});  ///< all of them or those of one program, as they are of the world so far
   using Answer = std::function<CommandResult(const FakeHost&, const std::vector<std::string>& argv)>;
   FakeHost& answer(const std::string& words, Answer answer);
   /// What writing an attribute does instead of changing the file.

@@ -5,8 +5,10 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
-#include "tests/laws/fake_sysfs.hpp"
 #include "tests/laws/fake_qm.hpp"
+#include "tests/laws/fake_sriov.hpp"
+#include "tests/laws/fake_sysfs.hpp"
+#include "tests/laws/fake_systemctl.hpp"
 
 #include <stdlib.h>
 
@@ -107,6 +109,10 @@ FakeHost world_of(const std::string& tree) {
 FakeHost Fixture::world() const {
   FakeHost host = world_of(tree);
   json description = read_if_there("world.json").value_or(json::object());
+  model_systemctl(host);
+  model_sriov(host, description.value("sriov", json::object()));
+  description.erase("sriov");
+  host.make_products();
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
   description.erase("earlier");
   description.erase("edits");

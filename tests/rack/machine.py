@@ -992,6 +992,10 @@ KEYRINGS = {7: 'etc/apt/trusted.gpg.d/proxmox-release-bullseye.gpg', 8: 'etc/apt
             9: 'usr/share/keyrings/proxmox-archive-keyring.gpg'}
 
 
+def has_host_driver(machine):
+    return bool(machine.spec.get('nvidia')) and machine.spec['nvidia'].get('host_vgpu', True)
+
+
 def write_userland(machine, tree):
     number, suite = RELEASES[machine.release]['number'], machine.suite
     tree.write('usr/lib/os-release', 'PRETTY_NAME="Debian GNU/Linux %d (%s)"\nNAME="Debian GNU/Linux"\nVERSION_ID="%d"\n'
@@ -1039,6 +1043,8 @@ sub version_info {{
 1;
 """.format(machine.pve, release, machine.repoid))
     write_loader(machine, tree)
+    if has_host_driver(machine):
+        tree.write('usr/lib/nvidia/sriov-manage', "#!/bin/sh\n# stands for NVIDIA's script; a rack puts its stand-in here\nexit 1\n", 0o755)
     if machine.release < 9:
         tree.write('etc/apt/sources.list',
                    'deb http://ftp.debian.org/debian {0} main contrib\n\ndeb http://ftp.debian.org/debian {0}-updates main contrib\n\n'
@@ -1199,6 +1205,7 @@ def kernel_modules(machine):
         'ast': (GPU + 'ast/ast.ko', [], []),
         'snd_hda_intel': ('kernel/sound/pci/hda/snd-hda-intel.ko', [], []),
         'pci_stub': ('kernel/drivers/pci/pci-stub.ko', [], ['ids']),
+        'pci_pf_stub': ('kernel/drivers/pci/pci-pf-stub.ko', [], []),
     }
     if machine.kernel_at_least(6, 8):
         found['xe'] = (GPU + 'xe/xe.ko', [], ['force_probe'])

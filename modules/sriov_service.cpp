@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: MIT
+// sriov_service: the VFs of the chosen cards at every boot, before guests start, by one owner.
+#include "common/core/module.hpp"
+#include "common/gpu/sriov_owners.hpp"
+#include "common/gpu/sriov_unit.hpp"
+#include "common/text/pci_address.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace pvegpu {
+namespace sriov_service {
+namespace {
+
+enum class State { present, absent };
+enum class Conflicts { refuse, take_over };
+
+struct Params {
+  std::string device;
+  std::string vfs = "max";
+  State state = State::present;
+  Conflicts conflicts = Conflicts::refuse;
+  std::int64_t patience = 60;
+};
+
+}  // namespace
+}  // namespace sriov_service
+
+template <>
+struct EnumNames<sriov_service::State> {
+  static constexpr std::pair<sriov_service::State, const char*> values[] = {{sriov_service::State::present, "present"},
+                                                                            {sriov_service::State::absent, "absent"}};
+};
+template <>
+struct EnumNames<sriov_service::Conflicts> {
+  static constexpr std::pair<sriov_service::Conflicts, const char*> values[] = {{sriov_service::Conflicts::refuse, "refuse"},
+                                                                                {sriov_service::Conflicts::take_over, "take_over"}};
+};
+
+namespace sriov_service {
+namespace {
+
+using Kind = gpu::BootOwner::Kind;
+
+const std::string units = "/etc/systemd/system/", own_prefix = "pve-gpu-sriov-";
+constexpr const char* comment = "# pve.gpu: ";  // before a line that this module took over
+
+std::string dropin_of(const std::string& unit) { return fmt::format("{}{}.d/{}", units, unit, gpu::boot_dropin); }
+std::string instance_of(const char* name, const std::string& address) { return fmt::format("{}@{}.service", name, address); }
+std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
+std::optional<std::string> without_comments(const std::string& bytes) {
+  std::string out;
+  for (const std::string& line : text::lines(bytes)) out += (line.starts_with(comment) ? line.substr(std::strlen(comment)) : line) + "\n";
+  return out;
+}
+
+class Planner {
+ public:
+  Planner(const Params& params, const HostView& host, Plan& out)
+      : params_(params), host_(host), out_(out), count_(gpu::parse_vf_count(params.vfs)) {}
+
+  void present() {
+    const gpu::SriovChoice choice = gpu::choose_sriov_cards(host_, params_.device, count_);
+    json skipped = json::array();
+    for (const gpu::SriovSkipped& card : choice.skipped)
+      skipped.push_back({{"address", card.address}, {"name", card.name}, {"reason", card.reason}});
+    out_.report("skipped", std::move(skipped));
+    if (!choice.refusal.empty()) {
+      out_.refuse(choice.refusal);
+    } else if (choice.cards.empty()) {
+      for (const gpu::SriovSkipped& card : choice.skipped)
+        if (params_.device != "all") {
+          const std::string sentence = fmt::format("{} ({}): {}", card.address, card.name, card.reason);
+          card.healthy ? out_.warn(sentence) : out_.refuse(sentence);
+        }
+      if (params_.device == "all") out_.warn("no card of this host gets VFs: see skipped for the reasons");
+    }
+    std::vector<gpu::SriovCard> ready;
+    for (const gpu::SriovCard& card : choice.cards) {
+      wished_.insert(card.gpu.address);
+      if (card.wait)
+        out_.later(*card.wait);
+      else
+        ready.push_back(card);
+    }
+    owners_ = gpu::find_boot_owners(host_, gpu::boot_dropin);
+    std::vector<Wish> wishes;
+    for (const gpu::SriovCard& card : ready) wishes.push_back(choose_unit(card));
+    const auto foreign = conflicting(ready);
+    const bool takes_units = std::any_of(foreign.begin(), foreign.end(), [](const gpu::BootOwner* owner) { return owner->line == 0; });
+    // A unit that was taken over starts again when the script is gone.
+    if (takes_units || has_switched_off() || std::any_of(wishes.begin(), wishes.end(), [](const Wish& wish) { return !wish.theirs; }))
+      out_.ensure_file(gpu::boot_script, gpu::boot_script_text(), {.meta = {.mode = 0755}});
+    take_over(foreign);
+    for (const Wish& wish : wishes) make(wish);
+    if (params_.device == "all" && choice.refusal.empty())
+      for (const std::string& address : own_cards())
+        if (!wished_.count(address)) remove_own(address);
+    report(wishes);
+  }
+
+  void absent() {
+    std::set<std::string> cards = chosen_for_absence();
+    bool left = false;
+    for (const std::string& address : own_cards()) cards.count(address) ? remove_own(address) : void(left = true);
+    for (const auto& [unit, address] : shipped_of_ours())
+      if (cards.count(address)) {
+        want_at_boot(unit, false);
+        withdraw(dropin_of(unit));
+      } else {
+        left = true;
+      }
+    if (!left) {
+      for (const std::string& file : out_.recorded_files())
+        if (is_switch_off(file))
+          withdraw(file);
+        else if (!file.starts_with(units) && file != gpu::boot_script)
+          out_.withdraw(file, without_comments);
+      out_.withdraw(gpu::boot_script, nothing);
+    }
+    out_.report("skipped", json::array());
+    report({});
+  }
+
+ private:
+  /// A card and the unit that makes its VFs.
+  struct Wish {
+    gpu::SriovCard card;
+    std::string unit;
+    bool own = false;     ///< our unit file; else a template of others
+    bool theirs = false;  ///< others enabled it: nothing to do
+  };
+
+  Wish choose_unit(const gpu::SriovCard& card) const {
+    const std::string& address = card.gpu.address;
+    const bool nvidia = card.tool == gpu::SriovTool::nvidia_script;
+    if (nvidia) {
+      for (const gpu::BootOwner& owner : owners_)
+        if (owner.kind == Kind::shipped && owner.may_concern(address, true) && !host_.exists(dropin_of(owner.text)))
+          return {card, owner.text, false, true};
+      for (const char* name : gpu::shipped_templates)
+        if (host_.exists(dropin_of(instance_of(name, address)))) return {card, instance_of(name, address), false, false};
+    }
+    const Wish own{card, gpu::boot_unit_name(address), true, false};
+    if (!nvidia || host_.exists(units + own.unit)) return own;
+    for (const char* name : gpu::shipped_templates)
+      if (gpu::has_unit_file(host_, fmt::format("{}@.service", name))) return {card, instance_of(name, address), false, false};
+    return own;
+  }
+
+  void make(const Wish& wish) {
+    const std::string& address = wish.card.gpu.address;
+    if (!wish.own && host_.exists(units + gpu::boot_unit_name(address))) remove_own(address);
+    if (wish.theirs) return;
+    const FileOptions reload{.meta = {}, .then = {follow_up_daemon_reload()}};
+    if (wish.own)
+      out_.ensure_file(units + wish.unit, gpu::boot_unit_text(wish.card, count_, params_.patience), reload);
+    else
+      out_.ensure_file(dropin_of(wish.unit), gpu::shipped_dropin_text(wish.card, count_, params_.patience), reload);
+    want_at_boot(wish.unit, true);
+  }
+
+  void remove_own(const std::string& address) {
+    const std::string unit = gpu::boot_unit_name(address);
+    want_at_boot(unit, false);
+    withdraw(units + unit);
+  }
+  /// Not Plan::ensure_unit: what systemd says of the unit changes when the step before writes its file.
+  void want_at_boot(const std::string& unit, bool wanted) {
+    const auto observe = [unit](const HostView& host) -> Result<std::optional<std::string>> {
+      return gpu::wanted_at_boot(host, unit) ? std::optional<std::string>("enabled") : std::nullopt;
+    };
+    Step step;
+    step.target = "unit " + unit;
+    step.current = observe(host_).or_fail("look at the units");
+    step.desired = wanted ? std::optional<std::string>("enabled") : std::nullopt;
+    if (step.current == step.desired) return;
+    step.observe = observe;
+    step.apply = [unit, verb = wanted ? "enable" : "disable"](Host& host) -> Result<> {
+      const CommandResult done = PVEGPU_TRY(host.run({{"systemctl", verb, "--", unit}, std::chrono::seconds(300)}));
+      if (done.exit_code == 0) return {};
+      return Error{fmt::format("systemctl {} {}: {}", verb, unit, text::trim(done.err))};
+    };
+    out_.effect(std::move(step));
+  }
+  void withdraw(const std::string& file) { out_.withdraw(file, nothing, {.meta = {}, .then = {follow_up_daemon_reload()}}); }
+
+  // --- what there is of ours ---------------------------------------------------------------------------------------------------
+  std::set<std::string> own_cards() const {
+    std::set<std::string> out;
+    const auto take = [&](const std::string& file) {
+      if (file.starts_with(units + own_prefix) && file.ends_with(".service"))
+        out.insert(file.substr(units.size() + own_prefix.size(), file.size() - units.size() - own_prefix.size() - 8));
+    };
+    for (const std::string& name : host_.list_dir("/etc/systemd/system").value_or({})) take(units + name);
+    for (const std::string& file : out_.recorded_files()) take(file);
+    return out;
+  }
+  /// Units of others that we enabled, with their cards.
+  std::vector<std::pair<std::string, std::string>> shipped_of_ours() const {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const std::string& file : out_.recorded_files())
+      for (const char* name : gpu::shipped_templates) {
+        const std::string before = fmt::format("{}{}@", units, name), after = fmt::format(".service.d/{}", gpu::boot_dropin);
+        if (!file.starts_with(before) || !file.ends_with(after)) continue;
+        const std::string address = file.substr(before.size(), file.size() - before.size() - after.size());
+        out.emplace_back(instance_of(name, address), address);
+      }
+    return out;
+  }
+  bool is_switch_off(const std::string& file) const {
+    if (!file.starts_with(units) || !file.ends_with(fmt::format(".d/{}", gpu::boot_dropin))) return false;
+    const auto shipped = shipped_of_ours();
+    return std::none_of(shipped.begin(), shipped.end(), [&](const auto& each) { return dropin_of(each.first) == file; });
+  }
+  bool has_switched_off() const {
+    const auto files = out_.recorded_files();
+    return std::any_of(files.begin(), files.end(), [&](const std::string& file) { return is_switch_off(file); });
+  }
+
+  std::set<std::string> chosen_for_absence() {
+    if (params_.device == "all") {
+      std::set<std::string> out = own_cards();
+      for (const auto& [unit, address] : shipped_of_ours()) out.insert(address);
+      return out;
+    }
+    // A card that was taken out can only be named by its address.
+    if (const auto address = text::parse_pci_address(params_.device)) return {address->first_function()};
+    const gpu::SriovChoice choice = gpu::choose_sriov_cards(host_, params_.device, {});
+    std::set<std::string> out;
+    for (const gpu::SriovCard& card : choice.cards) out.insert(card.gpu.address);
+    for (const gpu::SriovSkipped& card : choice.skipped) out.insert(card.address);
+    if (out.empty()) out_.refuse(choice.refusal);
+    return out;
+  }
+
+  // --- other owners ------------------------------------------------------------------------------------------------------------
+  /// Of these cards; refuses what must not or shall not be taken over.
+  std::vector<const gpu::BootOwner*> conflicting(const std::vector<gpu::SriovCard>& ready) {
+    std::vector<const gpu::BootOwner*> out;
+    json all = json::array();
+    for (const gpu::BootOwner& owner : owners_) {
+      const bool concerns = std::any_of(ready.begin(), ready.end(), [&](const gpu::SriovCard& card) {
+        return owner.may_concern(card.gpu.address, card.tool == gpu::SriovTool::nvidia_script);
+      });
+      if (owner.kind == Kind::shipped || !concerns) continue;
+      out.push_back(&owner);
+      all.push_back({{"file", owner.file}, {"line", owner.line}, {"text", owner.text}});
+      const std::string place = owner.line == 0 ? owner.text : fmt::format("{} line {}", owner.file, owner.line);
+      const auto others = other_cards(owner);
+      if (owner.kind == Kind::other)
+        out_.refuse(fmt::format("{} makes VFs too: take it out there, two owners get into each other's way", place));
+      else if (!others.empty())
+        out_.refuse(
+            fmt::format("{} makes the VFs of {} too: name all of these cards, or take them out there", place, fmt::join(others, ", ")));
+      else if (owner.kind != Kind::guide && params_.conflicts == Conflicts::refuse)
+        out_.refuse(fmt::format("{} makes these VFs already: take it out there, or let conflicts=take_over {}", place,
+                                owner.line == 0 ? "keep it from starting" : "comment it out"));
+    }
+    out_.report("conflicting", std::move(all));
+    return out;
+  }
+
+  /// Cards that would lose their VFs with this owner.
+  std::set<std::string> other_cards(const gpu::BootOwner& owner) const {
+    std::set<std::string> out;
+    for (const std::string& card : owner.cards)
+      if (!wished_.count(card)) out.insert(card);
+    if (owner.all_nvidia && params_.device != "all")
+      for (const gpu::SriovCard& card : gpu::choose_sriov_cards(host_, "all", {}).cards)
+        if (card.tool == gpu::SriovTool::nvidia_script && !wished_.count(card.gpu.address)) out.insert(card.gpu.address);
+    return out;
+  }
+
+  void take_over(const std::vector<const gpu::BootOwner*>& foreign) {
+    std::map<std::string, std::set<int>> lines;
+    for (const gpu::BootOwner* owner : foreign) {
+      if (owner->line != 0) {
+        lines[owner->file].insert(owner->line);
+        continue;
+      }
+      out_.ensure_file(dropin_of(owner->text), gpu::switched_off_text(owner->text), {.meta = {}, .then = {follow_up_daemon_reload()}});
+    }
+    for (const auto& [file, numbers] : lines) {
+      std::string content;
+      int number = 0;
+      for (const std::string& line : text::lines(host_.read_file(file).value_or("")))
+        content += (numbers.count(++number) ? comment : "") + line + "\n";
+      out_.ensure_file(file, content);
+    }
+  }
+
+  void report(const std::vector<Wish>& wishes) {
+    json cards = json::array();
+    for (const Wish& wish : wishes)
+      cards.push_back({{"address", wish.card.gpu.address},
+                       {"name", wish.card.gpu.name},
+                       {"vfs", count_.str()},
+                       {"unit", wish.unit},
+                       {"owner", wish.own      ? "pve.gpu"
+                                 : wish.theirs ? "others"
+                                               : "shipped"}});
+    out_.report("cards", std::move(cards));
+  }
+
+  const Params& params_;
+  const HostView& host_;
+  Plan& out_;
+  const gpu::VfCount count_;
+  std::set<std::string> wished_;
+  std::vector<gpu::BootOwner> owners_;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  if (params.state == State::absent) {
+    Planner(params, host, out).absent();
+    return;
+  }
+  if (params.vfs == "0") throw ModuleError("parameter 'vfs': without VFs there is nothing to do at boot; state=absent takes the unit away");
+  if (params.patience < 1 || params.patience > 600)
+    throw ModuleError("parameter 'patience': it is from 1 to 600 seconds; guests wait for it");
+  Planner(params, host, out).present();
+}
+
+const ModuleDoc doc{
+    .name = "sriov_service",
+    .summary = "Virtual functions of GPUs at every boot",
+    .description =
+        {"Makes the virtual functions (VFs) of the chosen cards at every boot, before Proxmox VE starts guests; C(sriov) makes them now.",
+         "For each card one unit: oneshot, after NVIDIA's vGPU daemons, before C(pve-guests.service), which waits for it but starts all "
+         "the "
+         "same when it fails. It tries again until O(patience) is over, gives a card back that C(sriov-manage) left on C(pci-pf-stub), and "
+         "looks whether the VFs are there, with their drivers. It needs nothing but the host itself.",
+         "There is one owner for each card. Where Proxmox VE's C(pve-nvidia-sriov@.service) or NVIDIA's C(nvidia-sriov-manage@.service) is "
+         "installed, its instance for the card is enabled, with a drop-in that waits and looks; where it is enabled already, for the card "
+         "or "
+         "for C(ALL), it is left to it. A unit that only runs C(sriov-manage -e), as guides have it written by hand, is kept from starting "
+         "by "
+         "a drop-in. Other units and lines that make VFs are told with file and line, see O(conflicts).",
+         "O(state=absent) takes back what this module did: other units start again, lines are as they were. The VFs of now stay."},
+    .examples = R"(
+- name: All VFs of all GPUs, at every boot
+  pve.gpu.sriov_service:
+    device: all
+
+- name: Seven VFs of the processor's graphics, instead of what a guide wrote to sysfs.conf
+  pve.gpu.sriov_service:
+    device: "0000:00:02.0"
+    vfs: 7
+    conflicts: take_over
+
+- name: No VFs at boot any more
+  pve.gpu.sriov_service:
+    device: all
+    state: absent
+)",
+    .returns = R"(
+cards:
+  description: The cards with the unit that makes their VFs; empty with O(state=absent).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: PCI address.
+      type: str
+      sample: "0000:41:00.0"
+    name:
+      description: Its name.
+      type: str
+      sample: A40
+    vfs:
+      description: How many, as in O(vfs).
+      type: str
+    unit:
+      description: The unit.
+      type: str
+      sample: "pve-gpu-sriov-0000:41:00.0.service"
+    owner:
+      description: V(pve.gpu) for a unit of this module, V(shipped) for an instance of an installed template that this module enabled,
+        V(others) for one that was enabled already.
+      type: str
+skipped:
+  description: Chosen cards that rightly have no VFs.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: PCI address.
+      type: str
+    name:
+      description: Its name.
+      type: str
+    reason:
+      description: Why it gets none.
+      type: str
+conflicting:
+  description: Units and lines of others that make VFs of these cards.
+  returned: with O(state=present), unless the task is refused before they are looked for
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The file.
+      type: str
+    line:
+      description: The line, 0 for a unit.
+      type: int
+    text:
+      description: The line, or the unit's name.
+      type: str
+)",
+    .notes = {"A card that was moved to another slot makes its unit fail with that reason, rather than another card getting VFs."},
+};
+
+Spec<Params> spec() {
+  return Spec<Params>{}
+      .param("device", &Params::device,
+             {.doc = "The card: a PCI address; a model (V(A40), V(10de:2235)), which means all cards of it; or V(all), all display-class "
+                     "devices that have VFs. With O(state=absent) V(all) also means cards that are not there any more.",
+              .required = true})
+      .param("vfs", &Params::vfs, {.doc = "How many VFs: V(max), or a number; for NVIDIA cards all or none."})
+      .param("state", &Params::state, {.doc = "Whether there shall be VFs at boot."})
+      .param(
+          "conflicts", &Params::conflicts,
+          {.doc =
+               "What to do with units and lines of C(/etc/sysfs.conf), C(/etc/sysfs.d) and C(/etc/tmpfiles.d) that make these VFs: refuse "
+               "with file and line, or take over, that is keep the unit from starting, comment the line out. Udev rules, cron and "
+               "C(/etc/rc.local) are refused in any case."})
+      .param("patience", &Params::patience, {.doc = "For how many seconds it is tried at boot. Guests start that much later at most."});
+}
+
+}  // namespace
+}  // namespace sriov_service
+
+PVEGPU_MODULE(sriov_service, sriov_service::Params, sriov_service::doc, sriov_service::spec(), sriov_service::plan)
+
+}  // namespace pvegpu
