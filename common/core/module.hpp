@@ -31,6 +31,8 @@ class Module {
   json run(const json& args, Host& host) const;
   /// The values of secret parameters in raw arguments, also in those that do not parse.
   virtual std::vector<std::string> secrets(const json& args) const = 0;
+  /// What is read of raw arguments.
+  virtual Kept kept() const = 0;
 
  protected:
   virtual json options() const = 0;
@@ -51,6 +53,7 @@ class ModuleOf final : public Module {
   ModuleOf(ModuleDoc doc, Spec<P> spec, PlanFunction plan) : Module(std::move(doc)), spec_(std::move(spec)), plan_(plan) {}
 
   std::vector<std::string> secrets(const json& args) const override { return spec_.secrets(args); }
+  Kept kept() const override { return spec_.kept(); }
 
  protected:
   json options() const override { return spec_.describe(); }

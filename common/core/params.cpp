@@ -151,6 +151,13 @@ json SpecBase::identity(const json& invocation) const {
   return out;
 }
 
+Kept SpecBase::kept() const {
+  Kept out{.others = true, .members = {}};
+  for (const Entry& e : entries_)
+    for (const std::string& path : e.options.reads) out.members[e.name].add(path);
+  return out;
+}
+
 json SpecBase::constraints() const {
   json out = json::array();
   for (const auto& names : exclusive_) out.push_back(fmt::format("Only one of {} may be given.", joined(names)));

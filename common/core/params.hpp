@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/core/json.hpp"
+#include "common/core/reduce.hpp"
 
 #include <functional>
 #include <memory>
@@ -154,6 +155,8 @@ struct Options {
   const char* doc;
   bool required = false;
   std::vector<const char*> aliases = {};
+  /// Of large documents: the keys that are read, as paths ("gpus.address"). All others are dropped before arguments are parsed.
+  std::vector<std::string> reads = {};
 };
 
 /// The part of Spec<P> that does not depend on P.
@@ -165,6 +168,8 @@ class SpecBase {
   json constraints() const;
   /// The values of those parameters that say what the task is about, of parsed arguments; see Spec::identified_by.
   json identity(const json& invocation) const;
+  /// What is read of raw arguments; whole when it is all of them.
+  Kept kept() const;
   /// Values of secret parameters in raw arguments, well-formed or not.
   std::vector<std::string> secrets(const json& args) const;
 

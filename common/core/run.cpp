@@ -49,8 +49,20 @@ json run_module(const Module& module, const json& args, Host& host) {
   }
 }
 
+/// Without what the module does not read. Where the text is not JSON, as it is: the parser says what is wrong.
+std::optional<std::string> reduced(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text) {
+  constexpr std::size_t large = 1 << 16;
+  if (args_text.size() < large) return std::nullopt;
+  if (name.empty()) name = last_component(top_level_string(args_text, "_ansible_module_name").value_or(""));
+  for (const RegistryEntry& entry : modules)
+    if (name == entry.name)
+      if (const Kept kept = entry.module().kept(); !kept.whole()) return reduce_json(args_text, kept);
+  return std::nullopt;
+}
+
 Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
-  const auto args = parse_json(args_text);
+  const auto shorter = reduced(modules, name, args_text);
+  const auto args = parse_json(shorter ? std::string_view(*shorter) : args_text);
   if (!args)
     return failed_answer(fmt::format("the module's arguments are {}; give an object like {{\"name\": \"value\"}}", args.error().message));
   if (!args->is_object()) return failed_answer("the module's arguments are JSON, but no object; give one like {\"name\": \"value\"}");
