@@ -63,7 +63,8 @@ void ensure_driver(const HostView& host, Plan& plan, const std::string& address,
   step.desired = wished;
   step.observe = [address](const HostView& view) { return driver_now(view, address); };
   step.apply = [address, wished](Host& effects) -> Result<> {
-    if (const auto has = PVEGPU_TRY(driver_now(effects, address))) PVEGPU_TRY(effects.write_attr(driver_dir(*has) + "/unbind", address));
+    if (const auto has = PVEGPU_TRY(driver_now(effects, address)))
+      (void)PVEGPU_TRY(effects.write_attr(driver_dir(*has) + "/unbind", address));
     if (wished) return effects.write_attr("/sys/bus/pci/drivers_probe", address);
     return {};
   };
