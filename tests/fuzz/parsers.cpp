@@ -12,6 +12,7 @@
 #include "common/text/grub_defaults.hpp"
 #include "common/text/guest_config.hpp"
 #include "common/text/guest_sections.hpp"
+#include "common/text/hostpci.hpp"
 #include "common/text/kernel_cmdline.hpp"
 #include "common/text/pci_mapping.hpp"
 #include "common/text/property_string.hpp"
@@ -185,6 +186,17 @@ void property_string(const std::string& input) {
   for (const auto& [key, value] : properties->pairs()) printed += key + "=" + value + ",";
   const auto again = parse_property_string(printed);
   must(again && again->pairs() == properties->pairs(), "properties read back otherwise");
+}
+
+void hostpci(const std::string& input) {
+  const auto value = parse_hostpci_value(input);
+  if (value) {
+    const std::string printed = print_hostpci_value(*value);
+    const auto again = parse_hostpci_value(printed);
+    must(again && print_hostpci_value(*again) == printed, "a value of hostpci reads back otherwise");
+  }
+  const GuestOption option = guest_option(parse_guest_sections(input), "hostpci0");
+  must(input.find('[') != input.npos || option.now == option.next, "something is pending without a section for it");
 }
 
 void guest_config(const std::string& input) {
@@ -363,6 +375,10 @@ const std::vector<Parser>& parsers() {
         bytes("# Made by pve.gpu; `state: absent` takes it back.\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT "
               "a=\\$b\"\n\0a=\"$b `c`\"")}},
       {"property_string", property_string, {"mapping=a40,mdev=nvidia-562,pcie=1", "0000:41:00.0;0000:42:00,pcie=1,,x-vga=on"}},
+      {"hostpci",
+       hostpci,
+       {"mapping=a40,mdev=nvidia-562,pcie=1,rombar=off", "0000:41:00.0;42:00,x-vga=yes,vendor-id=0x10DE,romfile=a.rom,driver=keep",
+        "hostpci0: 41:00\n[PENDING]\ndelete: !hostpci0,net0\nhostpci0: 42:00\n"}},
       {"guest_config",
        guest_config,
        {"name: a\nhostpci0: 0000:41:00.4,mdev=nvidia-63\nhostpci12: mapping=a40\n[snap]\nhostpci1: 41:00\n",

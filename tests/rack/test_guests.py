@@ -16,15 +16,17 @@ import rack  # noqa: E402
 EXECUTABLE = os.path.join(HERE, '..', '..', 'build', 'portable', 'pve-gpu')
 AMD = 'cpu: {vendor: AuthenticAMD, model: "AMD EPYC 7313 16-Core Processor", model_number: 1}\n'
 MACHINES = {
-    # Proxmox VE 8.4: two cards with their audio functions; a bridge is in the group of the first
+    # Proxmox VE 8.4: two cards with their audio functions, each in a group with the bridge above it
     'whole': AMD + '''
 node: whole
 release: 8
 pve: 8.4.1
 kernel: 6.8.12-9-pve
 cards:
-  - &card {slot: "0000:41:00.0", board: RTX A4000, class: "0300", driver: nouveau, drm: false, audio: "10de:228b"}
-  - {<<: *card, slot: "0000:42:00.0"}
+  - &card {slot: "0000:41:00.0", board: RTX A4000, class: "0300", driver: nouveau, drm: false, audio: "10de:228b", group: 30}
+  - {<<: *card, slot: "0000:42:00.0", group: 31}
+devices:
+  - {slot: "0000:40:02.0", id: "1022:1482", class: "060000", group_with: "0000:42:00.0"}
 mappings:
   a4000: {map: ["0000:41:00", "0000:42:00"]}
   wrong: {map: ["0000:41:00"], mdev: true}
@@ -173,6 +175,16 @@ class RulesTest(GuestsCase):
         self.bad('whole', 'qm start 203', "PCI device '0000:41:00.0' already in use by VMID '201'")
         self.good('whole', 'qm stop 201 && qm start 203')
         self.assertEqual(self.held('whole')['0000:41:00.0'], 203)
+
+    def test_the_whole_group_but_bridges_goes_to_vfio(self):
+        self.fresh('whole')
+        self.assertIn('0000:40:02.0', self.good('whole', 'ls /sys/bus/pci/devices/0000:42:00.0/iommu_group/devices').split())
+        self.good('whole', 'qm set 201 --hostpci0 42:00.0; qm start 201')
+        self.assertEqual([self.sys('whole', '0000:42:00.%d/driver' % n) for n in (0, 1)], ['vfio-pci'] * 2)
+        self.assertEqual(self.held('whole'), {'0000:42:00.0': 201})
+        self.bad('whole', 'test -e /sys/bus/pci/devices/0000:40:02.0/driver')
+        self.good('whole', 'qm stop 201')
+        self.assertEqual(self.sys('whole', '0000:42:00.0/driver'), 'vfio-pci')  # nobody gives it back
 
     def test_changes_of_a_running_guest_are_pending(self):
         self.fresh('whole')
