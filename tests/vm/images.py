@@ -257,7 +257,7 @@ def install_loader(folder, tree, log):
                              '-append', 'root=/dev/vda3 rw quiet panic=-1 init=/setup.sh intel_iommu=off ' + OPTIONS]
     machine = qemu.Qemu(arguments, log)
     try:
-        machine.wait(600)
+        machine.wait(1200)
     finally:
         machine.kill()
     if 'SETUP-DONE' not in serial.read_text(errors='replace'):

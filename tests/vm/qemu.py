@@ -69,7 +69,7 @@ class Qemu:
             self.process.stdin.write(json.dumps({'execute': name, 'arguments': arguments}) + '\n')
             self.process.stdin.flush()
         with self._changed:
-            self._changed.wait_for(lambda: self._answers, timeout=60)
+            self._changed.wait_for(lambda: self._answers, timeout=300)
             answer = self._answers.pop(0) if self._answers else {'error': 'no answer'}
         if answer is None:
             self._answers.append(None)
@@ -95,7 +95,7 @@ class Qemu:
         """The state of memory and devices to a file, with which another QEMU with the same disk goes on."""
         self.command('stop')
         self.command('migrate', uri='exec:cat >%s' % path)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while True:
             status = self.command('query-migrate').get('status')
             if status == 'completed':
@@ -106,7 +106,7 @@ class Qemu:
 
     def go_on(self):
         """After -incoming: the saved machine runs."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while self.command('query-status')['status'] == 'inmigrate':
             if time.monotonic() > deadline:
                 raise QemuError('the saved state does not load: see %s' % self.log)
