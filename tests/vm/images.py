@@ -37,7 +37,7 @@ UNUSED = ['drivers/media', 'drivers/net/wireless', 'drivers/net/ethernet', 'driv
 
 # The initramfs has what this machine needs, and is made in seconds.
 INITRAMFS = {
-    'etc/initramfs-tools/conf.d/pve-gpu-test': 'MODULES=list\nCOMPRESS=gzip\nFSTYPE=ext4\nRESUME=none\n',
+    'etc/initramfs-tools/conf.d/pve-gpu-test': 'MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\nFSTYPE=ext4\nRESUME=none\n',
     'etc/initramfs-tools/modules': 'virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n',
 }
 FILES = {
@@ -257,7 +257,7 @@ def install_loader(folder, tree, log):
                              '-append', 'root=/dev/vda3 rw quiet panic=-1 init=/setup.sh intel_iommu=off ' + OPTIONS]
     machine = qemu.Qemu(arguments, log)
     try:
-        machine.wait(600)
+        machine.wait(1200)
     finally:
         machine.kill()
     if 'SETUP-DONE' not in serial.read_text(errors='replace'):

@@ -80,7 +80,7 @@ def initramfs(path, folder, files):
     cpio(path, entries)
 
 
-def run(work, files, options, timeout=300):
+def run(work, files, options, timeout=900):
     """Starts the kernel with an initramfs, whose /init is one of files; what that wrote to /dev/ttyS1 before it powered off."""
     folder = built()
     initramfs(work / 'initramfs', folder, files)

@@ -32,7 +32,7 @@ TOOLS = {'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils', 'mmd
 # Everything below /etc: kind, mode, owner, where a link leads, contents.
 ETC = "cd /etc && find . -printf '%p %y %m %u:%g %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k2"
 # A plain Debian has no kernels and no archive of Proxmox VE: its packages stay as they are.
-VARIABLES = {'gpu_platform_upgrade': 'never', 'gpu_boot_conflicts': 'remove', 'gpu_boot_dma_mode': 'pt', 'gpu_reboot_timeout': 600}
+VARIABLES = {'gpu_platform_upgrade': 'never', 'gpu_boot_conflicts': 'remove', 'gpu_boot_dma_mode': 'pt', 'gpu_reboot_timeout': 1200}
 
 
 def why_not():
@@ -130,7 +130,7 @@ class Journey:
             'ansible_host': '127.0.0.1', 'ansible_port': self.machine.port, 'ansible_user': 'root', 'ansible_ssh_private_key_file': str(images.cache() / 'key'),
             'ansible_ssh_common_args': '-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes', **VARIABLES}}}}))
         done = subprocess.run(['ansible-playbook', '-i', str(folder / 'hosts.json'), 'pve.gpu.' + playbook, *words], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=900,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=1800,
                               env={**os.environ, 'ANSIBLE_CONFIG': str(folder / 'ansible.cfg'), 'PVE_GPU_RECORD': str(folder / 'record'),
                                    'ANSIBLE_COLLECTIONS_PATH': str(COLLECTIONS), 'ANSIBLE_COLLECTIONS_PATHS': str(COLLECTIONS)})
         assert done.returncode == 0, '%s: %s' % (what, done.stdout)

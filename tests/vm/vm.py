@@ -69,7 +69,7 @@ class Machine:
         self._thread.start()
         self._goes.wait()
 
-    def wait(self, timeout=600):
+    def wait(self, timeout=1200):
         """Until its sshd answers."""
         deadline = time.monotonic() + timeout
         while not qemu.answers(self.port):
@@ -87,7 +87,7 @@ class Machine:
     def ssh(self, text):
         """What a shell script on it prints."""
         done = subprocess.run(self.ssh_command() + [text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=600, check=False)
+                              timeout=1200, check=False)
         if done.returncode:
             raise qemu.QemuError('%r ended with %d: %s%s' % (text, done.returncode, done.stdout, done.stderr))
         return done.stdout
@@ -95,7 +95,7 @@ class Machine:
     def boot_id(self):
         return self.ssh('cat /proc/sys/kernel/random/boot_id').strip()
 
-    def reboot(self, timeout=600):
+    def reboot(self, timeout=1200):
         """Until it is up again."""
         before = self.boot_id()
         self.ssh('systemctl --no-block reboot')
