@@ -31,7 +31,7 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 # A connection that breaks while this is sent leaves functions that nobody calls: `main` is its last word.
 #
 # A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there, a moment late, since
-# sshd may lose what is written right before the end (see SHELL). No line begins with a brace, or its echo could be taken for the result.
+# sshd may lose what is written right before the end (see _compute_environment_string). No line begins with a brace, or its echo could be taken for the result.
 #
 # What was checked is what runs: run() has the file open as descriptor 3, and checks and starts that, whatever happens to its path or to
 # the folders above meanwhile. Nobody else can change its bytes in between: it belongs to the user and only he has any right to it (8140
@@ -89,10 +89,6 @@ fetch
 }
 main
 '''
-
-# Ansible appends `&& sleep 0`, for sshd may lose the last output on a terminal (github.com/ansible/ansible/issues/13876, pull/15453).
-# There is none here, and `exec` saves the process that would wait and the sleep: a millisecond for every task.
-SHELL = '#!exec /bin/sh'
 
 # The executable isn't there. First: could it be?
 ASK = r'''_t=$(mktemp "$_d/.new.XXXXXXXX" 2>/dev/null) || say no "the staging folder cannot be written"
@@ -264,6 +260,12 @@ class ActionModule(NormalAction):
         return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
                                                     variables=written)[1] == 'default'
 
+    def _compute_environment_string(self, *args, **kwargs):
+        """what Ansible puts before `/bin/sh && sleep 0`. The sleep is there because sshd may lose the last output on a terminal
+        (github.com/ansible/ansible/pull/15453), and the script has none: `exec` saves it and the shell that would wait, a millisecond"""
+        text = super()._compute_environment_string(*args, **kwargs)
+        return ('%s exec' % text).strip() if self._staged and self._composed else text
+
     def _configure_module(self, module_name, module_args, task_vars):
         built = super()._configure_module(module_name, module_args, task_vars)
         try:
@@ -281,9 +283,9 @@ class ActionModule(NormalAction):
             once = bool(self.get_connection_option('reconnection_retries'))
             script = compose(digest, args, executable, self._unpack, once)
             if bits is None:
-                built = 'new', SHELL, script, path
+                built = 'new', '#!/bin/sh', script, path
             else:
-                built = dataclasses.replace(bits, module_style='new', shebang=SHELL, b_module_data=script), path
+                built = dataclasses.replace(bits, module_style='new', shebang='#!/bin/sh', b_module_data=script), path
             self._composed = True
         except (AttributeError, ImportError, IndexError, OSError, TypeError, ValueError) as ex:
             self._say(task_vars, 'the ordinary way, since this ansible-core is unknown: %r' % ex)
