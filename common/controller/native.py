@@ -30,8 +30,11 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 
 # A connection that breaks while this is sent leaves functions that nobody calls: `main` is its last word.
 #
-# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there, a moment late, since
-# sshd may lose what is written right before the end (see _compute_environment_string). No line begins with a brace, or its echo could be taken for the result.
+# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there. No line begins with
+# a brace, or its echo could be taken for the result.
+#
+# Ansible's `sh -c '/bin/sh && sleep 0'` around this costs a millisecond, but its shell turns a module's death by a signal into an exit
+# code; without it ssh answers 255, which Ansible takes for a broken connection.
 #
 # What was checked is what runs: run() has the file open as descriptor 3, and checks and starts that, whatever happens to its path or to
 # the folders above meanwhile. Nobody else can change its bytes in between: it belongs to the user and only he has any right to it (8140
@@ -43,7 +46,7 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 #
 # PATH is the script's own while it looks, since a task's `environment` may hold another. Variables begin with _: an exported
 # namesake would reach the module.
-SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; sleep 0; exit; }
+SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; exit; }
 say() { printf '{"pve_gpu_staging":"%s","msg":"%s"}\n' "$1" "$2"; exit; }
 run() {
 [ -O /proc/self/fd/3 ] || return
@@ -259,12 +262,6 @@ class ActionModule(NormalAction):
         written = task_vars['ansible_delegated_vars'][delegate] if delegate else task_vars['vars']
         return C.config.get_config_value_and_origin('pipelining', plugin_type='connection', plugin_name=conn._load_name,
                                                     variables=written)[1] == 'default'
-
-    def _compute_environment_string(self, *args, **kwargs):
-        """what Ansible puts before `/bin/sh && sleep 0`. The sleep is there because sshd may lose the last output on a terminal
-        (github.com/ansible/ansible/pull/15453), and the script has none: `exec` saves it and the shell that would wait, a millisecond"""
-        text = super()._compute_environment_string(*args, **kwargs)
-        return ('%s exec' % text).strip() if self._staged and self._composed else text
 
     def _configure_module(self, module_name, module_args, task_vars):
         built = super()._configure_module(module_name, module_args, task_vars)
