@@ -30,8 +30,11 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 
 # A connection that breaks while this is sent leaves functions that nobody calls: `main` is its last word.
 #
-# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there, a moment late, since
-# sshd may lose what is written right before the end (see SHELL). No line begins with a brace, or its echo could be taken for the result.
+# A terminal on standard input (ssh's RequestTTY) would echo and cut what is sent: the first line ends it there. No line begins with
+# a brace, or its echo could be taken for the result.
+#
+# Ansible's `sh -c '/bin/sh && sleep 0'` around this costs a millisecond, but its shell turns a module's death by a signal into an exit
+# code; without it ssh answers 255, which Ansible takes for a broken connection.
 #
 # What was checked is what runs: run() has the file open as descriptor 3, and checks and starts that, whatever happens to its path or to
 # the folders above meanwhile. Nobody else can change its bytes in between: it belongs to the user and only he has any right to it (8140
@@ -43,7 +46,7 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 #
 # PATH is the script's own while it looks, since a task's `environment` may hold another. Variables begin with _: an exported
 # namesake would reach the module.
-SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; sleep 0; exit; }
+SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; exit; }
 say() { printf '{"pve_gpu_staging":"%s","msg":"%s"}\n' "$1" "$2"; exit; }
 run() {
 [ -O /proc/self/fd/3 ] || return
@@ -89,10 +92,6 @@ fetch
 }
 main
 '''
-
-# Ansible appends `&& sleep 0`, for sshd may lose the last output on a terminal (github.com/ansible/ansible/issues/13876, pull/15453).
-# There is none here, and `exec` saves the process that would wait and the sleep: a millisecond for every task.
-SHELL = '#!exec /bin/sh'
 
 # The executable isn't there. First: could it be?
 ASK = r'''_t=$(mktemp "$_d/.new.XXXXXXXX" 2>/dev/null) || say no "the staging folder cannot be written"
@@ -281,9 +280,9 @@ class ActionModule(NormalAction):
             once = bool(self.get_connection_option('reconnection_retries'))
             script = compose(digest, args, executable, self._unpack, once)
             if bits is None:
-                built = 'new', SHELL, script, path
+                built = 'new', '#!/bin/sh', script, path
             else:
-                built = dataclasses.replace(bits, module_style='new', shebang=SHELL, b_module_data=script), path
+                built = dataclasses.replace(bits, module_style='new', shebang='#!/bin/sh', b_module_data=script), path
             self._composed = True
         except (AttributeError, ImportError, IndexError, OSError, TypeError, ValueError) as ex:
             self._say(task_vars, 'the ordinary way, since this ansible-core is unknown: %r' % ex)

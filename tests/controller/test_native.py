@@ -85,7 +85,7 @@ class Transport:
         self.host.run(text=f'chmod 777 {FOLDER}; : >/starts')
         run = self.play(echo())
         self.assertEqual((self.ways(run), len(run.ssh), self.host.starts()), (['staged'], 1, ['staged']))    # nobody has changed it
-        self.host.run(text=f'printf X >>{FOLDER}/*; : >/starts')
+        self.host.run(text=f'for f in {FOLDER}/*; do printf X >>$f; done; : >/starts')
         run = self.play(echo())
         self.assertEqual((self.ways(run), self.host.starts()), (['file'], ['file']))
         self.assertRegex(run.output.replace('\n', ' '), r'pve\.gpu on host: .*uploaded +for +every')

@@ -96,6 +96,7 @@ TEST(AptOneLine, BracketsThatDoNotPair) {
 TEST(AptOneLine, EditsOfWordsWithBracketsTake) {
   // Once the first word was gone, the # was no comment any more.
   EXPECT_TRUE(lines("deb http://a.example.org/x s c] x[#y").problem());
+  EXPECT_TRUE(lines("deb http://a.example.org/] s c [#").problem());
   auto list = lines("deb http://a.example.org/x s c] x[a b]z] # why ]");
   list.remove_component(0, "c]");
   EXPECT_EQ(list.bytes(), "deb http://a.example.org/x s x[a b]z] # why ]");
