@@ -151,7 +151,7 @@ class Planner {
 
   void make(const Wish& wish) {
     const std::string& address = wish.card.gpu.address;
-    if (!wish.own && host_.exists(units + gpu::boot_unit_name(address))) remove_own(address);
+    if (!wish.own && own_cards().count(address)) remove_own(address);  // an interrupted run may have left its record alone
     if (wish.theirs) return;
     const FileOptions reload{.meta = {}, .then = {follow_up_daemon_reload()}};
     if (wish.own)
