@@ -43,7 +43,7 @@ namespace {
 
 using Kind = gpu::BootOwner::Kind;
 
-const std::string units = "/etc/systemd/system/", own_prefix = "pve-gpu-sriov-";
+const std::string units = "/etc/systemd/system/";
 constexpr const char* comment = "# pve.gpu: ";  // before a line that this module took over
 
 std::string dropin_of(const std::string& unit) { return fmt::format("{}{}.d/{}", units, unit, gpu::boot_dropin); }
@@ -151,7 +151,7 @@ class Planner {
 
   void make(const Wish& wish) {
     const std::string& address = wish.card.gpu.address;
-    if (!wish.own && host_.exists(units + gpu::boot_unit_name(address))) remove_own(address);
+    if (!wish.own && own_cards().count(address)) remove_own(address);  // an interrupted run may have left its record alone
     if (wish.theirs) return;
     const FileOptions reload{.meta = {}, .then = {follow_up_daemon_reload()}};
     if (wish.own)
@@ -189,12 +189,10 @@ class Planner {
   // --- what there is of ours ---------------------------------------------------------------------------------------------------
   std::set<std::string> own_cards() const {
     std::set<std::string> out;
-    const auto take = [&](const std::string& file) {
-      if (file.starts_with(units + own_prefix) && file.ends_with(".service"))
-        out.insert(file.substr(units.size() + own_prefix.size(), file.size() - units.size() - own_prefix.size() - 8));
-    };
-    for (const std::string& name : host_.list_dir("/etc/systemd/system").value_or({})) take(units + name);
-    for (const std::string& file : out_.recorded_files()) take(file);
+    for (const std::string& name : host_.list_dir("/etc/systemd/system").value_or({})) out.insert(gpu::boot_unit_card(name));
+    for (const std::string& file : out_.recorded_files())
+      if (file.starts_with(units)) out.insert(gpu::boot_unit_card(file.substr(units.size())));
+    out.erase("");
     return out;
   }
   /// Units of others that we enabled, with their cards.
@@ -376,7 +374,7 @@ cards:
     unit:
       description: The unit.
       type: str
-      sample: "pve-gpu-sriov-0000:41:00.0.service"
+      sample: "pve-gpu-sriov-0000-41-00.0.service"
     owner:
       description: V(pve.gpu) for a unit of this module, V(shipped) for an instance of an installed template that this module enabled,
         V(others) for one that was enabled already.

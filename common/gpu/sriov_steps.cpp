@@ -14,7 +14,7 @@ using Observed = Result<std::optional<std::string>>;
 
 constexpr const char* stub = "pci-pf-stub";
 const std::string drivers = "/sys/bus/pci/drivers/";
-constexpr std::chrono::seconds late{30};  // VF drivers of a large card come one after another
+constexpr std::chrono::seconds late{10};  // VF drivers of a large card come one after another
 
 std::string dir_of(const std::string& address) { return "/sys/bus/pci/devices/" + address; }
 

@@ -6,7 +6,7 @@
 // ntnuopenstack::nova::compute::vgpu). pve-guests only waits: it starts whether this succeeds or not, and after `patience` at the latest.
 #include "common/gpu/sriov_unit.hpp"
 
-#include "common/gpu/sriov_owners.hpp"
+#include <algorithm>
 
 namespace pvegpu::gpu {
 namespace {
@@ -72,9 +72,10 @@ make_vfs() {
   /usr/lib/nvidia/sriov-manage -e "$address"
   give_back
   for vf in "$card"/virtfn*; do
-    [ -e "$vf" ] && [ ! -e "$vf/driver" ] || continue
-    vf=$(readlink "$vf")
-    echo "${vf##*/}" >"$drivers/nvidia/bind"
+    if [ -e "$vf" ] && [ ! -e "$vf/driver" ]; then
+      vf=$(readlink "$vf")
+      echo "${vf##*/}" >"$drivers/nvidia/bind"
+    fi
   done
 }
 
@@ -100,7 +101,20 @@ std::string command(const SriovCard& card, const VfCount& count, std::int64_t pa
 
 std::string boot_script_text() { return script; }
 
-std::string boot_unit_name(const std::string& address) { return fmt::format("pve-gpu-sriov-{}.service", address); }
+// Without the colons of the address: systemd-analyze(1) verify takes what follows one for an alias.
+std::string boot_unit_name(const std::string& address) {
+  std::string place = address;
+  std::replace(place.begin(), place.end(), ':', '-');
+  return fmt::format("{}{}.service", boot_unit_prefix, place);
+}
+
+std::string boot_unit_card(const std::string& unit) {
+  const std::string_view prefix = boot_unit_prefix, suffix = ".service";
+  if (!unit.starts_with(prefix) || !unit.ends_with(suffix)) return {};
+  std::string place = unit.substr(prefix.size(), unit.size() - prefix.size() - suffix.size());
+  std::replace(place.begin(), place.end(), '-', ':');
+  return place;
+}
 
 std::string boot_unit_text(const SriovCard& card, const VfCount& count, std::int64_t patience) {
   const bool nvidia = card.tool == SriovTool::nvidia_script;

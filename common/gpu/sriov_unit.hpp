@@ -11,7 +11,9 @@ inline constexpr const char* boot_script = "/usr/local/lib/pve-gpu/sriov-at-boot
 inline constexpr const char* boot_dropin = "pve-gpu.conf";
 
 std::string boot_script_text();
+inline constexpr const char* boot_unit_prefix = "pve-gpu-sriov-";
 std::string boot_unit_name(const std::string& address);
+std::string boot_unit_card(const std::string& unit);  ///< its address; empty for other units
 std::string boot_unit_text(const SriovCard& card, const VfCount& count, std::int64_t patience);
 /// Beside Proxmox VE's or NVIDIA's unit of a card: that it is done before guests start, and looks for the VFs.
 std::string shipped_dropin_text(const SriovCard& card, const VfCount& count, std::int64_t patience);

@@ -115,7 +115,7 @@ cards:
     unit:
       description: The unit.
       type: str
-      sample: "pve-gpu-sriov-0000:41:00.0.service"
+      sample: "pve-gpu-sriov-0000-41-00.0.service"
     owner:
       description: C(pve.gpu) for a unit of this module, C(shipped) for an instance of an installed template that this module enabled,
         C(others) for one that was enabled already.

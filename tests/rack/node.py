@@ -383,7 +383,10 @@ class NodeSetup:
         os.symlink('/usr/sbin/sshd', self.at('usr/lib/systemd/systemd'))
         programs = dict(PROGRAMS)
         for name in os.listdir(os.path.join(STANDINS, 'bin')):
-            programs['%s/%s' % ('usr/bin' if name in IN_BIN else 'usr/sbin', name)] = name
+            if name != 'sriov-manage':
+                programs['%s/%s' % ('usr/bin' if name in IN_BIN else 'usr/sbin', name)] = name
+        if machines.has_host_driver(self.described):
+            programs['usr/lib/nvidia/sriov-manage'] = 'sriov-manage'
         described = {path.strip('/') for path in self.described.spec.get('files') or {}}
         for path, name in sorted(programs.items()):
             if path in described:
