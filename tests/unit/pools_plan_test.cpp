@@ -132,7 +132,7 @@ TEST(pools_plan, every_desktop_is_counted_once_and_no_gpu_has_two_sizes) {
       json gpus = json::array();
       for (unsigned g = 0; g < dice() % 5; ++g) {
         const std::string address = fmt::format("0000:4{}:00.0", g);
-        gpus.push_back(dice() % 3 ? p4(address.c_str()) : a40(address.c_str(), 8 + 8 * (dice() % 4)));
+        gpus.push_back(dice() % 3 ? p4(address.c_str()) : a40(address.c_str(), 8 + 8 * static_cast<std::int64_t>(dice() % 4)));
       }
       hosts.push_back(node(fmt::format("n{}", n), std::move(gpus), dice() % 5 ? 8 : 7));
     }
