@@ -61,8 +61,10 @@ std::optional<std::string> reduced(const std::vector<RegistryEntry>& modules, st
 }
 
 Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
-  const auto shorter = reduced(modules, name, args_text);
-  const auto args = parse_json(shorter ? std::string_view(*shorter) : args_text);
+  const auto args = [&] {  // the shorter text does not live as long as what is made of it
+    const auto shorter = reduced(modules, name, args_text);
+    return parse_json(shorter ? std::string_view(*shorter) : args_text);
+  }();
   if (!args)
     return failed_answer(fmt::format("the module's arguments are {}; give an object like {{\"name\": \"value\"}}", args.error().message));
   if (!args->is_object()) return failed_answer("the module's arguments are JSON, but no object; give one like {\"name\": \"value\"}");

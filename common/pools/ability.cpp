@@ -102,15 +102,15 @@ class Judge {
     for (const OfferedType& type : gpu_.types)
       if (type.name == type_.name) offered = type;
     const auto match = boards_of(gpu_);
-    std::int64_t memory_mb = 0;
+    std::int64_t memory_mb = 0, framebuffer_mb = 0;
     bool of_board = false;
     for (const catalogue::Board& board : match.boards)
       for (const catalogue::VgpuType& type : catalogue::types_of(board))
         if (type.name == type_.name) {
           of_board = true;
+          framebuffer_mb = type.framebuffer_mb;
           if (type.backing == catalogue::Backing::time_sliced) memory_mb = board.memory_mb;
-          if (!offered && gpu_.types.empty() && !rules_.only_ready)
-            offered = OfferedType{type_.name, type.framebuffer_mb, type.max_instances};
+          if (!offered && gpu_.types.empty() && !rules_.only_ready) offered = OfferedType{type_.name, type.max_instances};
         }
     if (!offered && !of_board) return {};
     if (!offered)
@@ -135,15 +135,15 @@ class Judge {
     if (!by_type && has_no_mappings())
       return no(
           fmt::format("vGPUs of vendor VFIO are assigned through a resource mapping, which Proxmox VE {} does not have", gpu_.pve_release));
-    return count(*offered, way, memory_mb, by_type);
+    return count(offered->max_instances, way, framebuffer_mb, memory_mb, by_type);
   }
 
-  GpuAbility count(const OfferedType& type, Way way, std::int64_t memory_mb, bool by_type) const {
-    const std::int64_t fit = type.framebuffer_mb > 0 && memory_mb > 0 ? memory_mb / type.framebuffer_mb : 0;
-    std::int64_t seats = type.max_instances > 0 ? type.max_instances : fit;
+  GpuAbility count(std::int64_t max_instances, Way way, std::int64_t framebuffer_mb, std::int64_t memory_mb, bool by_type) const {
+    const std::int64_t fit = framebuffer_mb > 0 && memory_mb > 0 ? memory_mb / framebuffer_mb : 0;
+    std::int64_t seats = max_instances > 0 ? max_instances : fit;
     std::vector<std::string> limits;
-    if (type.max_instances > 0) limits.push_back(fmt::format("max_instances {}", type.max_instances));
-    if (fit > 0) limits.push_back(fmt::format("{} of {} MB in {} MB", fit, type.framebuffer_mb, memory_mb));
+    if (max_instances > 0) limits.push_back(fmt::format("max_instances {}", max_instances));
+    if (fit > 0) limits.push_back(fmt::format("{} of {} MB in {} MB", fit, framebuffer_mb, memory_mb));
     if (fit > 0) seats = std::min(seats, fit);
     if (seats == 0) return no("how many vGPUs of that type fit on it is not known");
     if (way == Way::nvidia_sriov_mdev || way == Way::nvidia_vendor_vfio) {

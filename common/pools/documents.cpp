@@ -51,7 +51,7 @@ GpuKind kind_of(const json& gpu, const json& host) {
   out.vfs_total = count_of(member(sriov, "total"));
   out.vfs_enabled = count_of(member(sriov, "enabled"));
   for (const json& type : member(gpu, "vgpu_types"))
-    out.types.push_back({text_of(member(type, "name")), count_of(member(type, "framebuffer_mb")), count_of(member(type, "max_instances"))});
+    out.types.push_back({text_of(member(type, "name")), count_of(member(type, "max_instances"))});
   for (std::size_t way = 0; way < ways; ++way) {
     const json& facts = member(member(gpu, "technologies"), name_of(static_cast<Way>(way)));
     out.technologies[way] = {is_true(member(facts, "possible")), is_true(member(facts, "ready")), {}};
@@ -70,7 +70,7 @@ std::string key_of(const GpuKind& kind) {
   std::string out = fmt::format("{}\n{}\n{}\n{:x} {:x} {:x} {:x} {} {} {} {} {}\n{}\n{}\n", kind.model, kind.kind, kind.framework,
                                 kind.vendor, kind.device, kind.subsystem_vendor, kind.subsystem_device, kind.boot_vga, kind.vfs_total,
                                 kind.vfs_enabled, kind.pve_release, kind.nvidia_branch, kind.nvidia_version, kind.stranger);
-  for (const OfferedType& type : kind.types) out.append(type.name).append(fmt::format(" {} {}\n", type.framebuffer_mb, type.max_instances));
+  for (const OfferedType& type : kind.types) out.append(type.name).append(fmt::format(" {}\n", type.max_instances));
   for (const TechnologyFacts& facts : kind.technologies) {
     out += facts.possible ? 'p' : '-';
     out += facts.ready ? 'r' : '-';
@@ -107,7 +107,6 @@ std::vector<std::string> document_keys() {
           "gpus.sriov.vfs.address",
           "gpus.framework",
           "gpus.vgpu_types.name",
-          "gpus.vgpu_types.framebuffer_mb",
           "gpus.vgpu_types.max_instances",
           "gpus.technologies.passthrough",
           "gpus.technologies.nvidia_mdev",

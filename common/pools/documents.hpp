@@ -13,7 +13,7 @@ namespace pvegpu::pools {
 
 struct OfferedType {
   std::string name;
-  std::int64_t framebuffer_mb = 0, max_instances = 0;  ///< 0: unknown
+  std::int64_t max_instances = 0;  ///< 0: unknown
 };
 
 struct TechnologyFacts {
