@@ -5,6 +5,7 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_pvesh.hpp"
 
 #include <stdlib.h>
 
@@ -92,6 +93,7 @@ FakeHost Fixture::world() const {
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
+  add_pvesh(host);
   host.make_products();
   json description = read_if_there("world.json").value_or(json::object());
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
