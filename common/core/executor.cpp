@@ -210,7 +210,11 @@ class Execution {
 
   void perform(const Step& step) {
     if (!step.file) {
-      if (step.apply) must(step.apply(host_), step.target);
+      if (!step.apply) return;
+      auto applied = step.apply(host_);
+      if (!applied && step.observe)  // what failed at its end may have done its work
+        if (const auto now = step.observe(host_); now && *now != step.current) touched_ = true;
+      must(std::move(applied), step.target);
       return;
     }
     const FileChange& change = *step.file;
@@ -357,6 +361,7 @@ class Execution {
 
   void note_difference(const Step& step) {
     if (step.file && step.file->keeps_foreign) kept_.push_back(step.file->path);
+    warnings_.insert(warnings_.end(), step.warnings.begin(), step.warnings.end());
     if (!mode_.diff || step.current == step.desired) return;
     const auto side = [&](const std::optional<std::string>& value) {
       if (!value) return std::string();

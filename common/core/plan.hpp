@@ -34,8 +34,9 @@ struct Step {
   std::function<Result<>(const HostView&)> verify = {};
   std::chrono::milliseconds within{0};  ///< how late the effect may show
   std::vector<FollowUp> then = {};
-  std::optional<FileChange> file = {};  ///< set: the executor applies it itself, with its undo record
-  bool sensitive = false;               ///< its contents are left out of diffs
+  std::optional<FileChange> file = {};     ///< set: the executor applies it itself, with its undo record
+  bool sensitive = false;                  ///< its contents are left out of diffs
+  std::vector<std::string> warnings = {};  ///< what else comes of it: told when it is done, and before
 };
 
 struct FileOptions {

@@ -47,6 +47,7 @@ struct Vf {
 struct Sriov {
   bool capable = false;
   std::int64_t total = 0, enabled = 0;
+  std::optional<catalogue::PciIds> vf_ids;  ///< of its VFs, which all have the same; unset without VFs
   std::vector<Vf> vfs;
 };
 

@@ -29,7 +29,14 @@ json sriov_json(const Sriov& sriov) {
                    {"mdevs", vf.mdevs},
                    {"vgpu_type", or_null(vf.vgpu_type)},
                    {"held", vf.held}});
-  return {{"capable", sriov.capable}, {"total", sriov.total}, {"enabled", sriov.enabled}, {"vfs", std::move(vfs)}};
+  json ids = nullptr;
+  if (sriov.vf_ids)
+    ids = {{"vendor_id", hex4(sriov.vf_ids->vendor)},
+           {"device_id", hex4(sriov.vf_ids->device)},
+           {"subsystem_vendor_id", hex4(sriov.vf_ids->subsystem_vendor)},
+           {"subsystem_device_id", hex4(sriov.vf_ids->subsystem_device)}};
+  return {
+      {"capable", sriov.capable}, {"total", sriov.total}, {"enabled", sriov.enabled}, {"vf_ids", std::move(ids)}, {"vfs", std::move(vfs)}};
 }
 
 json displays_json(const std::optional<std::vector<Display>>& displays) {

@@ -225,6 +225,10 @@ class Scanner {
         reader_.note(fmt::format("{}, a virtual function of {}, vanished while it was looked at", vf.address, out.address));
         continue;
       }
+      if (!out.sriov.vf_ids)
+        out.sriov.vf_ids =
+            catalogue::PciIds{hex(path + "/vendor", "vendor"), hex(path + "/device", "device"),
+                              hex(path + "/subsystem_vendor", "subsystem vendor"), hex(path + "/subsystem_device", "subsystem device")};
       if (const auto own = mdevs_.find(vf.address); own != mdevs_.end())
         for (const Mdev& mdev : own->second) {
           vf.mdevs.push_back(mdev.uuid);

@@ -231,6 +231,13 @@ Result<> RealHost::remove_dir(const std::string& path) {
   return {};
 }
 
+Result<> RealHost::touch(const std::string& path, std::chrono::system_clock::time_point time) {
+  const timespec when{std::chrono::system_clock::to_time_t(time), 0};
+  const timespec times[] = {when, when};
+  if (::utimensat(AT_FDCWD, at(path).c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return failed("set the time of", path);
+  return {};
+}
+
 Result<> RealHost::write_attr(const std::string& path, const std::string& value) {
   const Fd fd(::open(at(path).c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return failed("open", path);

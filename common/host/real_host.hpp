@@ -29,6 +29,7 @@ class RealHost final : public Host {
   Result<> make_symlink(const std::string& path, const std::string& target) override;
   Result<> make_dir(const std::string& path, unsigned mode) override;
   Result<> remove_dir(const std::string& path) override;
+  Result<> touch(const std::string& path, std::chrono::system_clock::time_point time) override;
   Result<> write_attr(const std::string& path, const std::string& value) override;
   Result<CommandResult> run(const Command& command) override;
   Result<> load_module(const std::string& name, const std::string& options = {}) override;

@@ -307,6 +307,22 @@ gpus:
         enabled:
           description: How many are enabled.
           type: int
+        vf_ids:
+          description: The ids of its virtual functions, null without any. A resource mapping has to name them.
+          type: dict
+          contains:
+            vendor_id:
+              description: PCI vendor, four hexadecimal digits.
+              type: str
+            device_id:
+              description: PCI device.
+              type: str
+            subsystem_vendor_id:
+              description: PCI vendor of the subsystem.
+              type: str
+            subsystem_device_id:
+              description: PCI device of the subsystem.
+              type: str
         vfs:
           description: Those that are there.
           type: list

@@ -244,6 +244,14 @@ void typed_config(const std::string& input) {
 }
 
 void pci_mapping(const std::string& input) {
+  const std::string next = print_pci_mappings(parse_pci_mappings(input).mappings);
+  const PciMappings reread = parse_pci_mappings(next);
+  must(reread.warnings.empty() && reread.poisoned.empty() && print_pci_mappings(reread.mappings) == next,
+       "what Proxmox VE writes reads back otherwise");
+  std::string removed;
+  const std::string healed = without_poison(input, &removed);
+  must(parse_pci_mappings(healed).poisoned.empty() && healed.size() + removed.size() == input.size(),
+       "healing leaves poison, or loses bytes");
   for (const PciMapping& mapping : parse_pci_mappings(input).mappings) {
     must(!mapping.entries.empty(), "a mapping without entries is none");
     std::string printed = mapping.id + "\n";

@@ -14,6 +14,7 @@
 namespace pvegpu {
 namespace {
 
+constexpr const char* pmxcfs_locks = "/etc/pve/priv/lock/";
 constexpr unsigned may_read = 4, may_write = 2, may_enter = 1;
 
 std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -192,6 +193,8 @@ FakeHost& FakeHost::world(const json& description) {
       user(value.get<uid_t>());
     } else if (key == "kernel_release") {
       release(value.get<std::string>());
+    } else if (key == "free_in_pmxcfs") {
+      free_pve_ = value.get<std::uint64_t>();
     } else if (key == "programs" || key == "answers") {
       for (const auto& [words, outcome] : value.items()) {
         const CommandResult result{outcome.value("exit", 0), outcome.value("timed_out", false), outcome.value("out", ""),
@@ -430,6 +433,7 @@ Result<FileInfo> FakeHost::stat(const std::string& path, Links links) const {
 
 Result<std::uint64_t> FakeHost::free_space(const std::string& path) const {
   (void)PVEGPU_TRY(resolve(path, Links::follow));
+  if (free_pve_ && path.starts_with("/etc/pve")) return *free_pve_;
   return std::uint64_t{8} << 30;
 }
 
@@ -529,6 +533,17 @@ Result<> FakeHost::make_dir(const std::string& path, unsigned mode) {
     const std::string at = PVEGPU_TRY(place(path));
     if (find(at)) return Error::from_errno("make directory " + path, EEXIST);
     upper_[at] = Node{FileType::directory, {}, mode};
+    if (at.starts_with(pmxcfs_locks)) locks_[at] = now_;
+    return {};
+  });
+}
+
+Result<> FakeHost::touch(const std::string& path, std::chrono::system_clock::time_point time) {
+  return effect("touch " + path, [&]() -> Result<> {
+    const std::string real = PVEGPU_TRY(resolve(path, Links::keep));
+    if (!real.starts_with(pmxcfs_locks) || time.time_since_epoch().count() != 0)
+      throw std::runtime_error("this world has no times, but of locks: touch " + path);
+    if (!break_cluster_lock(real)) return Error::from_errno("touch " + path, EACCES);
     return {};
   });
 }
@@ -610,6 +625,13 @@ Result<std::unique_ptr<HostLock>> FakeHost::lock(const std::string& path, std::c
   if (!exists(path)) upper_[PVEGPU_TRY(place(path))] = Node{FileType::regular, {}, 0600};
   locked_->insert(path);
   return std::unique_ptr<HostLock>(std::make_unique<Held>(locked_, path));
+}
+
+bool FakeHost::break_cluster_lock(const std::string& path) {
+  if (now_ - locks_.try_emplace(path, now_).first->second <= std::chrono::seconds(120)) return false;
+  locks_.erase(path);
+  upper_[path] = std::nullopt;
+  return true;
 }
 
 FakeHost& FakeHost::hold_lock(const std::string& path) {

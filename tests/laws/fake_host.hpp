@@ -74,11 +74,14 @@ class FakeHost final : public Host {
   FakeHost& attribute(const std::string& path, Attribute attribute);
   /// Happens when so much time has been let pass by pause().
   FakeHost& after(std::chrono::milliseconds delay, std::function<void(FakeHost&)> event);
+  /// What pmxcfs does when asked for one of its locks: it goes if it is older than 120 s. No effect of ours.
+  bool break_cluster_lock(const std::string& path);
   /// Another process holds the lock.
   FakeHost& hold_lock(const std::string& path);
   /// What a fixture's world.json says:
   ///   user            uid that the module runs as (0)
   ///   kernel_release  instead of the tree's /proc/sys/kernel/osrelease
+  ///   free_in_pmxcfs  bytes, instead of plenty
   ///   programs        what run() answers, by the first words of the command line:
   ///                   {"exit": 0, "out": "", "err": "", "timed_out": false, "files": {PATH: bytes, or null to remove it}}
   ///   answers         the same for the read-only queries, without files
@@ -123,6 +126,8 @@ class FakeHost final : public Host {
   Result<> make_symlink(const std::string& path, const std::string& target) override;
   Result<> make_dir(const std::string& path, unsigned mode) override;
   Result<> remove_dir(const std::string& path) override;
+  /// Only for locks of pmxcfs: time 0 removes one that is older than 120 s, and is refused else.
+  Result<> touch(const std::string& path, std::chrono::system_clock::time_point time) override;
   Result<> write_attr(const std::string& path, const std::string& value) override;
   Result<CommandResult> run(const Command& command) override;
   Result<> load_module(const std::string& name, const std::string& options = {}) override;
@@ -159,6 +164,8 @@ class FakeHost final : public Host {
   std::multimap<std::chrono::system_clock::time_point, std::function<void(FakeHost&)>> events_;
   std::function<void(FakeHost&, const std::string&)> hook_;
   std::chrono::system_clock::time_point now_;
+  std::map<std::string, std::chrono::system_clock::time_point> locks_;  ///< directories that are locks of pmxcfs: since when
+  std::optional<std::uint64_t> free_pve_;
   uid_t uid_ = 0;
   std::string release_;
   int boots_ = 0;

@@ -5,6 +5,7 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_pvesh.hpp"
 #include "tests/laws/fake_qm.hpp"
 #include "tests/laws/fake_sriov.hpp"
 #include "tests/laws/fake_sysfs.hpp"
@@ -102,6 +103,7 @@ FakeHost world_of(const std::string& tree) {
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
   model_driver_binding(host);
   add_qm(host);
+  add_pvesh(host);
   host.make_products();
   return host;
 }

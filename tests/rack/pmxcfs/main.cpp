@@ -57,6 +57,9 @@ json status() {
 
 bool quorate() { return status().value("quorate", false); }
 
+// A file `full` there: no space is left.
+bool full() { return faccessat(view.status, "full", F_OK, 0) == 0; }
+
 const char* relative(const char* path) { return path[1] == '\0' ? "." : path + 1; }
 
 bool is_private(const std::string& path) { return path == "/priv" || path.rfind("/priv/", 0) == 0; }
@@ -240,6 +243,9 @@ int write_file(const char* /*path*/, const char* data, std::size_t size, off_t o
   if (offset + static_cast<off_t>(size) > largest_file) {
     return -EFBIG;
   }
+  if (full()) {
+    return -ENOSPC;
+  }
   const ssize_t put = pwrite(static_cast<int>(info->fh - 1), data, size, offset);
   return put < 0 ? -errno : static_cast<int>(put);
 }
@@ -321,7 +327,15 @@ int set_times(const char* path, const timespec times[2], fuse_file_info* /*info*
   return result(utimensat(view.tree, relative(path), times, AT_SYMLINK_NOFOLLOW));
 }
 
-int file_system(const char* /*path*/, struct statvfs* out) { return result(fstatvfs(view.tree, out)); }
+int file_system(const char* /*path*/, struct statvfs* out) {
+  if (fstatvfs(view.tree, out) != 0) {
+    return -errno;
+  }
+  if (full()) {
+    out->f_bfree = out->f_bavail = 0;
+  }
+  return 0;
+}
 
 void* begin(fuse_conn_info* /*connection*/, fuse_config* config) {
   // other nodes change the files

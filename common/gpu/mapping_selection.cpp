@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Entries of a resource mapping.
+#include "common/gpu/mapping_selection.hpp"
+
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::gpu {
+namespace {
+
+using text::PciAddress, text::PciMapEntry;
+
+class Selector {
+ public:
+  Selector(const MappingSelectors& wanted, const MappableHosts& hosts) : wanted_(wanted), hosts_(hosts) {}
+
+  MappingSelection run() {
+    // By hand alone, only the nodes that are named are meant.
+    if (wanted_.derive() || wanted_.by_hand.empty())
+      for (const auto& host : hosts_) add_node(host->node());
+    for (const std::string& device : wanted_.devices) add_device(device);
+    for (const std::string& card : wanted_.vfs_of) add_vfs(card);
+    if (wanted_.model)
+      for (const auto& host : hosts_)
+        for (const std::string& card : host->cards(*wanted_.model)) add_card(*host, card);
+    for (const EntryByHand& entry : wanted_.by_hand) add_by_hand(entry);
+    return std::move(out_);
+  }
+
+ private:
+  static PciAddress address(const std::string& text, const char* parameter) {
+    return text::parse_pci_address(text).or_fail(fmt::format("parameter '{}'", parameter));
+  }
+
+  void add_node(const std::string& node) {
+    if (std::find(out_.nodes.begin(), out_.nodes.end(), node) == out_.nodes.end()) out_.nodes.push_back(node);
+  }
+
+  void note_hardware(const MappableHost& host, const Mappable& function) {
+    (function.mdev ? out_.with_mdev : out_.without_mdev).push_back(fmt::format("{} on {}", function.address, host.node()));
+  }
+
+  void add(const MappableHost& host, const PciAddress& address, const Mappable& function) {
+    if (wanted_.fingerprints) {
+      if (!address.function && function.mdev && function.has_siblings)
+        throw ModuleError(fmt::format("{} on {} offers mediated devices, which Proxmox VE can't use of a whole card; give the function {}",
+                                      address.device, host.node(), function.address));
+      note_hardware(host, function);
+    }
+    out_.entries.push_back(map_entry(host.node(), address, function));
+  }
+
+  PciAddress as_whole(PciAddress address) const {
+    if (wanted_.whole_device && *wanted_.whole_device) address.function = std::nullopt;
+    if (wanted_.whole_device && !*wanted_.whole_device) address.function = address.function.value_or(0);
+    return address;
+  }
+
+  /// Of several hosts some may lack a device, but not all.
+  void add_device(const std::string& device) {
+    const PciAddress where = as_whole(address(device, "devices"));
+    std::string why;
+    bool any = false;
+    for (const auto& host : hosts_) {
+      const auto function = host->function(where.first_function());
+      if (!function && why.empty()) why = function.error().message;
+      if (!function && wanted_.fingerprints) continue;
+      add(*host, where, function.value_or({}));
+      any = true;
+    }
+    if (!any) throw ModuleError(fmt::format("parameter 'devices': {}", why.empty() ? "there is no host to look at" : why));
+  }
+
+  void add_vfs(const std::string& card) {
+    const std::string where = address(card, "vfs_of").first_function();
+    std::string why;
+    bool any = false;
+    for (const auto& host : hosts_) {
+      const auto vfs = host->vfs(where);
+      if (!vfs) {
+        if (why.empty()) why = vfs.error().message;
+        continue;
+      }
+      if (vfs->empty() && wanted_.fingerprints)
+        throw ModuleError(
+            fmt::format("parameter 'vfs_of': {} on {} has no virtual functions now; make them first (module sriov)", where, host->node()));
+      for (const std::string& vf : *vfs) add(*host, address(vf, "vfs_of"), host->function(vf).or_fail("parameter 'vfs_of'"));
+      any = true;
+    }
+    if (!any && wanted_.fingerprints)
+      throw ModuleError(fmt::format("parameter 'vfs_of': {}", why.empty() ? "there is no host to look at" : why));
+  }
+
+  /// A card that a guest gets whole is mapped whole: a list of its functions can never validate (PVE::Mapping::PCI::assert_valid compares
+  /// every member with one id).
+  void add_card(const MappableHost& host, const std::string& card) {
+    const Mappable function = host.function(card).or_fail("parameter 'model'");
+    PciAddress where = address(card, "model");
+    if (wanted_.whole_device.value_or(function.has_siblings && !function.mdev)) where.function = std::nullopt;
+    add(host, where, function);
+  }
+
+  void add_by_hand(const EntryByHand& given) {
+    const auto wrong = [&](const std::string& why) { return ModuleError(fmt::format("parameter 'entries': {}", why)); };
+    if (!text::is_node_name(given.node)) throw wrong(fmt::format("'{}' is no name of a node", given.node));
+    add_node(given.node);
+    PciMapEntry entry;
+    entry.node = given.node;
+    for (const std::string& member : text::split(given.path, ';')) entry.members.push_back(address(member, "entries"));
+    std::vector<std::string> paths;
+    for (const PciAddress& member : entry.members) paths.push_back(member.str());
+    entry.path = fmt::format("{}", fmt::join(paths, ";"));
+    check_list(entry);
+    const auto host = std::find_if(hosts_.begin(), hosts_.end(), [&](const auto& each) { return each->node() == given.node; });
+    if (given.id) {
+      for (const auto& [name, value] : {std::pair("id", given.id), std::pair("subsystem_id", given.subsystem_id)})
+        if (value && !text::is_pci_id(text::lower(*value))) throw wrong(fmt::format("{} '{}' is not like 10de:2235", name, *value));
+      entry.id = text::lower(*given.id);
+      entry.subsystem_id = text::lower(given.subsystem_id.value_or(""));
+      entry.iommu_group = given.iommu_group;
+    } else if (wanted_.fingerprints) {
+      if (host == hosts_.end())
+        throw wrong(
+            fmt::format("nothing is known of the node {}: give the id of {} (and subsystem_id, iommu_group), or its document in "
+                        "'hosts'",
+                        given.node, entry.path));
+      const Mappable function = (*host)->function(entry.members[0].first_function()).or_fail("parameter 'entries'");
+      note_hardware(**host, function);
+      entry.id = function.id;
+      entry.subsystem_id = function.subsystem_id;
+      entry.iommu_group = function.iommu_group;
+      for (const PciAddress& member : entry.members) {
+        const Mappable other = (*host)->function(member.first_function()).or_fail("parameter 'entries'");
+        if (other.id != function.id || other.subsystem_id != function.subsystem_id)
+          throw wrong(fmt::format("'{}': {} is a {}, {} a {}, and Proxmox VE compares all of them with one id; make an entry for each",
+                                  entry.path, function.address, function.id, other.address, other.id));
+      }
+    }
+    entry.text = text::print_map_entry(entry);
+    out_.entries.push_back(std::move(entry));
+  }
+
+  static void check_list(const PciMapEntry& entry) {
+    for (std::size_t i = 1; i < entry.members.size(); ++i)
+      if (entry.members[i].device == entry.members[0].device)
+        throw ModuleError(
+            fmt::format("parameter 'entries': '{}' lists functions of one card, and Proxmox VE compares each of them with the one "
+                        "id of the entry, so that no guest would start; write the whole card: '{}'",
+                        entry.path, entry.members[0].device));
+  }
+
+  const MappingSelectors& wanted_;
+  const MappableHosts& hosts_;
+  MappingSelection out_;
+};
+
+}  // namespace
+
+MappingSelection select_entries(const MappingSelectors& selectors, const MappableHosts& hosts) { return Selector(selectors, hosts).run(); }
+
+}  // namespace pvegpu::gpu
