@@ -132,6 +132,7 @@ class ModePlanner {
     for (const gpu::Gpu* card : todo)
       if (!may_change(*card)) return;
     if (!has_tool() || !frees_cards(todo)) return;
+    keep_tool();
     for (const gpu::Gpu* card : todo) change(*card);
     forget_tool(true);
     cold_boot("the display mode is in the card's firmware from the next power-on");
@@ -211,8 +212,25 @@ class ModePlanner {
     if (!sum) return refuse(sum.error().message);
     if (params_.sha256 && *sum != text::lower(*params_.sha256))
       return refuse(fmt::format("{} has the SHA-256 {}, not {}: get the file again, or correct the checksum", tool, *sum, *params_.sha256));
-    sum_ = *sum;
+    copy_ = fmt::format("{}/{}", kept_dir, *sum);
     return true;
+  }
+
+  /// What is run is our own copy: the user's file could change after it was looked at.
+  void keep_tool() {
+    if (host_.exists(copy_)) return;
+    Step step;
+    step.target = "copy of " + *params_.tool;
+    step.desired = last_part(copy_);
+    step.observe = [copy = copy_](const HostView& host) -> Observed {
+      return host.exists(copy) ? std::optional<std::string>(last_part(copy)) : std::nullopt;
+    };
+    step.apply = [tool = *params_.tool, copy = copy_](Host& host) -> Result<> {
+      if (!host.exists(state_dir)) (void)PVEGPU_TRY(host.make_dir(state_dir, 0700));
+      (void)PVEGPU_TRY(host.adopt_file(tool, kept_dir, last_part(copy)));
+      return {};
+    };
+    out_.effect(std::move(step));
   }
 
   /// No driver holds the cards, and NVIDIA's is not loaded at all: the tool looks for its module.
@@ -266,9 +284,7 @@ class ModePlanner {
     const std::string shown = shown_mode(host_, card);
     if (!shown.empty()) step.current = shown;
     step.desired = wanted_;
-    step.apply = [this_card = card, tool = *params_.tool, sum = sum_, wanted = wanted_](Host& host) -> Result<> {
-      if (!host.exists(state_dir)) (void)PVEGPU_TRY(host.make_dir(state_dir, 0700));
-      const std::string copy = PVEGPU_TRY(host.adopt_file(tool, kept_dir, sum));
+    step.apply = [this_card = card, copy = copy_, wanted = wanted_](Host& host) -> Result<> {
       const CommandResult list = PVEGPU_TRY(host.run({{copy, "--list"}, std::chrono::seconds(120)}));
       const auto adapters = text::parse_display_adapters(list.out);
       const auto adapter = std::find_if(adapters.begin(), adapters.end(),
@@ -296,12 +312,9 @@ class ModePlanner {
     step.observe = [path](const HostView& host) -> Observed {
       return host.exists(path) ? std::optional<std::string>("to be proven") : std::nullopt;
     };
-    step.apply = [path](Host& host) -> Result<> {
-      (void)PVEGPU_TRY(host.remove_file(path));
-      if (const auto left = host.list_dir(kept_dir); left && left->empty()) return host.remove_dir(kept_dir);
-      return {};
-    };
+    step.apply = [path](Host& host) { return host.remove_file(path); };
     out_.effect(std::move(step));
+    forgot_ = true;
   }
 
   /// The copy of the tool is not kept: it is not needed again.
@@ -312,12 +325,17 @@ class ModePlanner {
         if (!name.ends_with(".json")) out.push_back(fmt::format("{}/{}", kept_dir, name));
       return out;
     };
-    if (!after_use && copies(host_).empty()) return;
+    const auto is_empty = [](const HostView& host) {
+      const auto names = host.list_dir(kept_dir);
+      return names && names->empty();
+    };
+    if (!after_use && !forgot_ && copies(host_).empty() && !is_empty(host_)) return;
     Step step;
     step.target = "copy of the tool";
     step.current = "kept";
-    step.apply = [copies](Host& host) -> Result<> {
+    step.apply = [copies, is_empty](Host& host) -> Result<> {
       for (const std::string& path : copies(host)) (void)PVEGPU_TRY(host.remove_file(path));
+      if (is_empty(host)) return host.remove_dir(kept_dir);
       return {};
     };
     out_.effect(std::move(step));
@@ -327,7 +345,8 @@ class ModePlanner {
   const HostView& host_;
   Plan& out_;
   driver::Hardware hardware_;
-  std::string wanted_, sum_;
+  std::string wanted_, copy_;
+  bool forgot_ = false;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { ModePlanner(params, host, out).run(); }

@@ -13,6 +13,8 @@ namespace {
 using Argv = std::vector<std::string>;
 
 constexpr const char* units = "/run/fake-units";  ///< a file for each that was started
+/// Links of enabled units: not in /etc, because `systemctl enable` reloads systemd itself.
+const std::string wants = "/var/lib/fake-wants/";
 constexpr const char* log_file = "/var/log/nvidia-installer.log";
 const std::vector<std::string> programs = {"/usr/bin/nvidia-uninstall", "/usr/bin/nvidia-vgpu-mgr", "/usr/bin/nvidia-vgpud",
                                            "/usr/bin/nvidia-smi", "/usr/lib/nvidia/sriov-manage"};
@@ -20,7 +22,7 @@ const std::vector<std::string> services = {driver::vgpu_manager, driver::vgpu_da
 
 /// Takes a file away, and directories that were made for it.
 void take(FakeHost& host, const std::string& path, const std::string& top) {
-  if (host.exists(path)) host.gone(path);
+  if (host.stat(path, Links::keep)) host.gone(path);
   for (std::string dir = path.substr(0, path.rfind('/')); dir.size() > top.size(); dir.resize(dir.rfind('/')))
     if (const auto names = host.list_dir(dir); names && names->empty()) host.gone(dir);
 }
@@ -39,7 +41,7 @@ void uninstall(FakeHost& host) {
   for (const std::string& path : programs) take(host, path, path.starts_with("/usr/lib") ? "/usr/lib" : "/usr/bin");
   for (const std::string& unit : services) {
     take(host, "/usr/lib/systemd/system/" + unit, "/usr/lib");
-    take(host, "/etc/systemd/system/multi-user.target.wants/" + unit, "/etc");
+    take(host, wants + unit, "/var/lib");
     take(host, fmt::format("{}/{}", units, unit), "/run");
   }
   for (const std::string& version : driver::dkms_sources(host, "nvidia")) {
@@ -123,7 +125,7 @@ void release_cards(FakeHost& host) {
 CommandResult unit_answer(const FakeHost& host, const std::string& unit) {
   const bool there = host.exists("/usr/lib/systemd/system/" + unit);
   const std::string state = text::trim(host.read_file(fmt::format("{}/{}", units, unit)).value_or("inactive"));
-  const bool enabled = host.exists("/etc/systemd/system/multi-user.target.wants/" + unit);
+  const bool enabled = host.exists(wants + unit);
   return {0, false,
           fmt::format("LoadState={}\nActiveState={}\nSubState={}\nUnitFileState={}\n", there ? "loaded" : "not-found", state,
                       state == "active" ? "running" : "dead",
@@ -225,7 +227,7 @@ void add_nvidia(FakeHost& host, const json& knobs) {
     });
   };
   verb("enable", [](FakeHost& h, const std::string& unit) {
-    h.link("/etc/systemd/system/multi-user.target.wants/" + unit, "/usr/lib/systemd/system/" + unit);
+    h.link(wants + unit, "/usr/lib/systemd/system/" + unit);
     return CommandResult{};
   });
   verb("start", [vgpud, manager_lives](FakeHost& h, const std::string& unit) {
@@ -281,8 +283,7 @@ void add_nvidia(FakeHost& host, const json& knobs) {
     (void)install(host, version, "ok");
     host.file("/sys/module/nvidia/initstate", "live\n", 0444).file("/sys/module/nvidia_vgpu_vfio/initstate", "live\n", 0444);
     bind_cards(host, version);
-    for (const std::string& unit : services)
-      host.link("/etc/systemd/system/multi-user.target.wants/" + unit, "/usr/lib/systemd/system/" + unit);
+    for (const std::string& unit : services) host.link(wants + unit, "/usr/lib/systemd/system/" + unit);
     host.file(fmt::format("{}/{}", units, driver::vgpu_manager), "active\n");
   }
 }

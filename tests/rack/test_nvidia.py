@@ -187,7 +187,7 @@ class NvidiaTest(unittest.TestCase):
     def test_display_mode_then_driver(self):
         self.reset('ws')
         tool = {'tool': '/root/displaymodeselector', 'allow_unverified': True, 'devices': ['0000:65:00.0'], 'mode': 'physical_display_disabled'}
-        self.refused(self.module('ws', 'display_mode', **dict(tool, devices=['0000:17:00.0'])), 'is the boot display')
+        self.refused(self.module('ws', 'display_mode', **dict(tool, devices=['0000:17:00.0'])), 'has no display mode')
         self.ssh('ws', 'echo falcon >/run/rack/display')
         self.refused(self.module('ws', 'display_mode', **tool), 'Falcon')
         self.ssh('ws', 'echo version 1.67.0 >/run/rack/display')
@@ -254,7 +254,7 @@ class NvidiaTest(unittest.TestCase):
 
     def test_our_executable_dies(self):
         self.reset('t4')
-        self.rack.fault('t4', ['supervisor', 'kill', '*pve-gpu*', '12', 'after'])
+        self.rack.fault('t4', ['supervisor', 'kill', '/root/pve-gpu', '12', 'after'])
         with self.assertRaises(AssertionError):
             self.driver('t4', '17.6')
         self.succeed(self.driver('t4', '17.6'))
