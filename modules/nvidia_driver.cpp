@@ -88,6 +88,19 @@ std::string why_failed(const HostView& host, const std::string& version, const C
   return fmt::format("NVIDIA's installer failed ({}): {}; all of it is in {}", end, fmt::join(lines, " / "), installer_log);
 }
 
+/// What nvidia-vgpud says against the selected cards, "" when it ended well or failed over others only.
+std::string vgpud_complaint(const HostView& host, const std::vector<std::string>& selected) {
+  if (driver::unit_state(host, driver::vgpu_daemon) != "failed") return {};
+  const auto log = host.query(Query::unit_log(driver::vgpu_daemon));
+  if (!log) return fmt::format("nvidia-vgpud failed, and its log can't be read: {}", log.error().message);
+  const auto refused = driver::cards_refused_by_vgpud(log->out);
+  for (const std::string& address : selected)
+    if (std::find(refused.begin(), refused.end(), address) != refused.end())
+      return fmt::format("nvidia-vgpud does not support {} as a vGPU card with this driver", address);
+  if (!refused.empty()) return {};
+  return fmt::format("nvidia-vgpud failed: {}; see journalctl -b -u nvidia-vgpud", fmt::join(driver::telling_lines(log->out), " / "));
+}
+
 class DriverPlanner {
  public:
   DriverPlanner(const Params& params, const HostView& host, Plan& out)
@@ -455,23 +468,30 @@ class DriverPlanner {
 
   void start_daemons(bool install) {
     const auto now = install ? std::optional<std::string>() : *manager_now(host_);
-    if (now == "active, enabled" || now == "active, static") return;
+    const std::vector<std::string> selected = addresses();
+    const std::string complaint = install ? std::string() : vgpud_complaint(host_, selected);
+    if ((now == "active, enabled" || now == "active, static") && complaint.empty()) return;
     Step step;
     step.target = "NVIDIA's vGPU daemons";
-    step.current = now;
+    step.current = complaint.empty() ? now : "nvidia-vgpud failed";
     step.desired = "active, enabled";
-    step.apply = [](Host& host) -> Result<> {
+    step.apply = [selected](Host& host) -> Result<> {
       (void)PVEGPU_TRY(run(host, {"systemctl", "daemon-reload"}));
       (void)PVEGPU_TRY(run(host, {"systemctl", "enable", "--", driver::vgpu_daemon, driver::vgpu_manager}));
-      // nvidia-vgpud tells the driver its types and ends; what it says about cards is judged afterwards.
-      const auto started = PVEGPU_TRY(host.run({{"systemctl", "start", "--", driver::vgpu_daemon}, std::chrono::seconds(120)}));
-      if (started.exit_code != 0 && driver::unit_state(host, driver::vgpu_daemon) != "failed")
-        return Error{fmt::format("systemctl start {}: {}", driver::vgpu_daemon, text::trim(started.err))};
+      // nvidia-vgpud forks, tells the driver its types and ends: starting it succeeds although it may fail over a card (recorded of 510).
+      // What it says about cards is judged afterwards.
+      if (const auto started = run(host, {"systemctl", "start", "--", driver::vgpu_daemon}); !started) {
+        const std::string told = vgpud_complaint(host, selected);
+        return told.empty() ? started.error() : Error{told};
+      }
       return run(host, {"systemctl", "start", "--", driver::vgpu_manager});
     };
-    step.verify = [](const HostView& host) -> Result<> {
+    step.verify = [selected](const HostView& host) -> Result<> {
       const std::string state = driver::unit_state(host, driver::vgpu_manager);
-      if (state == "active") return {};
+      if (state == "active") {
+        const std::string told = vgpud_complaint(host, selected);
+        return told.empty() ? Result<>() : Error{told};
+      }
       return Error{fmt::format("{} is {}; see journalctl -b -u {}", driver::vgpu_manager, state.empty() ? "not there" : state,
                                driver::vgpu_manager)};
     };
@@ -489,16 +509,14 @@ class DriverPlanner {
                                         card->driver && card->driver != "nvidia" ? ", which the driver " + *card->driver + " has" : ""));
     if (driver::unit_state(host_, driver::vgpu_daemon) != "failed") return;
     const auto log = host_.query(Query::unit_log(driver::vgpu_daemon));
-    const auto refused = driver::cards_refused_by_vgpud(log ? log->out : std::string());
-    for (const gpu::Gpu* card : cards_)
-      if (std::find(refused.begin(), refused.end(), card->address) != refused.end())
-        return (void)refuse(
-            fmt::format("nvidia-vgpud of driver {} does not support {} ({}) as a vGPU card", version_, card->address, card->name));
-    if (!refused.empty())
-      out_.warn(fmt::format("nvidia-vgpud failed because of {}, which is not among the selected boards", fmt::join(refused, ", ")));
-    else
-      refuse(fmt::format("nvidia-vgpud failed: {}; see journalctl -b -u nvidia-vgpud",
-                         log ? fmt::format("{}", fmt::join(driver::telling_lines(log->out), " / ")) : log.error().message));
+    out_.warn(fmt::format("nvidia-vgpud failed because of {}, which is not among the selected boards",
+                          fmt::join(driver::cards_refused_by_vgpud(log ? log->out : std::string()), ", ")));
+  }
+
+  std::vector<std::string> addresses() const {
+    std::vector<std::string> out;
+    for (const gpu::Gpu* card : cards_) out.push_back(card->address);
+    return out;
   }
 
   void report() {
