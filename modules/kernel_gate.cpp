@@ -2,10 +2,10 @@
 // kernel_gate: do the GPU drivers of this host build on the kernels that it is about to get. It changes nothing.
 #include "common/catalogue/catalogue.hpp"
 #include "common/core/module.hpp"
+#include "common/driver/kernels.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 namespace pvegpu {
 namespace {
@@ -21,47 +21,6 @@ struct Driver {
   const char* name;
   std::string version;
 };
-
-/// Order of Debian's versions as far as kernel releases need it: numbers by value, the rest by byte.
-bool is_older(std::string_view a, std::string_view b) {
-  const auto digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; };
-  const auto number = [&](std::string_view& text) {
-    unsigned long value = 0;
-    while (!text.empty() && digit(text[0])) {
-      value = value * 10 + static_cast<unsigned long>(text[0] - '0');
-      text.remove_prefix(1);
-    }
-    return value;
-  };
-  while (!a.empty() && !b.empty()) {
-    if (digit(a[0]) && digit(b[0])) {
-      const auto left = number(a), right = number(b);
-      if (left != right) return left < right;
-    } else {
-      if (a[0] != b[0]) return a[0] < b[0];
-      a.remove_prefix(1);
-      b.remove_prefix(1);
-    }
-  }
-  return a.empty() && !b.empty();
-}
-
-/// Oldest first.
-std::vector<std::string> installed_kernels(const HostView& host) {
-  constexpr std::string_view image = "vmlinuz-";
-  std::vector<std::string> out;
-  for (const std::string& name : host.list_dir("/boot").value_or({}))
-    if (name.starts_with(image)) out.push_back(name.substr(image.size()));
-  std::sort(out.begin(), out.end(), is_older);
-  return out;
-}
-
-/// What the next boot starts: a pin, else the newest (PVE-FACTS 5.2).
-std::string next_kernel(const HostView& host, const std::vector<std::string>& installed) {
-  for (const char* pin : {"/etc/kernel/next-boot-pin", "/etc/kernel/proxmox-boot-pin"})
-    if (const auto release = host.read_attr(pin); release && !release->empty()) return text::lines(*release)[0];
-  return installed.empty() ? host.kernel_release() : installed.back();
-}
 
 /// The version that DKMS builds on every new kernel: /usr/src/NAME-VERSION.
 std::optional<std::string> dkms_version(const HostView& host, const std::string& name) {
@@ -94,8 +53,8 @@ catalogue::BuildAnswer judge(const Driver& driver, const std::string& kernel) {
 }
 
 void plan(const Params& params, const HostView& host, Plan& out) {
-  const auto installed = installed_kernels(host);
-  const std::string next = next_kernel(host, installed);
+  const auto installed = driver::installed_kernels(host);
+  const std::string next = driver::next_kernel(host, installed);
   const std::vector<std::string> kernels = params.kernels.empty() ? std::vector<std::string>{next} : params.kernels;
   for (const std::string& kernel : kernels)
     if (!catalogue::parse_major_minor(kernel))

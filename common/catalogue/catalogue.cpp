@@ -37,7 +37,7 @@ struct BranchRow {
   std::uint8_t branch, kind, confidence;
 };
 struct ReleaseRow {
-  Offset version, source;
+  Offset version, guest_version, source;
   std::uint8_t branch, minor, minor_last, confidence;
 };
 struct DriverKernelRow {
@@ -278,21 +278,35 @@ std::optional<DriverBranch> branch_of(std::string_view version) {
   return std::nullopt;
 }
 
-std::optional<DriverRelease> find_release(std::string_view version) {
-  for (const ReleaseRow& r : release_rows) {
-    if (text(r.version) != version) continue;
-    DriverRelease release;
-    release.version = text(r.version);
-    release.branch = r.branch;
-    if (r.minor != none) {
-      release.minor = r.minor;
-      release.minor_last = r.minor_last;
-    }
-    release.confidence = static_cast<Confidence>(r.confidence);
-    release.source = text(r.source);
-    return release;
+namespace {
+
+DriverRelease make_release(const ReleaseRow& r) {
+  DriverRelease release;
+  release.version = text(r.version);
+  release.guest_versions = text(r.guest_version);
+  release.branch = r.branch;
+  if (r.minor != none) {
+    release.minor = r.minor;
+    release.minor_last = r.minor_last;
   }
+  release.confidence = static_cast<Confidence>(r.confidence);
+  release.source = text(r.source);
+  return release;
+}
+
+}  // namespace
+
+std::optional<DriverRelease> find_release(std::string_view version) {
+  for (const ReleaseRow& r : release_rows)
+    if (text(r.version) == version) return make_release(r);
   return std::nullopt;
+}
+
+std::vector<DriverRelease> releases_of(unsigned branch) {
+  std::vector<DriverRelease> releases;
+  for (const ReleaseRow& r : release_rows)
+    if (r.branch == branch) releases.push_back(make_release(r));
+  return releases;
 }
 
 std::string to_string(const DriverRelease& release) {

@@ -155,7 +155,8 @@ std::optional<DriverBranch> find_branch(unsigned branch);
 std::optional<DriverBranch> branch_of(std::string_view version);
 
 struct DriverRelease {
-  std::string_view version;  ///< host driver, "535.161.05"
+  std::string_view version;         ///< host driver, "535.161.05"
+  std::string_view guest_versions;  ///< Linux guest drivers of the release, separated by semicolons; empty: not known
   unsigned branch = 0;
   std::optional<unsigned> minor;       ///< 4 of 16.4; nothing where the number was not seen
   std::optional<unsigned> minor_last;  ///< 5: 16.4 and 16.5 share this host driver
@@ -165,6 +166,8 @@ struct DriverRelease {
 
 /// By exact host driver version (Linux Virtual GPU Manager, docs.nvidia.com/vgpu). Guest driver versions differ and are not found.
 std::optional<DriverRelease> find_release(std::string_view version);
+/// Oldest first.
+std::vector<DriverRelease> releases_of(unsigned branch);
 std::string to_string(const DriverRelease& release);  ///< "16.4/16.5"
 
 struct BuildAnswer {

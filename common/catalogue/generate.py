@@ -262,7 +262,7 @@ def emit(schema, tables):
         choice("driver_branches.csv", "kind", r["kind"]), rating("driver_branches.csv", r)] for r in tables["driver_branches.csv"]])
 
     array("ReleaseRow", "release_rows", [[
-        pool.add(r["version"]), pool.add(r["source"]), int(r["branch"]), or_zero(r["minor"]) if r["minor"] else none,
+        pool.add(r["version"]), pool.add(r["guest_version"]), pool.add(r["source"]), int(r["branch"]), or_zero(r["minor"]) if r["minor"] else none,
         or_zero(r["minor_last"]) if r["minor_last"] else none, rating("driver_releases.csv", r)]
         for r in tables["driver_releases.csv"]])
 

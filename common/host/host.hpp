@@ -67,6 +67,10 @@ class Query {
   static Query ceph_status();
   /// `ceph osd ok-to-stop`: exit code 0 when all data stays available without these OSDs.
   static Query ceph_ok_to_stop(const std::vector<std::int64_t>& osds);
+  /// `mokutil --test-key`: whether the firmware trusts a key. What it prints decides: the exit codes are 0 for "is not enrolled".
+  static Query mok_state(const std::string& key);
+  /// The last 200 lines that a unit wrote since the host booted.
+  static Query unit_log(const std::string& unit);
 
   const std::vector<std::string>& argv() const { return argv_; }
 
@@ -94,6 +98,8 @@ class HostView {
   /// The whole file, at most 64 MiB (larger: EFBIG). Works for /proc and /sys, whose files have no size.
   virtual Result<std::string> read_file(const std::string& path) const = 0;
   virtual Result<std::string> read_link(const std::string& path) const = 0;
+  /// SHA-256 of a file of any size, as 64 hex digits.
+  virtual Result<std::string> sha256_of(const std::string& path) const = 0;
   /// Names in a directory, sorted, without "." and "..".
   virtual Result<std::vector<std::string>> list_dir(const std::string& path) const = 0;
   virtual Result<FileInfo> stat(const std::string& path, Links links = Links::follow) const = 0;

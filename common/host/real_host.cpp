@@ -110,6 +110,12 @@ Query Query::ceph_ok_to_stop(const std::vector<std::int64_t>& osds) {
   return Query(std::move(argv));
 }
 
+Query Query::mok_state(const std::string& key) { return Query({"mokutil", "--test-key", key}); }
+
+Query Query::unit_log(const std::string& unit) {
+  return Query({"journalctl", "--boot", "--no-pager", "--output=cat", "--lines=200", "--unit", unit});
+}
+
 Result<std::string> RealHost::read_file(const std::string& path) const {
   const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return failed("read", path);
@@ -131,6 +137,20 @@ Result<std::string> RealHost::read_link(const std::string& path) const {
   const ssize_t n = ::readlink(at(path).c_str(), buffer, sizeof buffer);
   if (n < 0) return failed("read link", path);
   return std::string(buffer, static_cast<std::size_t>(n));
+}
+
+Result<std::string> RealHost::sha256_of(const std::string& path) const {
+  const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return failed("read", path);
+  text::Sha256 hash;
+  std::string buffer(std::size_t{1} << 20, '\0');
+  while (true) {
+    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("read", path);
+    if (n == 0) return hash.hex();
+    hash.add(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+  }
 }
 
 Result<std::vector<std::string>> RealHost::list_dir(const std::string& path) const {

@@ -13,6 +13,7 @@ class RealHost final : public Host {
 
   Result<std::string> read_file(const std::string& path) const override;
   Result<std::string> read_link(const std::string& path) const override;
+  Result<std::string> sha256_of(const std::string& path) const override;
   Result<std::vector<std::string>> list_dir(const std::string& path) const override;
   Result<FileInfo> stat(const std::string& path, Links links = Links::follow) const override;
   Result<std::uint64_t> free_space(const std::string& path) const override;

@@ -182,6 +182,10 @@ FakeHost& FakeHost::attribute(const std::string& path, Attribute attribute) {
   attributes_[path] = std::move(attribute);
   return *this;
 }
+FakeHost& FakeHost::on_module(const std::string& name, ModuleHook hook) {
+  module_hooks_[name] = std::move(hook);
+  return *this;
+}
 FakeHost& FakeHost::after(std::chrono::milliseconds delay, std::function<void(FakeHost&)> event) {
   events_.emplace(now_ + delay, std::move(event));
   return *this;
@@ -191,6 +195,8 @@ FakeHost& FakeHost::world(const json& description) {
   for (const auto& [key, value] : description.items()) {
     if (key == "user") {
       user(value.get<uid_t>());
+    } else if (key == "free_space") {
+      free_space_ = value.get<std::uint64_t>();
     } else if (key == "kernel_release") {
       release(value.get<std::string>());
     } else if (key == "free_in_pmxcfs") {
@@ -419,6 +425,8 @@ Result<std::string> FakeHost::read_link(const std::string& path) const {
   return node.bytes;
 }
 
+Result<std::string> FakeHost::sha256_of(const std::string& path) const { return text::sha256_hex(PVEGPU_TRY(read_file(path))); }
+
 Result<std::vector<std::string>> FakeHost::list_dir(const std::string& path) const {
   const std::string real = PVEGPU_TRY(resolve(path, Links::follow));
   if (find(real)->type != FileType::directory) return Error::from_errno("list " + path, ENOTDIR);
@@ -434,7 +442,7 @@ Result<FileInfo> FakeHost::stat(const std::string& path, Links links) const {
 Result<std::uint64_t> FakeHost::free_space(const std::string& path) const {
   (void)PVEGPU_TRY(resolve(path, Links::follow));
   if (free_pve_ && path.starts_with("/etc/pve")) return *free_pve_;
-  return std::uint64_t{8} << 30;
+  return free_space_;
 }
 
 Result<CommandResult> FakeHost::query(const Query& query) const {
@@ -471,6 +479,20 @@ std::string FakeHost::pci_name(std::uint16_t vendor, std::uint16_t device) const
 
 Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std::string& release) const {
   const bool live = read_attr(fmt::format("/sys/module/{}/initstate", name)).value_or("") == "live";
+  std::string dashed = name;
+  std::replace(dashed.begin(), dashed.end(), '_', '-');
+  for (const std::string& stem : {name, dashed}) {  // one that was built meanwhile: its file says "version=..."
+    const std::string file = fmt::format("/lib/modules/{}/updates/dkms/{}.ko", release, stem);
+    const auto real = resolve(file, Links::follow);
+    if (!real || !upper_.count(*real)) continue;
+    KernelModule out;
+    out.available = true;
+    out.file = file;
+    out.loaded = live;
+    for (const std::string& line : text::lines(find(*real)->bytes))
+      if (line.starts_with("version=")) out.version = line.substr(8);
+    return out;
+  }
   if (!disk_.empty() && RealHost(disk_).exists("/lib/modules/" + release)) {
     KernelModule out = PVEGPU_TRY(RealHost(disk_).kernel_module(name, release));
     out.loaded = live || out.built_in;
@@ -583,6 +605,7 @@ Result<> FakeHost::load_module(const std::string& name, const std::string&) {
   return effect("load " + name, [&]() -> Result<> {
     if (!PVEGPU_TRY(kernel_module(name, release_)).available) return Error::from_errno("load kernel module " + name, ENOENT);
     file(fmt::format("/sys/module/{}/initstate", name), "live\n", 0444);
+    if (const auto hook = module_hooks_.find(name); hook != module_hooks_.end()) return ModuleHook(hook->second)(*this, true);
     return {};
   });
 }
@@ -590,6 +613,8 @@ Result<> FakeHost::load_module(const std::string& name, const std::string&) {
 Result<> FakeHost::unload_module(const std::string& name) {
   return effect("unload " + name, [&]() -> Result<> {
     if (!exists("/sys/module/" + name)) return Error::from_errno("unload kernel module " + name, ENOENT);
+    if (const auto hook = module_hooks_.find(name); hook != module_hooks_.end())
+      if (auto allowed = ModuleHook(hook->second)(*this, false); !allowed) return allowed;
     gone("/sys/module/" + name);
     return {};
   });

@@ -72,6 +72,9 @@ class FakeHost final : public Host {
   /// What writing an attribute does instead of changing the file.
   using Attribute = std::function<Result<>(FakeHost&, const std::string& value)>;
   FakeHost& attribute(const std::string& path, Attribute attribute);
+  /// What else happens when this kernel module was loaded, and before it is removed; an error refuses that.
+  using ModuleHook = std::function<Result<>(FakeHost&, bool loaded)>;
+  FakeHost& on_module(const std::string& name, ModuleHook hook);
   /// Happens when so much time has been let pass by pause().
   FakeHost& after(std::chrono::milliseconds delay, std::function<void(FakeHost&)> event);
   /// What pmxcfs does when asked for one of its locks: it goes if it is older than 120 s. No effect of ours.
@@ -80,6 +83,7 @@ class FakeHost final : public Host {
   FakeHost& hold_lock(const std::string& path);
   /// What a fixture's world.json says:
   ///   user            uid that the module runs as (0)
+  ///   free_space      in bytes, on every file system (8 GiB)
   ///   kernel_release  instead of the tree's /proc/sys/kernel/osrelease
   ///   free_in_pmxcfs  bytes, instead of plenty
   ///   programs        what run() answers, by the first words of the command line:
@@ -109,6 +113,7 @@ class FakeHost final : public Host {
   // --- HostView --------------------------------------------------------------------------------------------------------------
   Result<std::string> read_file(const std::string& path) const override;
   Result<std::string> read_link(const std::string& path) const override;
+  Result<std::string> sha256_of(const std::string& path) const override;
   Result<std::vector<std::string>> list_dir(const std::string& path) const override;
   Result<FileInfo> stat(const std::string& path, Links links = Links::follow) const override;
   Result<std::uint64_t> free_space(const std::string& path) const override;
@@ -156,6 +161,8 @@ class FakeHost final : public Host {
   std::map<std::string, Program> programs_;
   std::map<std::string, Answer> answers_;
   std::map<std::string, Attribute> attributes_;
+  std::map<std::string, ModuleHook> module_hooks_;
+  std::uint64_t free_space_ = std::uint64_t{8} << 30;
   struct Made {
     std::string by;
     std::vector<std::string> from;

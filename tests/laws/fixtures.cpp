@@ -5,6 +5,7 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_nvidia.hpp"
 #include "tests/laws/fake_pvesh.hpp"
 #include "tests/laws/fake_qm.hpp"
 #include "tests/laws/fake_sriov.hpp"
@@ -118,6 +119,8 @@ FakeHost Fixture::world() const {
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
   description.erase("earlier");
   description.erase("edits");
+  add_nvidia(host, description.value("nvidia", json::object()));
+  description.erase("nvidia");
   for (const json& args : earlier) {
     const json answer = run_module(module_named(args.value("_ansible_module_name", module)), args, host, {});
     if (answer.value("failed", false))

@@ -4,6 +4,7 @@
 //   args.json          the task's parameters
 //   world.json         (optional) how the host behaves, see FakeHost::world(); also
 //                        "earlier"  a list of arguments of runs of this module (or of `_ansible_module_name`) that came before
+//                        "nvidia"   how NVIDIA's programs behave, see fake_nvidia.hpp
 //                        "edits"    {PATH: bytes, or null to remove it}: what someone did by hand after them
 //   expected.json      the answer of a run in check mode with diff
 //   expected_run.json  the answer of the run itself, only where it is another

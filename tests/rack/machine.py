@@ -16,6 +16,8 @@ import uuid
 
 import yaml
 
+from standins.kmodfiles import module_file, module_index
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CATALOGUE = os.path.join(HERE, '..', '..', 'common', 'catalogue')
 MACHINES = os.path.join(HERE, 'machines')
@@ -1249,46 +1251,6 @@ def write_module_directory(machine, tree, own=None):
         tree.write('%s/%s.bin' % (base, name), module_index({}))
     for name in ('modules.alias', 'modules.symbols', 'modules.builtin', 'modules.builtin.modinfo', 'modules.order', 'modules.softdep'):
         tree.write('%s/%s' % (base, name), '')
-
-
-def module_file(words):
-    """An ELF object with a .modinfo section and nothing else: what modinfo and libkmod read of a module."""
-    info = b''.join(word.encode() + b'\0' for word in words)
-    names = b'\0.modinfo\0.shstrtab\0'
-    offset = 64 + len(info)
-    table = offset + len(names)
-    header = struct.pack('<16sHHIQQQIHHHHHH', b'\x7fELF\2\1\1', 1, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 2)
-    section = '<IIQQQQIIQQ'
-    return (header + info + names + bytes(64) + struct.pack(section, 1, 1, 2, 0, 64, len(info), 0, 0, 1, 0) +
-            struct.pack(section, 10, 3, 0, 0, offset, len(names), 0, 0, 1, 0))
-
-
-def module_index(values):
-    """kmod's binary index (libkmod-index.c, version 2.1): a trie whose nodes are written children first."""
-    trie = {}
-    for key, value in values.items():
-        node = trie
-        for letter in key.encode():
-            node = node.setdefault(letter, {})
-        node[None] = value.encode()
-    out = bytearray(struct.pack('>III', 0xB007F457, 0x00020001, 0))
-
-    def write_node(node):
-        children = {letter: write_node(child) for letter, child in sorted((k, v) for k, v in node.items() if k is not None)}
-        offset, flags = len(out), 0
-        if children:
-            flags |= 0x20000000
-            out.extend(bytes((min(children), max(children))))
-            for letter in range(min(children), max(children) + 1):
-                out.extend(struct.pack('>I', children.get(letter, 0)))
-        if None in node:
-            flags |= 0x40000000
-            out.extend(struct.pack('>II', 1, 0) + node[None] + b'\0')
-        return offset | flags
-
-    if trie:
-        struct.pack_into('>I', out, 8, write_node(trie))
-    return bytes(out)
 
 
 # --- The description's own files, and the whole ------------------------------------------------------------------------------

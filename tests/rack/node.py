@@ -169,6 +169,9 @@ class NodeSetup:
             if name.startswith('running-') and bootfiles.read(path) == self.described.node:
                 os.unlink(path)
         spec = self.spec_at_boot(guests)
+        if not first:
+            self.firmware(spec)
+            self.installed_nvidia(spec, started['kernel'], started['initrd']['modprobe.d'])
         if not first and not self.node['plain']:
             started.update(initramfs.run_top(self, spec, started, CAPABILITIES.values()))
         booted = machines.Machine(spec, self.described.catalogue, started)
@@ -176,6 +179,11 @@ class NodeSetup:
         self.log('%s; IOMMU %s' % ('; '.join(started['why']), booted.iommu_reason()))
         shutil.rmtree(self.tree, ignore_errors=True)
         machines.write(booted, self.tree, installed=False)
+        os.makedirs(os.path.join(self.tree, 'proc/driver'), exist_ok=True)  # what is loaded later shows itself there
+        for name in os.listdir(machines.CATALOGUE):  # what closed software knows by itself (standins/closed)
+            if name.endswith('.csv'):
+                os.makedirs(os.path.join(self.state, 'run/catalogue'), exist_ok=True)
+                shutil.copy(os.path.join(machines.CATALOGUE, name), os.path.join(self.state, 'run/catalogue', name))
         with open(os.path.join(self.state, 'model.json'), 'w', encoding='utf-8') as file:
             json.dump(control.model_of(booted), file)
         with open(os.path.join(self.state, 'run', 'machine.json'), 'w', encoding='utf-8') as file:
@@ -204,6 +212,36 @@ class NodeSetup:
             if 'vgpus' in card:
                 card['vgpus'] = [entry for entry in card['vgpus'] if entry.get('vmid') is None or int(entry['vmid']) in guests]
         return spec
+
+    def firmware(self, spec):
+        """What displaymodeselector wrote into cards: their class from this boot on (GPU-FACTS 4)."""
+        for card in spec.get('cards', []):
+            mode = bootfiles.read(self.at('var/lib/rack/firmware/' + card['slot'])).strip()
+            if mode:
+                off = mode == 'physical_display_disabled'
+                card['class'] = '0302' if off else '0300'
+                if off:
+                    card['audio'] = False
+                    for key in ('connectors', 'connected', 'drm', 'boot_vga'):
+                        card.pop(key, None)
+
+    def installed_nvidia(self, spec, kernel, modprobe):
+        """The NVIDIA driver that is installed on this node for the kernel that boots: udev loads it, and it takes the cards."""
+        path = self.at('lib/modules/%s/updates/dkms/nvidia.ko' % kernel)
+        described = self.described.spec.get('nvidia')
+        if not os.path.exists(path):
+            if not described and os.path.isdir(self.at('var/lib/dkms')):
+                spec.pop('nvidia', None)
+            return
+        with open(path, 'rb') as file:
+            version = re.search(rb'\0version=([0-9.]+)\0', file.read()).group(1).decode()
+        configuration = machines.modprobe_configuration(modprobe)
+        spec['nvidia'] = {'version': version, 'host_vgpu': os.path.lexists(self.at('usr/bin/nvidia-vgpu-mgr'))}
+        for card in spec.get('cards', []):
+            ids = self.described.catalogue.board(card['board']).ids if 'board' in card else str(card.get('id', ''))
+            if ids.startswith('10de:') and (
+                    card.get('driver') is None or card['driver'] == 'nouveau' and 'nouveau' in configuration['blacklist']):
+                card['driver'] = 'nvidia'
 
     def start_simfs(self):
         if os.path.lexists(os.path.join(self.state, 'simfs.sock')):

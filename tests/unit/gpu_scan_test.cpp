@@ -39,6 +39,7 @@ class Faulty final : public HostView {
     return disk_.read_file(path);
   }
   Result<std::string> read_link(const std::string& path) const override { return disk_.read_link(path); }
+  Result<std::string> sha256_of(const std::string& path) const override { return disk_.sha256_of(path); }
   Result<std::vector<std::string>> list_dir(const std::string& path) const override {
     if (const auto fault = faults_.find(path); fault != faults_.end()) return Error::from_errno("list " + path, fault->second);
     return disk_.list_dir(path);

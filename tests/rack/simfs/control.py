@@ -35,7 +35,7 @@ MODULES = {
     'vfio_iommu_type1': {'needs': ['vfio'], 'parameters': {'allow_unsafe_interrupts': 'N', 'disable_hugepages': 'N'}},
     'pci_stub': {'parameters': {'ids': ''}},
     'i915': {'needs': ['drm']}, 'xe': {'needs': ['drm']}, 'amdgpu': {'needs': ['drm']}, 'nouveau': {'needs': ['drm']},
-    'ast': {'needs': ['drm']},
+    'ast': {'needs': ['drm']}, 'nvidia_vgpu_vfio': {'needs': ['nvidia', 'vfio']},
 }
 
 

@@ -1110,6 +1110,9 @@ int Sysfs::load_module(const std::string& name, const std::string& parameters) {
     const auto equals = word.find('=');
     const std::string key = word.substr(0, equals);
     const std::string value = equals == std::string::npos ? "Y" : word.substr(equals + 1);
+    if (key == "rack.version") {  // of the file that was loaded, told by the supervisor
+      tree_.make_file(base + "/version", value + '\n', 0444);
+    }
     if (Node* known = tree_.find(base + "/parameters/" + key)) {  // an unknown one is ignored, with a line in the log
       known->data = value + '\n';
       ids = key == "ids" ? value : ids;

@@ -100,11 +100,24 @@ std::string module_name(const std::string& path) {
   return name;
 }
 
-// "name=" of the .modinfo section of an ELF object.
-std::string image_name(const std::string& image) {
-  const std::string mark("\0name=", 6);
+// A field of the .modinfo section of an ELF object.
+std::string image_field(const std::string& image, const std::string& field) {
+  const std::string mark = std::string(1, '\0') + field + '=';
   const auto found = image.find(mark);
   return found == std::string::npos ? "" : std::string(image.c_str() + found + mark.size());
+}
+
+// The first 64 KiB of a file, whose .modinfo is small in a rack.
+std::string read_start(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return "";
+  }
+  std::string out(65536, '\0');
+  const ssize_t n = read(fd, out.data(), out.size());
+  close(fd);
+  out.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+  return out;
 }
 
 class Supervisor {
@@ -202,18 +215,21 @@ long Supervisor::answer_module(const seccomp_notif& call) {
   const auto pid = static_cast<pid_t>(call.pid);
   const auto& args = call.data.args;
   const bool load = call.data.nr != SYS_delete_module;
-  std::string name, parameters;
+  std::string name, parameters, version;
   if (call.data.nr == SYS_finit_module) {
-    name = module_name(proc_link(pid, "fd/" + std::to_string(static_cast<int>(args[0]))));
+    const std::string file = "fd/" + std::to_string(static_cast<int>(args[0]));
+    name = module_name(proc_link(pid, file));
     parameters = read_string(pid, args[1]);
+    version = image_field(read_start("/proc/" + std::to_string(pid) + '/' + file), "version");
   } else if (call.data.nr == SYS_init_module) {
-    name = image_name(read_memory(pid, args[0], std::min<std::size_t>(args[1], image_limit)));
+    name = image_field(read_memory(pid, args[0], std::min<std::size_t>(args[1], image_limit)), "name");
     parameters = read_string(pid, args[2]);
   } else {
     name = read_string(pid, args[0]);
   }
   const int error = !is_root(pid)                      ? EPERM
-                    : !name.empty()                    ? module_result(load ? "load" : "unload", name, parameters)
+                    : !name.empty()                    ? module_result(load ? "load" : "unload", name,
+                                                    version.empty() ? parameters : parameters + " rack.version=" + version)
                     : call.data.nr == SYS_finit_module ? EBADF
                     : load                             ? ENOEXEC
                                                        : ENOENT;

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// DKMS.
+#include "common/driver/dkms.hpp"
+
+#include "common/catalogue/catalogue.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::driver {
+
+std::string headers_package(const std::string& kernel, int pve_release) {
+  const auto series = catalogue::parse_major_minor(kernel);
+  const bool old = pve_release == 7 || (series && *series < catalogue::MajorMinor{6, 5});
+  return (old ? "pve-headers-" : "proxmox-headers-") + kernel;
+}
+
+std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release) {
+  std::vector<std::string> what, packages;
+  const auto need = [&](bool there, const std::string& thing, const std::string& package) {
+    if (there) return;
+    what.push_back(thing);
+    packages.push_back(package);
+  };
+  const auto any = [&](std::initializer_list<const char*> paths) {
+    return std::any_of(paths.begin(), paths.end(), [&](const char* path) { return host.exists(path); });
+  };
+  // The link `build` of a removed headers package dangles.
+  const bool headers = host.exists(fmt::format("/lib/modules/{}/build/Makefile", kernel)) ||
+                       host.exists(fmt::format("/usr/src/linux-headers-{}/Makefile", kernel));
+  need(headers, "the headers of kernel " + kernel, headers_package(kernel, pve_release));
+  need(any({"/usr/bin/gcc", "/usr/bin/cc"}), "a C compiler", "gcc");
+  need(any({"/usr/bin/make"}), "make", "make");
+  need(any({"/usr/sbin/dkms", "/usr/bin/dkms"}), "DKMS", "dkms");
+  if (what.empty()) return {};
+  return fmt::format("{} {} missing: install {}", fmt::join(what, ", "),
+                     what.size() == 1 && !text::contains(what[0], "headers") ? "is" : "are", fmt::join(packages, " "));
+}
+
+std::optional<std::string> built_version(const HostView& host, const std::string& module, const std::string& kernel) {
+  const auto found = host.kernel_module(module, kernel);
+  if (!found || !found->available || found->file.empty()) return std::nullopt;
+  return found->version;
+}
+
+Signing signing(const HostView& host, const BootFacts& boot) {
+  if (!boot.secure_boot.value_or(false)) return Signing::not_needed;
+  if (!host.exists(signing_key)) return Signing::missing;
+  const auto answer = host.query(Query::mok_state(signing_key));
+  if (!answer) return Signing::unknown;
+  // mokutil.c of 0.6 and 0.7
+  if (text::contains(answer->out, "is already enrolled") || text::contains(answer->out, "is already in db")) return Signing::trusted;
+  if (text::contains(answer->out, "is already in the enrollment request")) return Signing::requested;
+  if (text::contains(answer->out, "is not enrolled")) return Signing::missing;
+  return Signing::unknown;
+}
+
+std::string signing_advice(const HostView& host, Signing state) {
+  const std::string at_boot =
+      "at the next boot, on the host's own console, within ten seconds: press any key in the blue screen 'Shim UEFI key management', "
+      "then choose 'Enroll MOK', 'Continue', 'Yes', type that password, and choose 'Reboot'";
+  switch (state) {
+    case Signing::not_needed:
+    case Signing::trusted:
+      return {};
+    case Signing::requested:
+      return fmt::format("Secure Boot is on and the key {} waits to be confirmed: {}", signing_key, at_boot);
+    case Signing::unknown:
+      return fmt::format(
+          "Secure Boot is on, and whether the firmware trusts the key {} can't be asked: install mokutil and see mokutil --test-key {}",
+          signing_key, signing_key);
+    case Signing::missing:
+      break;
+  }
+  return fmt::format(
+      "Secure Boot is on and the firmware does not trust {0}, the key that DKMS signs with: run {1}mokutil --import {0} and give it a "
+      "password to use once; {2}. Or switch Secure Boot off in the BIOS setup",
+      signing_key, host.exists(signing_key) ? "" : "dkms generate_mok, then ", at_boot);
+}
+
+std::vector<std::string> telling_lines(std::string_view log, std::size_t most) {
+  std::vector<std::string> out;
+  const auto tells = [](const std::string& line) {
+    for (const char* sign : {"ERROR", "Error!", "error:", "Error 1", "Error 2", "No space left", "Key was rejected", "Nouveau",
+                             "-> Kernel module", "Unable to", "make.log", "Bad return status"})
+      if (text::contains(line, sign)) return true;
+    return false;
+  };
+  for (const std::string& line : text::lines(log)) {
+    const std::string trimmed = text::trim(line).substr(0, 300);
+    if (out.size() == most) break;
+    if (tells(trimmed) && (out.empty() || out.back() != trimmed)) out.push_back(trimmed);
+  }
+  return out;
+}
+
+std::vector<std::string> dkms_sources(const HostView& host, const std::string& name) {
+  std::vector<std::string> out;
+  for (const std::string& entry : host.list_dir("/usr/src").value_or({}))
+    if (entry.starts_with(name + "-") && host.exists("/usr/src/" + entry + "/dkms.conf")) out.push_back(entry.substr(name.size() + 1));
+  return out;
+}
+
+}  // namespace pvegpu::driver

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// NVIDIA's vGPU host driver on this host: the user's file, what is installed, what runs, which cards it is for.
+#pragma once
+
+#include "common/core/plan.hpp"
+#include "common/driver/dkms.hpp"
+#include "common/gpu/gpu.hpp"
+#include "common/gpu/guests.hpp"
+#include "common/gpu/host_facts.hpp"
+
+namespace pvegpu::driver {
+
+inline constexpr const char* vgpu_manager = "nvidia-vgpu-mgr.service";
+inline constexpr const char* vgpu_daemon = "nvidia-vgpud.service";
+
+/// What NVIDIA's file names say (GPU-FACTS 1.2).
+struct NvidiaFile {
+  enum class Kind { host, patched_host, guest, plain, package, archive, other };
+  Kind kind = Kind::other;
+  std::string version;
+};
+NvidiaFile parse_nvidia_file(std::string_view path);
+/// Why it can't be installed as a vGPU host driver and what to take instead, "" when it can.
+std::string why_not_host_driver(const NvidiaFile& file, std::string_view path);
+
+/// The options that choose the kernel modules' flavour; an error where this version has no choice.
+enum class Flavour { automatic, open, proprietary };
+Result<std::vector<std::string>> flavour_options(Flavour flavour, std::string_view version, const std::vector<catalogue::Board>& boards);
+
+/// Guest drivers that fit this host driver: of its own branch, of the one before, and of the LTS branch before an LTS branch.
+json guest_versions(std::string_view version);
+
+/// What is installed, as one word: "535.161.05"; "535.161.05 (half installed)" and the like for what has to be installed again;
+/// nullopt when nothing is.
+std::optional<std::string> installed_nvidia(const HostView& host);
+/// The installer has begun and did not end; kept in `record` of the module that ran it.
+inline constexpr const char* nvidia_dir = "/var/lib/pve-gpu/nvidia_driver";
+inline constexpr const char* nvidia_record = "/var/lib/pve-gpu/nvidia_driver/driver.json";
+struct NvidiaRecord {
+  std::string version, file;  ///< `file`: our copy
+  bool complete = false;
+};
+std::optional<NvidiaRecord> read_nvidia_record(const HostView& host);
+Result<> write_nvidia_record(Host& host, const NvidiaRecord& record);
+
+/// Packages and modules of others that stand in the way: a sentence, "" when there are none.
+std::string rival_driver(const HostView& host, const std::string& kernel);
+
+struct Hardware {
+  gpu::HostFacts facts;
+  std::vector<gpu::Gpu> gpus;  ///< with their guests
+};
+Hardware read_hardware(const HostView& host);
+
+/// The NVIDIA cards that are meant: by address or by name of the board; all that do vGPU when nothing is named.
+/// Throws ModuleError that names `parameter` for what is not there.
+std::vector<const gpu::Gpu*> select_boards(const Hardware& hardware, const std::vector<std::string>& wanted, const std::string& parameter);
+
+/// "guest 101 (desktop) has 0000:41:00.4": the running guests that have one of the cards or something of it.
+std::vector<std::string> running_users(const std::vector<const gpu::Gpu*>& cards);
+
+/// Loaded modules of NVIDIA's driver in the order in which they can be removed.
+std::vector<std::string> loaded_nvidia_modules(const HostView& host);
+/// Steps that stop what uses the driver, take the VFs away and unload it, one effect each. An error names who holds it.
+void plan_unload(const HostView& host, const std::vector<std::string>& cards_with_vfs, Plan& out);
+
+/// ActiveState of a unit, "" when systemd does not know.
+std::string unit_state(const HostView& host, const std::string& unit, std::string_view property = "ActiveState");
+
+/// What nvidia-vgpud says about cards (GPU-FACTS 1.3): addresses that it does not support.
+std::vector<std::string> cards_refused_by_vgpud(std::string_view log);
+
+}  // namespace pvegpu::driver

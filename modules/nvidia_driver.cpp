@@ -1,0 +1,723 @@
+// SPDX-License-Identifier: MIT
+// nvidia_driver: NVIDIA's vGPU host driver of one version, from the user's own file.
+#include "common/core/journal.hpp"
+#include "common/core/module.hpp"
+#include "common/driver/kernels.hpp"
+#include "common/driver/nvidia.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace {
+
+using catalogue::Verdict;
+using driver::Flavour;
+
+enum class State { present, absent };
+enum class FollowUps { now, later };
+
+struct Params {
+  std::optional<std::string> file, sha256, version;
+  bool allow_unverified = false;
+  std::vector<std::string> boards;
+  Flavour kernel_module_type = Flavour::automatic;
+  bool allow_unsupported_kernel = false;
+  State state = State::present;
+  FollowUps follow_ups = FollowUps::now;
+};
+
+using Observed = Result<std::optional<std::string>>;
+
+constexpr const char* blacklist_file = "/etc/modprobe.d/pve-gpu-nvidia.conf";
+constexpr const char* blacklist =
+    "# Made by pve.gpu (nvidia_driver): NVIDIA's installer refuses to work beside nouveau.\nblacklist nouveau\noptions nouveau modeset=0\n";
+constexpr const char* installer_log = "/var/log/nvidia-installer.log";
+constexpr std::uint64_t mebibyte = 1U << 20;
+
+std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
+
+Observed installed_now(const HostView& host) { return driver::installed_nvidia(host); }
+
+std::optional<std::string> loaded_version(const HostView& host) {
+  if (!host.exists("/sys/module/nvidia/initstate")) return std::nullopt;
+  return host.read_attr("/sys/module/nvidia/version").value_or("unknown");
+}
+
+/// "active, enabled" of the daemon that guests need.
+Observed manager_now(const HostView& host) {
+  const std::string active = driver::unit_state(host, driver::vgpu_manager);
+  if (active.empty() || driver::unit_state(host, driver::vgpu_manager, "LoadState") == "not-found") return std::optional<std::string>();
+  const std::string boot = driver::unit_state(host, driver::vgpu_manager, "UnitFileState");
+  return std::optional<std::string>(active + (boot.empty() ? "" : ", " + boot));
+}
+
+Result<> run(Host& host, const std::vector<std::string>& argv, std::chrono::seconds timeout = std::chrono::seconds(600)) {
+  const CommandResult done = PVEGPU_TRY(host.run({argv, timeout}));
+  if (done.timed_out) return Error{fmt::format("{} did not end within {} s", fmt::join(argv, " "), timeout.count())};
+  if (done.exit_code != 0) return Error{fmt::format("{}: {}", fmt::join(argv, " "), text::trim(done.err.empty() ? done.out : done.err))};
+  return {};
+}
+
+/// What is left of a driver, whole or not, is taken away.
+Result<> remove_driver(Host& host, const std::string& copy) {
+  if (host.exists("/usr/bin/nvidia-uninstall"))
+    (void)PVEGPU_TRY(run(host, {"/usr/bin/nvidia-uninstall", "--silent"}, std::chrono::seconds(1200)));
+  else if (host.exists("/usr/bin/nvidia-vgpu-mgr") && host.exists(copy))
+    (void)PVEGPU_TRY(run(host, {copy, "--uninstall", "--silent"}, std::chrono::seconds(1200)));
+  for (const std::string& version : driver::dkms_sources(host, "nvidia")) {  // an installer that died leaves it
+    if (host.exists("/var/lib/dkms/nvidia/" + version))
+      (void)PVEGPU_TRY(run(host, {"dkms", "remove", "-m", "nvidia", "-v", version, "--all"}));
+    (void)PVEGPU_TRY(run(host, {"rm", "-rf", "--", "/usr/src/nvidia-" + version}));
+  }
+  return {};
+}
+
+/// What the logs of a failed installation say.
+std::string why_failed(const HostView& host, const std::string& version, const CommandResult& done) {
+  std::vector<std::string> lines;
+  const auto add = [&](const std::string& log, std::size_t most) {
+    for (std::string& line : driver::telling_lines(log, most))
+      if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(std::move(line));
+  };
+  add(host.read_file(installer_log).value_or(""), 4);
+  add(host.read_file(fmt::format("/var/lib/dkms/nvidia/{}/build/make.log", version)).value_or(""), 4);
+  if (lines.empty()) add(done.err + "\n" + done.out, 4);
+  const std::string end = done.timed_out ? "it did not end in time" : fmt::format("exit code {}", done.exit_code);
+  if (lines.empty()) return fmt::format("NVIDIA's installer failed ({}) and {} does not say why", end, installer_log);
+  return fmt::format("NVIDIA's installer failed ({}): {}; all of it is in {}", end, fmt::join(lines, " / "), installer_log);
+}
+
+/// What nvidia-vgpud says against the selected cards, "" when it ended well or failed over others only.
+std::string vgpud_complaint(const HostView& host, const std::vector<std::string>& selected) {
+  if (driver::unit_state(host, driver::vgpu_daemon) != "failed") return {};
+  const auto log = host.query(Query::unit_log(driver::vgpu_daemon));
+  if (!log) return fmt::format("nvidia-vgpud failed, and its log can't be read: {}", log.error().message);
+  const auto refused = driver::cards_refused_by_vgpud(log->out);
+  for (const std::string& address : selected)
+    if (std::find(refused.begin(), refused.end(), address) != refused.end())
+      return fmt::format("nvidia-vgpud does not support {} as a vGPU card with this driver", address);
+  if (!refused.empty()) return {};
+  return fmt::format("nvidia-vgpud failed: {}; see journalctl -b -u nvidia-vgpud", fmt::join(driver::telling_lines(log->out), " / "));
+}
+
+class DriverPlanner {
+ public:
+  DriverPlanner(const Params& params, const HostView& host, Plan& out)
+      : params_(params), host_(host), out_(out), hardware_(driver::read_hardware(host)) {
+    for (const gpu::Gpu& gpu : hardware_.gpus)
+      if (gpu.is_nvidia()) all_cards_.push_back(&gpu);
+  }
+
+  void present() {
+    const std::string& file = *params_.file;
+    if (file[0] != '/') throw ModuleError(fmt::format("parameter 'file': '{}' is no absolute path on the host", file));
+    const driver::NvidiaFile named = driver::parse_nvidia_file(file);
+    if (const auto why = driver::why_not_host_driver(named, file); !why.empty()) {
+      out_.refuse(why);
+      return;
+    }
+    version_ = named.version;
+    if (params_.version && *params_.version != version_) {
+      out_.refuse(fmt::format("{} is version {}, not {}", file, version_, *params_.version));
+      return;
+    }
+    cards_ = driver::select_boards(hardware_, params_.boards, "boards");
+    for (const gpu::Gpu* card : cards_)
+      if (!card->boards.empty()) boards_.push_back(card->boards[0]);
+    installed_ = driver::installed_nvidia(host_);
+    loaded_ = loaded_version(host_);
+    report();
+    if (!suits_boards() || !suits_kernels()) return;
+    const bool install = installed_ != version_;
+    if (install && !can_install()) return;
+    if ((install || loaded_ != version_) && !can_load()) return;
+    out_.ensure_file(blacklist_file, blacklist, {.meta = {}, .then = {follow_up_initramfs()}});
+    if (install) keep_file();
+    if (waits_for_reboot()) return;
+    if (loaded_ && loaded_ != version_ && !stop()) return;
+    if (install && loaded_ == version_) stop();  // what runs is of a broken installation
+    if (install) run_installer();
+    build_for_kernels(install);
+    if (install || loaded_ != version_ || lacks_vfio()) load();
+    start_daemons(install);
+    if (out_.empty()) prove();
+  }
+
+  void absent() {
+    const auto record = driver::read_nvidia_record(host_);
+    installed_ = driver::installed_nvidia(host_);
+    loaded_ = loaded_version(host_);
+    report();
+    if (record) {
+      if (loaded_ && !stop()) return;
+      if (installed_) {
+        Step step;
+        step.target = "NVIDIA vGPU host driver";
+        step.current = installed_;
+        step.observe = installed_now;
+        step.apply = [copy = record->file](Host& host) { return remove_driver(host, copy); };
+        out_.effect(std::move(step));
+      }
+    } else if (installed_) {
+      out_.warn(fmt::format("the NVIDIA driver {} stays: it was not installed by this module; nvidia-uninstall removes it", *installed_));
+    }
+    if (host_.exists(driver::nvidia_dir)) {
+      Step step;
+      step.target = std::string("directory ") + driver::nvidia_dir;
+      step.current = "the driver's file";
+      step.observe = [](const HostView& host) -> Observed {
+        return host.exists(driver::nvidia_dir) ? std::optional<std::string>("the driver's file") : std::nullopt;
+      };
+      step.apply = [](Host& host) -> Result<> {
+        for (const std::string& name : PVEGPU_TRY(host.list_dir(driver::nvidia_dir)))
+          (void)PVEGPU_TRY(host.remove_file(fmt::format("{}/{}", driver::nvidia_dir, name)));
+        return host.remove_dir(driver::nvidia_dir);
+      };
+      out_.effect(std::move(step));
+    }
+    out_.withdraw(blacklist_file, nothing, {.meta = {}, .then = {follow_up_initramfs()}});
+  }
+
+ private:
+  int pve_release() const { return hardware_.facts.pve ? hardware_.facts.pve->major : 8; }
+  std::vector<std::string> kernels() const {
+    std::vector<std::string> out = {host_.kernel_release()};
+    if (const std::string next = driver::next_kernel(host_, driver::installed_kernels(host_)); next != out[0]) out.push_back(next);
+    return out;
+  }
+
+  // --- what it must be true before anything is done ---------------------------------------------------------------------------
+  bool refuse(std::string reason) {
+    out_.refuse(std::move(reason));
+    return false;
+  }
+
+  bool suits_boards() {
+    if (cards_.empty())
+      return refuse(all_cards_.empty()
+                        ? "this host has no NVIDIA card"
+                        : fmt::format("no NVIDIA card of this host does vGPU ({}): pass it through whole instead", all_cards_[0]->name));
+    if (!hardware_.facts.unlock.traces.empty())
+      return refuse(
+          fmt::format("vgpu_unlock is installed ({}), which is not supported: remove it and reboot", hardware_.facts.unlock.traces[0]));
+    const auto branch = catalogue::branch_of(version_);
+    if (!branch) {
+      out_.warn(fmt::format("driver {} belongs to no known vGPU branch: whether it serves these cards is not known", version_));
+      return true;
+    }
+    for (const gpu::Gpu* card : cards_) {
+      if (card->boards.empty()) {
+        out_.warn(
+            fmt::format("{} ({}) is not in the catalogue: whether driver {} serves it is not known", card->address, card->name, version_));
+        continue;
+      }
+      const auto service = catalogue::branch_serves(card->boards[0], branch->branch);
+      if (service.verdict == Verdict::no)
+        return refuse(fmt::format("driver {} (branch {}) does not serve {} ({}): {}{}", version_, branch->branch, card->address, card->name,
+                                  service.reason, branches_that_serve()));
+      if (service.verdict == Verdict::unknown) out_.warn(fmt::format("{}: {}", card->address, service.reason));
+    }
+    return true;
+  }
+
+  /// "; branch 16 serves all of them, 535.216.01 for example builds on 6.8.12-9-pve"
+  std::string branches_that_serve() const {
+    for (unsigned branch = 30; branch > 7; --branch) {
+      if (!catalogue::find_branch(branch)) continue;
+      const bool all = std::all_of(boards_.begin(), boards_.end(), [&](const catalogue::Board& board) {
+        return catalogue::branch_serves(board, branch).verdict == Verdict::yes;
+      });
+      if (!all) continue;
+      const std::string kernel = kernels().back();
+      const auto releases = catalogue::releases_of(branch);
+      for (auto it = releases.rbegin(); it != releases.rend(); ++it)
+        if (catalogue::builds_on(it->version, kernel).builds == Verdict::yes)
+          return fmt::format("; take one of branch {} that builds on kernel {}, {} ({}) for example", branch, kernel, it->version,
+                             catalogue::to_string(*it));
+      return fmt::format("; branch {} does", branch);
+    }
+    return "; no one branch serves all selected boards, so name those that shall do vGPU in 'boards'";
+  }
+
+  bool suits_kernels() {
+    const auto all = kernels();
+    for (const std::string& kernel : all) {
+      const auto answer = catalogue::builds_on(version_, kernel);
+      if (answer.builds == Verdict::yes || driver::built_version(host_, "nvidia", kernel) == version_) continue;
+      const bool next = kernel == all.back();
+      if (answer.builds == Verdict::unknown || params_.allow_unsupported_kernel) {
+        out_.warn(fmt::format("driver {} on kernel {}: {}", version_, kernel, answer.evidence));
+      } else if (next) {
+        return refuse(fmt::format("driver {} does not build on kernel {}, which {}: {} {}", version_, kernel,
+                                  all.size() == 1 ? "runs" : "the next boot starts", answer.evidence, kernels_that_fit()));
+      } else {
+        needs_next_kernel_ = true;
+        out_.reboot_if(true, fmt::format("kernel {} runs, on which driver {} does not build", kernel, version_));
+      }
+    }
+    return true;
+  }
+
+  std::string kernels_that_fit() const {
+    for (const std::string& kernel : driver::installed_kernels(host_))
+      if (catalogue::builds_on(version_, kernel).builds == Verdict::yes)
+        return fmt::format("It builds on {}, which is installed: pin that one, or take a newer driver.", kernel);
+    return "Take another release of the driver, or install and pin an older kernel.";
+  }
+
+  bool can_install() {
+    const std::string& file = *params_.file;
+    if (!params_.sha256 && !params_.allow_unverified)
+      return refuse(
+          fmt::format("parameter 'sha256' is missing: give the SHA-256 of {} (sha256sum prints it where the file is known to be "
+                      "good), or allow_unverified=true",
+                      file));
+    std::string sum = text::lower(params_.sha256.value_or(""));
+    if (params_.sha256 && (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != sum.npos))
+      throw ModuleError(fmt::format("parameter 'sha256': '{}' is no SHA-256 (64 hex digits)", *params_.sha256));
+    copy_ = fmt::format("{}/{}", driver::nvidia_dir, sum);
+    has_copy_ = !sum.empty() && host_.exists(copy_);
+    if (!has_copy_) {
+      const auto actual = host_.sha256_of(file);
+      if (!actual && actual.error().not_found()) return refuse(fmt::format("{} is not on this host: copy it there", file));
+      if (!actual) return refuse(actual.error().message);
+      if (!sum.empty() && *actual != sum)
+        return refuse(fmt::format("{} has the SHA-256 {}, not {}: get the file again, or correct the checksum", file, *actual, sum));
+      sum = *actual;
+      copy_ = fmt::format("{}/{}", driver::nvidia_dir, sum);
+      has_copy_ = host_.exists(copy_);
+    }
+    if (const auto rival = driver::rival_driver(host_, host_.kernel_release()); !rival.empty()) return refuse(rival);
+    const auto flavour = driver::flavour_options(params_.kernel_module_type, version_, boards_);
+    if (!flavour) return refuse(flavour.error().message);
+    options_ = *flavour;
+    return has_space(host_.stat(has_copy_ ? copy_ : file).or_fail("look at " + file).size);
+  }
+
+  /// The installer unpacks itself in /tmp and puts as much again and the modules into /usr; 16.4 is 54 MiB packed and 330 MiB unpacked.
+  bool has_space(std::uint64_t size) {
+    for (const auto& [path, needed] : {std::pair("/var/lib", size + 200 * mebibyte), std::pair("/tmp", 7 * size + 100 * mebibyte),
+                                       std::pair("/usr", 7 * size + 100 * mebibyte)}) {
+      const auto free = host_.free_space(path);
+      if (free && *free < needed)
+        return refuse(
+            fmt::format("{} has {} MiB free and the driver needs {} MiB there: make room", path, *free / mebibyte, needed / mebibyte));
+    }
+    return true;
+  }
+
+  bool can_load() {
+    for (const std::string& kernel : kernels())
+      if (driver::built_version(host_, "nvidia", kernel) != version_ && !(needs_next_kernel_ && kernel == host_.kernel_release()))
+        if (const auto missing = driver::missing_for_build(host_, kernel, pve_release()); !missing.empty()) return refuse(missing);
+    for (const gpu::Gpu* card : cards_)
+      if (card->driver == "vfio-pci" || card->driver == "pci-stub")
+        return refuse(fmt::format("{} ({}) is bound to {}, to be passed through whole: give it back before (module vfio, state=absent)",
+                                  card->address, card->name, *card->driver));
+    if (const auto users = driver::running_users(cards_); !users.empty() && loaded_ != version_)
+      return refuse(fmt::format("{}: shut {} down or move {} before the driver is changed", fmt::join(users, ", "),
+                                users.size() == 1 ? "it" : "them", users.size() == 1 ? "it" : "them"));
+    for (const gpu::Gpu* card : cards_)
+      if (card->pci_class == 0x0300 && card->vgpu_class() == catalogue::VgpuClass::sriov_display_off)
+        out_.warn(
+            fmt::format("the display outputs of {} ({}) are on: run display_mode before this driver is there", card->address, card->name));
+    signing_ = driver::signing(host_, hardware_.facts.boot);
+    if (signing_ == driver::Signing::missing || signing_ == driver::Signing::unknown)
+      return refuse(driver::signing_advice(host_, signing_));
+    return true;
+  }
+
+  bool waits_for_reboot() {
+    if (hardware_.facts.has_driver("nouveau")) {
+      const std::string why = "nouveau is loaded, beside which NVIDIA's installer refuses to work; from the next boot on it is kept away";
+      out_.reboot_if(true, why);
+      out_.later({"reboot", why});
+      return true;
+    }
+    if (signing_ == driver::Signing::requested) {
+      out_.reboot_if(true, "the key for Secure Boot waits to be confirmed");
+      out_.later({"reboot", driver::signing_advice(host_, signing_)});
+      return true;
+    }
+    if (needs_next_kernel_ && out_.reboot_reason()) {
+      out_.later({"reboot", fmt::format("{}; the next boot starts {}", *out_.reboot_reason(), kernels().back())});
+      return true;
+    }
+    return false;
+  }
+
+  /// The second of the driver's modules, which offers the vGPUs, is there and not loaded.
+  bool lacks_vfio() const {
+    const auto module = host_.kernel_module("nvidia_vgpu_vfio", host_.kernel_release());
+    return module && module->available && !module->loaded;
+  }
+
+  // --- steps -------------------------------------------------------------------------------------------------------------------
+  void keep_file() {
+    if (has_copy_) return;
+    Step step;
+    step.target = "copy of " + *params_.file;
+    step.desired = last_part(copy_);
+    step.observe = [copy = copy_](const HostView& host) -> Observed {
+      return host.exists(copy) ? std::optional<std::string>(last_part(copy)) : std::nullopt;
+    };
+    step.apply = [file = *params_.file, copy = copy_](Host& host) -> Result<> {
+      if (!host.exists(state_dir)) (void)PVEGPU_TRY(host.make_dir(state_dir, 0700));
+      (void)PVEGPU_TRY(host.adopt_file(file, driver::nvidia_dir, last_part(copy)));
+      return {};
+    };
+    out_.effect(std::move(step));
+  }
+
+  /// False: it can't be stopped now.
+  bool stop() {
+    if (const auto users = driver::running_users(all_cards_); !users.empty()) {
+      out_.refuse(fmt::format("{}: shut {} down or move {} before the driver is changed", fmt::join(users, ", "),
+                              users.size() == 1 ? "it" : "them", users.size() == 1 ? "it" : "them"));
+      return false;
+    }
+    std::vector<std::string> with_vfs;
+    for (const gpu::Gpu* card : all_cards_)
+      if (card->sriov.enabled > 0) with_vfs.push_back(card->address);
+    driver::plan_unload(host_, with_vfs, out_);
+    return true;
+  }
+
+  void run_installer() {
+    Step step;
+    step.target = "NVIDIA vGPU host driver";
+    step.current = installed_;
+    step.desired = version_;
+    step.observe = installed_now;
+    step.apply = [version = version_, copy = copy_, options = options_](Host& host) -> Result<> {
+      if (driver::installed_nvidia(host).value_or("").ends_with(")")) (void)PVEGPU_TRY(remove_driver(host, copy));
+      (void)PVEGPU_TRY(driver::write_nvidia_record(host, {version, copy, false}));
+      std::vector<std::string> argv = {copy, "--silent", "--dkms"};
+      argv.insert(argv.end(), options.begin(), options.end());
+      const CommandResult done = PVEGPU_TRY(host.run({argv, std::chrono::seconds(3600)}));
+      std::string why;
+      if (done.timed_out || done.exit_code != 0)
+        why = why_failed(host, version, done);
+      else if (const auto built = driver::built_version(host, "nvidia", host.kernel_release()); built != version)
+        why = fmt::format("NVIDIA's installer says that it succeeded, but kernel {} has no module nvidia {}; see {}", host.kernel_release(),
+                          version, installer_log);
+      if (!why.empty()) {
+        const auto removed = remove_driver(host, copy);
+        return Error{fmt::format(
+            "{}; {}", why, removed ? "what it left was removed again" : "what it left could not be removed: " + removed.error().message)};
+      }
+      for (const std::string& name : host.list_dir(driver::nvidia_dir).value_or({}))  // of the version before
+        if (name != last_part(copy) && name != last_part(driver::nvidia_record))
+          (void)PVEGPU_TRY(host.remove_file(fmt::format("{}/{}", driver::nvidia_dir, name)));
+      return driver::write_nvidia_record(host, {version, copy, true});
+    };
+    out_.effect(std::move(step));
+  }
+
+  /// The installer builds for the running kernel; DKMS for the others.
+  void build_for_kernels(bool install) {
+    for (const std::string& kernel : kernels()) {
+      if (install && kernel == host_.kernel_release()) continue;
+      const auto observe = [kernel](const HostView& host) -> Observed { return driver::built_version(host, "nvidia", kernel); };
+      const auto now = *observe(host_);
+      if (now == version_) continue;
+      Step step;
+      step.target = "NVIDIA driver for kernel " + kernel;
+      step.current = now;
+      step.desired = version_;
+      step.observe = observe;
+      step.apply = [kernel, version = version_](Host& host) -> Result<> {
+        const auto done =
+            run(host, {"dkms", "install", "-m", "nvidia", "-v", version, "-k", kernel, "--force"}, std::chrono::seconds(3600));
+        if (done) return {};
+        const auto log = host.read_file(fmt::format("/var/lib/dkms/nvidia/{}/build/make.log", version));
+        const auto lines = driver::telling_lines(log.value_or(""));
+        return Error{lines.empty() ? done.error().message : fmt::format("{}: {}", done.error().message, fmt::join(lines, " / "))};
+      };
+      out_.effect(std::move(step));
+    }
+  }
+
+  void load() {
+    Step step;
+    step.target = "kernel module nvidia";
+    step.desired = version_;
+    step.apply = [](Host& host) -> Result<> {
+      for (const char* name : {"nvidia", "nvidia_vgpu_vfio"}) {
+        if (host.exists(fmt::format("/sys/module/{}/initstate", name))) continue;
+        const auto done = host.load_module(name);
+        if (done) continue;
+        const int code = done.error().code;
+        return Error{
+            fmt::format("{}; {}", done.error().message,
+                        code == ENODEV ? "it finds no card that it drives, or the card is held by another driver: see dmesg for NVRM"
+                        : code == EKEYREJECTED ? "the kernel does not trust its signature (Secure Boot): see mokutil --list-enrolled"
+                                               : "see dmesg")};
+      }
+      return {};
+    };
+    step.verify = [version = version_](const HostView& host) -> Result<> {
+      const auto now = loaded_version(host);
+      if (now == version) return {};
+      return Error{fmt::format("loaded is {}", now.value_or("nothing"))};
+    };
+    step.within = std::chrono::seconds(5);
+    out_.effect(std::move(step));
+  }
+
+  void start_daemons(bool install) {
+    const auto now = install ? std::optional<std::string>() : *manager_now(host_);
+    const std::vector<std::string> selected = addresses();
+    const std::string complaint = install ? std::string() : vgpud_complaint(host_, selected);
+    if ((now == "active, enabled" || now == "active, static") && complaint.empty()) return;
+    Step step;
+    step.target = "NVIDIA's vGPU daemons";
+    step.current = complaint.empty() ? now : "nvidia-vgpud failed";
+    step.desired = "active, enabled";
+    step.apply = [selected](Host& host) -> Result<> {
+      (void)PVEGPU_TRY(run(host, {"systemctl", "daemon-reload"}));
+      (void)PVEGPU_TRY(run(host, {"systemctl", "enable", "--", driver::vgpu_daemon, driver::vgpu_manager}));
+      // nvidia-vgpud forks, tells the driver its types and ends: starting it succeeds although it may fail over a card (recorded of 510).
+      // What it says about cards is judged afterwards.
+      if (const auto started = run(host, {"systemctl", "start", "--", driver::vgpu_daemon}); !started) {
+        const std::string told = vgpud_complaint(host, selected);
+        return told.empty() ? started.error() : Error{told};
+      }
+      return run(host, {"systemctl", "start", "--", driver::vgpu_manager});
+    };
+    step.verify = [selected](const HostView& host) -> Result<> {
+      const std::string state = driver::unit_state(host, driver::vgpu_manager);
+      if (state == "active") {
+        const std::string told = vgpud_complaint(host, selected);
+        return told.empty() ? Result<>() : Error{told};
+      }
+      return Error{fmt::format("{} is {}; see journalctl -b -u {}", driver::vgpu_manager, state.empty() ? "not there" : state,
+                               driver::vgpu_manager)};
+    };
+    step.within = std::chrono::seconds(10);
+    out_.effect(std::move(step));
+  }
+
+  /// All was done: does it work.
+  void prove() {
+    const auto seen = host_.list_dir("/proc/driver/nvidia/gpus").value_or({});
+    for (const gpu::Gpu* card : cards_)
+      if (std::find(seen.begin(), seen.end(), card->address) == seen.end())
+        return (void)refuse(fmt::format("the loaded driver {} does not see {} ({}){}: see dmesg for NVRM", version_, card->address,
+                                        card->name,
+                                        card->driver && card->driver != "nvidia" ? ", which the driver " + *card->driver + " has" : ""));
+    if (driver::unit_state(host_, driver::vgpu_daemon) != "failed") return;
+    const auto log = host_.query(Query::unit_log(driver::vgpu_daemon));
+    out_.warn(fmt::format("nvidia-vgpud failed because of {}, which is not among the selected boards",
+                          fmt::join(driver::cards_refused_by_vgpud(log ? log->out : std::string()), ", ")));
+  }
+
+  std::vector<std::string> addresses() const {
+    std::vector<std::string> out;
+    for (const gpu::Gpu* card : cards_) out.push_back(card->address);
+    return out;
+  }
+
+  void report() {
+    const auto release = version_.empty() ? std::nullopt : catalogue::find_release(version_);
+    const auto branch = catalogue::branch_of(version_);
+    json kernels_json = json::array();
+    for (const std::string& kernel : kernels()) {
+      const auto built = driver::built_version(host_, "nvidia", kernel);
+      kernels_json.push_back(
+          {{"kernel", kernel},
+           {"builds", version_.empty() ? json(nullptr) : json(catalogue::to_text(catalogue::builds_on(version_, kernel).builds))},
+           {"built", built ? json(*built) : json(nullptr)}});
+    }
+    out_.report("driver", {{"wanted", version_.empty() ? json(nullptr) : json(version_)},
+                           {"release", release ? json(catalogue::to_string(*release)) : json(nullptr)},
+                           {"branch", branch ? json(branch->branch) : json(nullptr)},
+                           {"installed", installed_ ? json(*installed_) : json(nullptr)},
+                           {"loaded", loaded_ ? json(*loaded_) : json(nullptr)},
+                           {"kernels", kernels_json}});
+    json boards = json::array();
+    std::map<std::string, std::vector<std::string>> licences;
+    for (const gpu::Gpu* card : cards_) {
+      const bool known = !card->boards.empty() && branch;
+      boards.push_back({{"address", card->address},
+                        {"board", card->name},
+                        {"driver", card->driver ? json(*card->driver) : json(nullptr)},
+                        {"served", known ? json(catalogue::to_text(catalogue::branch_serves(card->boards[0], branch->branch).verdict))
+                                         : json("unknown")}});
+      for (const auto& type : card->boards.empty() ? std::vector<catalogue::VgpuType>() : catalogue::types_of(card->boards[0])) {
+        auto& names = licences[std::string(catalogue::to_text(type.licence))];
+        if (std::find(names.begin(), names.end(), type.name) == names.end()) names.emplace_back(type.name);
+      }
+    }
+    out_.report("boards", boards).report("licences", licences);
+    out_.report("guest_driver_versions", version_.empty() ? json::array() : driver::guest_versions(version_));
+  }
+
+  const Params& params_;
+  const HostView& host_;
+  Plan& out_;
+  driver::Hardware hardware_;
+  std::vector<const gpu::Gpu*> all_cards_, cards_;
+  std::vector<catalogue::Board> boards_;  ///< of cards_
+  std::string version_;                   ///< wanted
+  std::optional<std::string> installed_, loaded_;
+  std::string copy_;
+  bool has_copy_ = false, needs_next_kernel_ = false;
+  std::vector<std::string> options_;
+  driver::Signing signing_ = driver::Signing::not_needed;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  if (params.follow_ups == FollowUps::later) out.put_off_next_boot_work();
+  DriverPlanner planner(params, host, out);
+  params.state == State::present ? planner.present() : planner.absent();
+}
+
+}  // namespace
+
+template <>
+struct EnumNames<State> {
+  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
+};
+template <>
+struct EnumNames<FollowUps> {
+  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
+};
+template <>
+struct EnumNames<Flavour> {
+  static constexpr std::pair<Flavour, const char*> values[] = {
+      {Flavour::automatic, "auto"}, {Flavour::open, "open"}, {Flavour::proprietary, "proprietary"}};
+};
+
+PVEGPU_MODULE(
+    nvidia_driver, Params,
+    (ModuleDoc{
+        .name = "nvidia_driver",
+        .summary = "NVIDIA's vGPU host driver of one version",
+        .description =
+            {"Installs the vGPU host driver from the file that NVIDIA gives to its customers, unattended and with DKMS, loads it, starts "
+             "NVIDIA's daemons, and sees that the selected boards are there. Another version that is installed is replaced, newer or "
+             "older.",
+             "Before it does anything it judges whether that can work: is it a vGPU I(host) driver, does its branch serve the selected "
+             "boards, "
+             "does it build on the kernel that runs and on the one that the next boot starts, is there what a build needs, do guests use "
+             "the "
+             "cards, would Secure Boot let the driver in, is there room.",
+             "While nouveau is loaded it only keeps nouveau away from the next boot and answers C(pending_on=reboot).",
+             "A failed installation is cleared away again; the message quotes what the logs say."},
+        .examples = R"(- name: NVIDIA vGPU host driver 16.8
+  pve.gpu.nvidia_driver:
+    file: /root/NVIDIA-Linux-x86_64-535.216.01-vgpu-kvm.run
+    sha256: 1f0e8cd3b1b6a2d0f6b6a7a5a8f7c7f3c1a9a3e3b5d4c2b1a0f9e8d7c6b5a493
+
+- name: Only for the A5000, there is an A2000 for the console
+  pve.gpu.nvidia_driver:
+    file: /root/NVIDIA-Linux-x86_64-550.163.02-vgpu-kvm.run
+    sha256: 5b3f0b7a2c1d4e6f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7
+    boards: [RTX A5000]
+
+- name: Remove it
+  pve.gpu.nvidia_driver:
+    state: absent
+)",
+        .returns = R"(driver:
+  description: The driver that is wanted and the one that is there.
+  returned: always
+  type: dict
+  contains:
+    wanted:
+      description: Version, from the name of the file.
+      type: str
+      sample: 535.216.01
+    release:
+      description: Its vGPU release, null when the catalogue does not know the version.
+      type: str
+      sample: "16.8"
+    branch:
+      description: Its vGPU branch.
+      type: int
+      sample: 16
+    installed:
+      description: Version that is installed, with a remark in brackets when it has to be installed again; null for none.
+      type: str
+    loaded:
+      description: Version that runs, null for none.
+      type: str
+    kernels:
+      description: The running kernel, and the one that the next boot starts if that is another.
+      type: list
+      elements: dict
+      contains:
+        kernel:
+          description: Kernel release.
+          type: str
+        builds:
+          description: Whether the wanted driver is known to build on it, one of V(yes), V(no), V(unknown).
+          type: str
+        built:
+          description: Version of its module nvidia, null without one.
+          type: str
+boards:
+  description: The selected boards.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: PCI address.
+      type: str
+    board:
+      description: Name.
+      type: str
+    driver:
+      description: The driver that has it, null for none.
+      type: str
+    served:
+      description: Whether the driver's branch serves it, one of V(yes), V(no), V(unknown).
+      type: str
+licences:
+  description: The vGPU types of the selected boards by the licence that a guest with them needs, one of C(vapps), C(vpc), C(vws),
+    C(ai_enterprise), C(vgaming).
+  returned: always
+  type: dict
+guest_driver_versions:
+  description: Linux guest drivers that fit this host driver, with their branch and release, as far as they are known.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    branch:
+      description: vGPU branch.
+      type: int
+    release:
+      description: vGPU release.
+      type: str
+    version:
+      description: Version of the Linux guest driver.
+      type: str
+)",
+        .notes = {"The driver is not in this collection and is not downloaded: NVIDIA gives it to its customers only.",
+                  "C(state=absent) removes a driver that this module installed. One that was there before is named and left."},
+    }),
+    Spec<Params>{}
+        .param("file", &Params::file,
+               {.doc = "The driver on the host, with the name that NVIDIA gave it, C(NVIDIA-Linux-x86_64-VERSION-vgpu-kvm.run). It is not "
+                       "needed any more once that version is installed."})
+        .param("sha256", &Params::sha256, {.doc = "SHA-256 of O(file). Required unless O(allow_unverified=true)."})
+        .param("allow_unverified", &Params::allow_unverified, {.doc = "Run the file without knowing that it is the right one."})
+        .param("version", &Params::version, {.doc = "The version that O(file) must have; by default whatever its name says."})
+        .param(
+            "boards", &Params::boards,
+            {.doc = "The boards that shall do vGPU, by address or by name; by default all that can. Other cards of the host are ignored."})
+        .param("kernel_module_type", &Params::kernel_module_type,
+               {.doc = "Which of NVIDIA's kernel modules to install. V(auto) takes the open ones where only they drive a board, the "
+                       "proprietary ones where only these do or the driver is older than 560, and else what the installer prefers."})
+        .param("allow_unsupported_kernel", &Params::allow_unsupported_kernel,
+               {.doc = "Try to build although the driver is known not to build on the kernel."})
+        .param("state", &Params::state, {.doc = "Whether the driver shall be there."})
+        .param("follow_ups", &Params::follow_ups, {.doc = "When C(update-initramfs) runs. V(later) leaves it to the module C(follow_ups)."})
+        .required_if("state", "present", {"file"}),
+    plan)
+
+}  // namespace pvegpu

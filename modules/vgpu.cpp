@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+// vgpu: are the wanted vGPU types offered, on all three frameworks, and what does a broker see of them. It changes nothing on the host:
+// types are assigned when a guest starts, and Proxmox VE refuses a VF that has one already (PVE-FACTS 3).
+#include "common/core/module.hpp"
+#include "common/driver/nvidia.hpp"
+#include "common/gpu/technologies.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace {
+
+using catalogue::Verdict;
+using catalogue::VgpuClass;
+using gpu::Framework;
+
+struct Params {
+  std::vector<std::string> types, boards;
+};
+
+/// A card that does not offer what is wanted: what brings it ("" when nothing does by itself), and the sentence.
+struct Lack {
+  std::string pending_on, reason;
+};
+
+const gpu::VgpuType* offered(const gpu::Gpu& card, const std::string& name) {
+  for (const gpu::VgpuType& type : card.vgpu_types)
+    if (type.name == name) return &type;
+  return nullptr;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 12;
+  if (names.empty()) return "none";
+  const std::vector<std::string> first(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(most, names.size())));
+  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > most ? fmt::format(" and {} more", names.size() - most) : "");
+}
+
+std::vector<std::string> names_of(const gpu::Gpu& card) {
+  std::vector<std::string> out;
+  for (const gpu::VgpuType& type : card.vgpu_types) out.push_back(type.name);
+  return out;
+}
+
+/// Of the catalogue; another spelling of the same type too ("P4-1Q", "A40-4Q").
+std::vector<std::string> similar_types(const gpu::Gpu& card, const std::string& wanted) {
+  std::vector<std::string> out;
+  const auto last_word = [](const std::string& name) { return text::lower(name.substr(name.rfind(' ') + 1)); };
+  if (!card.boards.empty())
+    for (const auto& type : catalogue::types_of(card.boards[0]))
+      if (last_word(std::string(type.name)) == last_word(wanted)) out.emplace_back(type.name);
+  return out;
+}
+
+class TypeCheck {
+ public:
+  TypeCheck(const Params& params, const HostView& host, Plan& out)
+      : params_(params), host_(host), out_(out), hardware_(driver::read_hardware(host)) {}
+
+  void run() {
+    const auto cards = driver::select_boards(hardware_, params_.boards, "boards");
+    if (cards.empty()) {
+      report(cards, json::array(), false);
+      out_.refuse("no NVIDIA card of this host does vGPU");
+      return;
+    }
+    if (!every_type_has_a_board(cards)) {
+      report(cards, json::array(), false);
+      return;
+    }
+    json verdicts = json::array();
+    std::vector<Lack> lacks;
+    for (const gpu::Gpu* card : cards) {
+      const auto wanted = wanted_of(*card);
+      const auto lack = judge(*card, wanted);
+      verdicts.push_back(verdict(*card, wanted, lack));
+      if (lack) lacks.push_back(*lack);
+    }
+    report(cards, verdicts, lacks.empty());
+    for (const Lack& lack : lacks)  // what nothing brings comes first
+      if (lack.pending_on.empty()) out_.refuse(lack.reason);
+    for (const Lack& lack : lacks)
+      if (!lack.pending_on.empty()) out_.later({lack.pending_on, lack.reason});
+  }
+
+ private:
+  /// A type may be of this card as far as the catalogue and the card itself know.
+  bool may_have(const gpu::Gpu& card, const std::string& type) const {
+    if (offered(card, type)) return true;
+    if (card.boards.empty()) return !catalogue::find_type(type);
+    return std::any_of(card.boards.begin(), card.boards.end(),
+                       [&](const catalogue::Board& board) { return catalogue::offers(board, type) == Verdict::yes; });
+  }
+
+  std::vector<std::string> wanted_of(const gpu::Gpu& card) const {
+    std::vector<std::string> out;
+    for (const std::string& type : params_.types)
+      if (may_have(card, type)) out.push_back(type);
+    return out;
+  }
+
+  bool every_type_has_a_board(const std::vector<const gpu::Gpu*>& cards) {
+    for (const std::string& type : params_.types) {
+      if (std::any_of(cards.begin(), cards.end(), [&](const gpu::Gpu* card) { return may_have(*card, type); })) continue;
+      std::vector<std::string> names, similar;
+      for (const gpu::Gpu* card : cards) {
+        names.push_back(card->name);
+        for (const std::string& name : similar_types(*card, type))
+          if (std::find(similar.begin(), similar.end(), name) == similar.end()) similar.push_back(name);
+      }
+      std::sort(names.begin(), names.end());
+      names.erase(std::unique(names.begin(), names.end()), names.end());
+      const auto known = catalogue::find_type(type);
+      out_.refuse(fmt::format("'{}' is no vGPU type of {}: {}", type, fmt::join(names, ", "),
+                              !similar.empty() ? fmt::format("it is written '{}'", fmt::join(similar, "' or '"))
+                              : known          ? fmt::format("it is one of {}", known->board)
+                                               : std::string("see vgpu_types of host_info for their names")));
+      return false;
+    }
+    return true;
+  }
+
+  std::optional<Lack> judge(const gpu::Gpu& card, const std::vector<std::string>& wanted) const {
+    const std::string who = fmt::format("{} ({})", card.address, card.name);
+    if (card.unlocked)
+      return Lack{"", who + " offers the types of another board, which only vgpu_unlock does; that is not supported: remove it and reboot"};
+    if (card.framework == Framework::none || card.vgpu_types.empty()) return nothing_offered(card, who);
+    std::vector<std::string> missing;
+    for (const std::string& type : wanted)
+      if (!offered(card, type)) missing.push_back(type);
+    if (missing.empty()) return std::nullopt;
+    const std::string offers = listed(names_of(card));
+    if (const auto known = catalogue::find_type(missing[0]); known && known->backing == catalogue::Backing::mig)
+      return Lack{"", fmt::format("{} does not offer {}: it is a MIG type, which is there only in MIG mode and with a free GPU instance "
+                                  "(nvidia-smi -mig 1); it offers {}",
+                                  who, fmt::join(missing, ", "), offers)};
+    return Lack{"", fmt::format("{} does not offer {}: driver {} has no such type for it; it offers {}", who, fmt::join(missing, ", "),
+                                hardware_.facts.nvidia.version.value_or("(version unknown)"), offers)};
+  }
+
+  /// Why, and whether an earlier step or a boot brings it.
+  Lack nothing_offered(const gpu::Gpu& card, const std::string& who) const {
+    const auto& driver = hardware_.facts.nvidia;
+    const auto all = gpu::judge_technologies(card, hardware_.facts);
+    const bool on_vfs = card.vgpu_class() == VgpuClass::sriov || card.vgpu_class() == VgpuClass::sriov_display_off;
+    const gpu::Technology& way = !on_vfs                           ? all.nvidia_mdev
+                                 : all.nvidia_vendor_vfio.possible ? all.nvidia_vendor_vfio
+                                                                   : all.nvidia_sriov_mdev;
+    const std::string why = fmt::format("{} offers no vGPU types: {}", who,
+                                        way.missing.empty() ? std::string("nobody knows why; see journalctl -b -u nvidia-vgpud")
+                                                            : fmt::format("{}", fmt::join(way.missing, "; ")));
+    if (!way.possible) return {"", why};
+    if (!driver.loaded) return {driver.installed_version ? "reboot" : "driver", why};
+    const bool serves =
+        !driver.branch || card.boards.empty() || catalogue::branch_serves(card.boards[0], driver.branch->branch).verdict != Verdict::no;
+    if (driver.host_vgpu == false || !serves || (card.driver && card.driver != "nvidia" && card.driver != "pci-pf-stub")) return {"", why};
+    if (on_vfs && card.pci_class == 0x0300) return {"", why};  // display_mode comes before the driver
+    if (on_vfs && card.sriov.capable && card.sriov.enabled == 0) return {"sriov", why};
+    return {"", why};
+  }
+
+  json verdict(const gpu::Gpu& card, const std::vector<std::string>& wanted, const std::optional<Lack>& lack) const {
+    json types = json::array();
+    for (const std::string& name : wanted) {
+      const gpu::VgpuType* type = offered(card, name);
+      types.push_back({{"name", name},
+                       {"id", type ? json(type->id) : json(nullptr)},
+                       {"offered", type != nullptr},
+                       {"available", type ? json(type->available) : json(nullptr)}});
+    }
+    return {{"address", card.address},  {"board", card.name}, {"framework", catalogue::to_text(card.framework)},    {"types", types},
+            {"offers", names_of(card)}, {"ready", !lack},     {"reason", lack ? json(lack->reason) : json(nullptr)}};
+  }
+
+  void report(const std::vector<const gpu::Gpu*>& cards, json verdicts, bool ready) {
+    std::vector<std::string> parents, without;
+    for (const gpu::Gpu* card : cards) {
+      if (card->vgpu_types.empty()) continue;
+      if (card->framework == Framework::mdev) parents.push_back(card->address);
+      if (card->framework == Framework::mdev_on_vfs)
+        for (const gpu::Vf& vf : card->sriov.vfs) parents.push_back(vf.address);
+      if (card->framework == Framework::vendor_vfio) without.push_back(card->address);
+    }
+    const bool tool = host_.exists("/usr/sbin/mdevctl") || host_.exists("/usr/bin/mdevctl");
+    std::string sees = "nothing yet: no card offers types";
+    if (!without.empty() && parents.empty())
+      sees =
+          "'mdevctl types' is empty, and rightly so: these cards use vendor VFIO, which has no mediated devices; a broker needs a resource "
+          "mapping";
+    else if (!without.empty())
+      sees = fmt::format("'mdevctl types' lists {} only; {} use vendor VFIO and need a resource mapping", fmt::join(parents, ", "),
+                         fmt::join(without, ", "));
+    else if (!parents.empty() && tool)
+      sees = fmt::format("'mdevctl types' lists the types of {}", gpu::counted(static_cast<std::int64_t>(parents.size()), "device"));
+    else if (!parents.empty())
+      sees = "a broker that runs 'mdevctl types' sees nothing, because mdevctl is not installed: install the package mdevctl";
+    out_.report("ready", ready).report("cards", std::move(verdicts));
+    out_.report("broker", {{"mdevctl_installed", tool}, {"mdev_parents", parents}, {"mapping_required", !without.empty()}, {"sees", sees}});
+    if (!parents.empty() && !tool) out_.warn(sees);
+  }
+
+  const Params& params_;
+  const HostView& host_;
+  Plan& out_;
+  driver::Hardware hardware_;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) { TypeCheck(params, host, out).run(); }
+
+}  // namespace
+
+PVEGPU_MODULE(
+    vgpu, Params,
+    (ModuleDoc{
+        .name = "vgpu",
+        .summary = "The wanted NVIDIA vGPU types are offered",
+        .description =
+            {"Checks that cards offer the wanted vGPU types, by name, wherever this kernel and driver show them: mediated devices on the "
+             "card, "
+             "mediated devices on its virtual functions, or vendor VFIO.",
+             "What an earlier step of the same playbook or a reboot brings is C(pending_on) C(driver), C(sriov) or C(reboot). What nothing "
+             "brings by itself fails with the reason.",
+             "A type with nothing available is offered all the same: the card is full, or is in use for another size.",
+             "It changes nothing: Proxmox VE assigns a type when a guest starts, and refuses a virtual function that has one before."},
+        .examples = R"(- name: Desktops of 1 and 2 GB on the P4
+  pve.gpu.vgpu:
+    types: [GRID P4-1Q, GRID P4-2Q]
+
+- name: The A5000 offers something
+  pve.gpu.vgpu:
+    boards: [RTX A5000]
+)",
+        .returns = R"(ready:
+  description: All selected cards offer what is wanted of them.
+  returned: always
+  type: bool
+cards:
+  description: The selected cards.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: PCI address.
+      type: str
+    board:
+      description: Name.
+      type: str
+    framework:
+      description: Where its types are, one of V(none), V(mdev), V(mdev_on_vfs), V(vendor_vfio).
+      type: str
+    types:
+      description: The wanted types that are this board's.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name.
+          type: str
+        id:
+          description: As a guest's C(mdev=) takes it, null when it is not offered.
+          type: str
+        offered:
+          description: Whether the card offers it.
+          type: bool
+        available:
+          description: How many more can be made now.
+          type: int
+    offers:
+      description: All types that it offers.
+      type: list
+      elements: str
+    ready:
+      description: It offers what is wanted.
+      type: bool
+    reason:
+      description: Why not, null when it does.
+      type: str
+broker:
+  description: What a desktop broker that runs C(mdevctl types) sees.
+  returned: always
+  type: dict
+  contains:
+    mdevctl_installed:
+      description: Whether the program is there.
+      type: bool
+    mdev_parents:
+      description: Devices that it lists, as far as they are of the selected cards.
+      type: list
+      elements: str
+    mapping_required:
+      description: Some cards use vendor VFIO, which C(mdevctl) does not show, so a resource mapping is needed.
+      type: bool
+    sees:
+      description: The same as a sentence.
+      type: str
+)",
+    }),
+    Spec<Params>{}
+        .param(
+            "types", &Params::types,
+            {.doc = "Names of vGPU types, as C(GRID P4-1Q) or C(NVIDIA A40-4Q). Each selected card must offer those that are its board's. "
+                    "Without any, each card must offer something."})
+        .param("boards", &Params::boards, {.doc = "Cards, by address or by name of the board; by default all that do vGPU."}),
+    plan)
+
+}  // namespace pvegpu

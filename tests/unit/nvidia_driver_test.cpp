@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "common/driver/nvidia.hpp"
+
+#include "common/host/real_host.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace pvegpu::driver {
+namespace {
+
+using Kind = NvidiaFile::Kind;
+
+TEST(NvidiaFileName, says_what_it_is) {
+  const auto kind = [](const char* path) { return parse_nvidia_file(path).kind; };
+  EXPECT_EQ(parse_nvidia_file("/root/NVIDIA-Linux-x86_64-535.161.05-vgpu-kvm.run").version, "535.161.05");
+  EXPECT_EQ(kind("/root/NVIDIA-Linux-x86_64-535.161.05-vgpu-kvm.run"), Kind::host);
+  EXPECT_EQ(kind("NVIDIA-Linux-x86_64-535.161.05-vgpu-kvm-custom.run"), Kind::patched_host);
+  EXPECT_EQ(kind("NVIDIA-Linux-x86_64-535.161.08-grid.run"), Kind::guest);
+  EXPECT_EQ(kind("NVIDIA-Linux-x86_64-550.163.01.run"), Kind::plain);
+  EXPECT_EQ(kind("nvidia-vgpu-ubuntu-535_535.161.05_amd64.deb"), Kind::package);
+  EXPECT_EQ(kind("NVIDIA-GRID-Linux-KVM-535.161.05-535.161.08-538.33.zip"), Kind::archive);
+  EXPECT_EQ(kind("driver.run"), Kind::other);
+  EXPECT_EQ(kind("NVIDIA-Linux-x86_64--vgpu-kvm.run"), Kind::other);
+  EXPECT_EQ(kind("NVIDIA-Linux-x86_64-535.161.-vgpu-kvm.run"), Kind::other);
+  EXPECT_EQ(kind(""), Kind::other);
+  EXPECT_EQ(why_not_host_driver(parse_nvidia_file("NVIDIA-Linux-x86_64-470.82-vgpu-kvm.run"), ""), "");
+  EXPECT_NE(why_not_host_driver(parse_nvidia_file("x-grid.run"), "x-grid.run"), "");
+}
+
+catalogue::Board board(std::string_view architecture, bool open_only = false) {
+  catalogue::Board out;
+  out.name = architecture;
+  out.architecture = architecture;
+  out.open_modules_only = open_only;
+  return out;
+}
+
+TEST(Flavours, options_are_those_of_the_version) {
+  const auto options = [](Flavour flavour, const char* version, std::vector<catalogue::Board> boards) {
+    const auto result = flavour_options(flavour, version, boards);
+    return result ? fmt::format("{}", fmt::join(*result, " ")) : "error";
+  };
+  const auto pascal = board("Pascal"), ampere = board("Ampere"), blackwell = board("Blackwell", true);
+  EXPECT_EQ(options(Flavour::automatic, "535.216.01", {pascal}), "-m=kernel");
+  EXPECT_EQ(options(Flavour::automatic, "470.82", {ampere}), "");
+  EXPECT_EQ(options(Flavour::open, "470.82", {ampere}), "error");
+  EXPECT_EQ(options(Flavour::automatic, "570.172.07", {ampere}), "");
+  EXPECT_EQ(options(Flavour::automatic, "580.65.05", {blackwell}), "--kernel-module-type=open");
+  EXPECT_EQ(options(Flavour::proprietary, "580.65.05", {ampere}), "--kernel-module-type=proprietary");
+  EXPECT_EQ(options(Flavour::open, "550.163.02", {ampere}), "-m=kernel-open");
+  EXPECT_EQ(options(Flavour::open, "535.216.01", {pascal}), "error");
+  EXPECT_EQ(options(Flavour::proprietary, "580.65.05", {blackwell}), "error");
+  EXPECT_EQ(options(Flavour::automatic, "580.65.05", {pascal, blackwell}), "error");
+}
+
+TEST(TellingLines, are_few_and_say_why) {
+  const auto lines = telling_lines(
+      "make[1]: Entering directory '/usr/src/linux-headers-6.14.11-5-pve'\n  CC [M]  nvidia/nv.o\n"
+      "nvidia/nv.c:30:10: fatal error: nv-firmware.h: No such file or directory\ncompilation terminated.\n"
+      "make[3]: *** [scripts/Makefile.build:243: nvidia/nv.o] Error 1\n");
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0], "nvidia/nv.c:30:10: fatal error: nv-firmware.h: No such file or directory");
+  EXPECT_TRUE(telling_lines("all is well\n").empty());
+  EXPECT_EQ(telling_lines("ERROR: a\nERROR: a\nERROR: b\nERROR: c\n", 2), (std::vector<std::string>{"ERROR: a", "ERROR: b"}));
+}
+
+TEST(HeadersPackage, is_named_by_release_and_series) {
+  EXPECT_EQ(headers_package("5.15.158-2-pve", 7), "pve-headers-5.15.158-2-pve");
+  EXPECT_EQ(headers_package("6.2.16-20-pve", 8), "pve-headers-6.2.16-20-pve");
+  EXPECT_EQ(headers_package("6.8.12-9-pve", 8), "proxmox-headers-6.8.12-9-pve");
+}
+
+TEST(GuestVersions, own_branch_the_one_before_and_the_lts_before_an_lts) {
+  const auto branches = [](const char* version) {
+    std::vector<unsigned> out;
+    for (const json& entry : guest_versions(version))
+      if (out.empty() || out.back() != entry["branch"].get<unsigned>()) out.push_back(entry["branch"].get<unsigned>());
+    return out;
+  };
+  EXPECT_EQ(branches("550.163.02"), (std::vector<unsigned>{17, 16}));
+  EXPECT_EQ(branches("535.216.01"), (std::vector<unsigned>{16, 15, 13}));
+  EXPECT_TRUE(branches("999.1").empty());
+}
+
+TEST(VgpuDaemon, names_the_cards_that_it_refuses) {
+  EXPECT_EQ(cards_refused_by_vgpud("pciId of gpu [0]: 0:82:0:0\nGPU not supported by vGPU at PCI Id: 0:82:0:0 DevID: 0x10de / 0x1b39\n"),
+            (std::vector<std::string>{"0000:82:00.0"}));
+  EXPECT_TRUE(cards_refused_by_vgpud("GPU not supported by vGPU at PCI Id: \nGPU not supported by vGPU at PCI Id: 1:2\n").empty());
+  const char* shared = std::getenv("PVE_GPU_SHARED");
+  const std::string samples = (shared ? std::string(shared) : std::string(PVE_GPU_SOURCE_DIR "/../shared")) + "/domain/samples/services/";
+  const auto recorded = RealHost().read_file(samples + "nvidia-vgpud_failed_unsupported_gpu_510.txt");
+  if (!recorded) GTEST_SKIP() << "no recordings; set PVE_GPU_SHARED to the folder that holds domain/samples";
+  EXPECT_EQ(cards_refused_by_vgpud(*recorded), (std::vector<std::string>{"0000:82:00.0"}));
+}
+
+}  // namespace
+}  // namespace pvegpu::driver
