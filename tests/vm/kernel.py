@@ -85,7 +85,7 @@ def run(work, files, options, timeout=900):
     folder = built()
     initramfs(work / 'initramfs', folder, files)
     arguments = qemu.HARDWARE + ['-kernel', str(folder / 'vmlinuz'), '-initrd', str(work / 'initramfs'),
-                                 '-append', 'console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable nowatchdog ' + options,
+                                 '-append', 'console=ttyS0 quiet panic=-1 %s ' % qemu.CLOCK + options,
                                  '-serial', 'file:%s' % (work / 'console'), '-serial', 'file:%s' % (work / 'answer'),
                                  # a function with SR-IOV: 4 VFs
                                  '-device', 'pcie-root-port,id=port1,slot=1,bus=pcie.0', '-device', 'nvme-subsys,id=nvme1',
