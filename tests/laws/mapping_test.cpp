@@ -97,6 +97,28 @@ TEST(Mapping, healing_waits_for_the_lock_of_proxmox) {
             other + "late\n\tmap id=10de:2484,node=pve2,path=0000:02:00\n\n" + "gpu\n\tmap id=10de:2235,node=pve1,path=0000:01:00\n\n");
 }
 
+TEST(Mapping, the_limit_of_pmxcfs_is_known_before_the_first_effect) {
+  FakeHost host = world();
+  // As large as it may be with "gpu" in it, and then one byte more.
+  const std::string gpu = "gpu\n\tmap id=10de:2235,node=pve1,path=0000:01:00\n\n";
+  std::string others;
+  for (int i = 0; others.size() + gpu.size() + 4300 < cluster::largest_pmxcfs_file; ++i)
+    others += fmt::format("m-{}\n\tmap id=10de:2484,node=pve2,path=0000:01:00\n\tdescription {}\n\n", i, std::string(4000, 'x'));
+  const std::string last = "last\n\tmap id=10de:2484,node=pve2,path=0000:01:00\n\tdescription \n\n";
+  const std::size_t room = cluster::largest_pmxcfs_file - others.size() - gpu.size() - last.size();
+  ASSERT_LT(room, 4096U);
+  const auto filled = [&](std::size_t length) {
+    return others + fmt::format("last\n\tmap id=10de:2484,node=pve2,path=0000:01:00\n\tdescription {}\n\n", std::string(length, 'x'));
+  };
+  host.file(cluster::pci_cfg, filled(room + 1), 0640);
+  const json refused = run(host);
+  EXPECT_NE(refused["msg"].get<std::string>().find("would have 1048577 bytes"), std::string::npos) << refused["msg"];
+  EXPECT_EQ(host.times("mkdir /etc/pve/priv/lock/pve-gpu-mapping"), 0);
+  host.file(cluster::pci_cfg, filled(room), 0640).restart();
+  EXPECT_FALSE(run(host).value("failed", false));
+  EXPECT_EQ(host.bytes(cluster::pci_cfg).size(), cluster::largest_pmxcfs_file);
+}
+
 TEST(Mapping, losing_the_quorum_on_the_way) {
   FakeHost host = world();
   host.before_effect([](FakeHost& world, const std::string& effect) {

@@ -9,7 +9,7 @@ namespace pvegpu::text {
 namespace {
 
 TEST(PciMappings, as_proxmox_writes_them) {
-  const auto [mappings, warnings] = parse_pci_mappings(
+  const auto [mappings, warnings, comments, poisoned] = parse_pci_mappings(
       "a2000\n"
       "\tmap id=10de:2531,iommugroup=31,node=pve1,path=0000:81:00.4,subsystem-id=10de:151d\n"
       "\tmap id=10de:2531,iommugroup=32,node=pve1,path=0000:81:00.5,subsystem-id=10de:151d\n"
@@ -18,7 +18,7 @@ TEST(PciMappings, as_proxmox_writes_them) {
       "\tmdev 1\n\n"
       "whole\n"
       "\tmap id=10de:2484,node=pve2,path=0000:01:00\n\n");
-  EXPECT_TRUE(warnings.empty());
+  EXPECT_TRUE(warnings.empty() && comments.empty() && poisoned.empty());
   ASSERT_EQ(mappings.size(), 2u);
   EXPECT_EQ(mappings[0].id, "a2000");
   EXPECT_EQ(mappings[0].description, "RTX A2000, two of them");
@@ -59,7 +59,7 @@ TEST(PciMappings, comments_and_repeated_sections) {
 }
 
 TEST(PciMappings, invalid_entries_are_dropped_and_a_section_without_any_is_hidden) {
-  const auto [mappings, warnings] = parse_pci_mappings(
+  const auto [mappings, warnings, comments, poisoned] = parse_pci_mappings(
       "gpu\n"
       "\tmap node=pve1,path=0000:81:00.0\n"
       "\tmap id=10de:2531,node=pve1,path=somewhere\n"
@@ -75,6 +75,8 @@ TEST(PciMappings, invalid_entries_are_dropped_and_a_section_without_any_is_hidde
   ASSERT_EQ(mappings[0].entries.size(), 1u);
   EXPECT_EQ(mappings[0].entries[0].members.size(), 2u);
   EXPECT_FALSE(mappings[0].mdev);
+  EXPECT_TRUE(comments.empty());
+  EXPECT_EQ(poisoned, std::vector<std::string>{"poisoned"});
   EXPECT_EQ(warnings.size(), 9u);
   EXPECT_EQ(warnings.back(),
             "mapping 'poisoned': it has no valid map entry: Proxmox VE hides it and refuses every write to pci.cfg until the file is "
