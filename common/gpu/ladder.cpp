@@ -276,6 +276,10 @@ class Ladder {
            "pve.gpu.i915_sriov_driver, which keeps xe away, then a reboot");
   }
 
+  static bool known(const Result<CommandResult>& state) {
+    return state && state->exit_code == 0 && !text::contains(state->out, "LoadState=not-found");
+  }
+
   void driver(Rung& rung) const {
     const Gpu* gpu = target_.gpu;
     if (!gpu || target_.way == Way::passthrough) return skip(rung);
@@ -307,13 +311,13 @@ class Ladder {
                   "pve.gpu.sriov, which gives it back to nvidia");
     if (!gpu->driver) return fail(rung, "no driver has it although nvidia is loaded", "dmesg says why: look for NVRM");
     for (const std::string& problem : gpu->problems) return fail(rung, problem, "dmesg says why: look for NVRM");
-    if (const auto state = host_.query(Query::unit_state("nvidia-vgpu-mgr.service")); state && state->exit_code == 0) {
+    if (const auto state = host_.query(Query::unit_state("nvidia-vgpu-mgr.service")); known(state)) {
       const bool active = text::contains(state->out, "ActiveState=active");
       rung.evidence.push_back(fmt::format("nvidia-vgpu-mgr is {}active", active ? "" : "not "));
       if (!active)
         return fail(rung, "the service nvidia-vgpu-mgr does not run", "systemctl start nvidia-vgpu-mgr; journalctl -u nvidia-vgpu-mgr");
     }
-    if (const auto state = host_.query(Query::unit_state("nvidia-vgpud.service")); state && state->exit_code == 0)
+    if (const auto state = host_.query(Query::unit_state("nvidia-vgpud.service")); known(state))
       if (text::contains(state->out, "ActiveState=failed"))
         fail(rung, "the service nvidia-vgpud failed", "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there");
   }

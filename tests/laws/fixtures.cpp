@@ -112,15 +112,19 @@ FakeHost world_of(const std::string& tree) {
 FakeHost Fixture::world() const {
   FakeHost host = world_of(tree);
   json description = read_if_there("world.json").value_or(json::object());
-  model_systemctl(host);
-  model_sriov(host, description.value("sriov", json::object()));
-  description.erase("sriov");
+  // Two models of NVIDIA's programs and services: the driver's own, and that of a driver that is there.
+  if (module == "nvidia_driver" || module == "display_mode" || module == "vgpu") {
+    add_nvidia(host, description.value("nvidia", json::object()));
+    description.erase("nvidia");
+  } else {
+    model_systemctl(host);
+    model_sriov(host, description.value("sriov", json::object()));
+    description.erase("sriov");
+  }
   host.make_products();
   const json earlier = description.value("earlier", json::array()), edits = description.value("edits", json::object());
   description.erase("earlier");
   description.erase("edits");
-  add_nvidia(host, description.value("nvidia", json::object()));
-  description.erase("nvidia");
   for (const json& args : earlier) {
     const json answer = run_module(module_named(args.value("_ansible_module_name", module)), args, host, {});
     if (answer.value("failed", false))
