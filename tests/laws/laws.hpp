@@ -31,8 +31,8 @@ Findings check_mode_has_no_effect(const Subject& subject);
 Findings second_run_has_no_effect(const Subject& subject);
 /// L3: check's steps are a prefix of the run's, and the same when nothing was `later`.
 Findings check_predicts_run(const Subject& subject);
-/// L4: whatever happens at any effect, a rerun ends in the same files with every follow-up done, and `undo` still undoes. `at_most`: of a run with
-/// more effects only so many are tried, evenly.
+/// L4: whatever happens at any effect, a rerun ends in the same files with every follow-up done, and `undo` still undoes. `at_most`: of a
+/// run with more effects only so many are tried, evenly.
 Findings converges_from_any_effect(const Subject& subject, int at_most = 1000000);
 /// L6: `undo` after `run` leaves the host as it was, without a state directory.
 Findings undo_restores(const Subject& subject);
