@@ -69,7 +69,7 @@ install_collection() {
   sockets=$(mktemp -d /tmp/pve-gpu-demo.XXXXXX)
   cat >"$work/ansible.cfg" <<EOF
 [defaults]
-inventory = $work/rack.yml,$PWD/tests/demo/this_machine.yml
+inventory = $work/rack.yml,$PWD/tests/demo/forms.yml,$PWD/tests/demo/this_machine.yml
 collections_path = $work/collections
 callback_plugins = $PWD/tests/demo/callbacks
 retry_files_enabled = false
@@ -122,5 +122,8 @@ step "Once more: nothing left to do" again repo ansible-playbook tests/demo/repo
 step "The whole way, as a plan (ansible-playbook pve.gpu.site --check)" site --check
 step "Go it: all at once, reboots one after another, quorum and guests watched" site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
 step "Once more: nothing left to do" again site site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
+step "Verify: what differs from the goal (ansible-playbook pve.gpu.verify)" collection verify -e gpu_hosts=pve
+step "Start guests on forms B, C and E, each with its card" ansible-playbook tests/demo/guests.yml
 step "All that is known now (ansible-playbook pve.gpu.discover)" collection discover
+step "Take it all back (ansible-playbook pve.gpu.undo)" collection undo -e gpu_hosts=pve
 echo "Done in $(seconds "$began")."
