@@ -124,6 +124,7 @@ step "Go it: all at once, reboots one after another, quorum and guests watched" 
 step "Once more: nothing left to do" again site site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
 step "Verify: what differs from the goal (ansible-playbook pve.gpu.verify)" collection verify -e gpu_hosts=pve
 step "Start guests on forms B, C and E, each with its card" ansible-playbook tests/demo/guests.yml
+step "Which GPU would serve which desktop pool (ansible-playbook pve.gpu.plan)" collection plan -e gpu_hosts=pve
 step "All that is known now (ansible-playbook pve.gpu.discover)" collection discover
 step "Take it all back (ansible-playbook pve.gpu.undo)" collection undo -e gpu_hosts=pve
 echo "Done in $(seconds "$began")."
