@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// The one module of the mutants does without the models of Proxmox VE's and NVIDIA's programs, and these without half of the project.
+#include "tests/laws/fake_nvidia.hpp"
+#include "tests/laws/fake_pvesh.hpp"
+#include "tests/laws/fake_qm.hpp"
+#include "tests/laws/fake_sriov.hpp"
+#include "tests/laws/fake_systemctl.hpp"
+
+namespace pvegpu {
+
+void add_qm(FakeHost&) {}
+void model_systemctl(FakeHost&) {}
+void model_sriov(FakeHost&, const json&) {}
+
+namespace laws {
+void add_nvidia(FakeHost&, const json&) {}
+void add_pvesh(FakeHost&) {}
+}  // namespace laws
+
+}  // namespace pvegpu
