@@ -4,6 +4,7 @@
 // Facts: qemu-server's PCI.pm ($hostpci_fmt, parse_hostpci, choose_hostpci_devices) and API2/Qemu.pm (update_vm_api): what is set for a
 // running guest goes to [PENDING] and is taken over when the guest starts the next time; a digest that is not the file's is refused.
 #include "common/cluster/vm.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/gpu/hostpci_memory.hpp"
 #include "common/gpu/hostpci_rules.hpp"
@@ -21,7 +22,6 @@ namespace {
 using catalogue::MajorMinor;
 using gpu::canonical_hostpci;
 
-enum class State { present, absent };
 enum class Running { refuse, pending };
 enum class Driver { vfio, keep };
 
@@ -79,7 +79,7 @@ class HostPciPlanner {
   void present() {
     const auto devices = host_.pci_devices().or_fail("list PCI devices");
     facts_ = gpu::read_host_facts(reader_, gpu::vendors_of(devices));
-    const auto pve = facts_.pve ? catalogue::parse_major_minor(facts_.pve->version) : std::nullopt;
+    const auto pve = facts_.pve_version();
     if (!pve) return refuse("this is no Proxmox VE host: /usr/share/perl5/PVE/pvecfg.pm says no version");
     text::HostPciValue wish = described();
     if (std::string why = gpu::why_not(wish, slot_, vm_.sections, params_.vmid, *pve); !why.empty()) return refuse(why);
@@ -415,11 +415,6 @@ mdev:
 }  // namespace
 }  // namespace hostpci
 
-template <>
-struct EnumNames<hostpci::State> {
-  static constexpr std::pair<hostpci::State, const char*> values[] = {{hostpci::State::present, "present"},
-                                                                      {hostpci::State::absent, "absent"}};
-};
 template <>
 struct EnumNames<hostpci::Running> {
   static constexpr std::pair<hostpci::Running, const char*> values[] = {{hostpci::Running::refuse, "refuse"},

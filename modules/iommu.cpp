@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // iommu: the IOMMU on, with what this CPU and kernel need and nothing more, and the proof of it after the reboot.
 #include "common/boot/cmdline.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
+#include "common/driver/kernels.hpp"
 #include "common/gpu/host_facts.hpp"
 #include "common/text/strings.hpp"
 
@@ -10,8 +12,6 @@
 namespace pvegpu {
 namespace {
 
-enum class State { present, absent };
-enum class FollowUps { now, later };
 enum class DmaMode { standard, pt };
 
 struct Params {
@@ -31,25 +31,16 @@ const text::KernelParameter identity{"iommu", "pt"};
 
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
 
-/// The kernels that run or may run next: the running one and those that are pinned (PVE-FACTS 5.2).
+/// The kernels that run or may run next.
 std::vector<std::string> kernels(const HostView& host) {
-  std::vector<std::string> out = {host.kernel_release()};
-  for (const char* pin : {"/etc/kernel/proxmox-boot-pin", "/etc/kernel/next-boot-pin"})
-    if (const auto release = host.read_attr(pin); release && !release->empty()) out.push_back(*release);
+  std::vector<std::string> out = driver::pinned_kernels(host);
+  out.push_back(host.kernel_release());
   return out;
 }
 
 bool older_than(const std::string& release, catalogue::MajorMinor series) {
   const auto own = catalogue::parse_major_minor(release);
   return own && *own < series;
-}
-
-/// Proxmox kernels switch VT-d on by themselves from 6.8 on (pve-docs); a kernel's own configuration knows better than its number.
-bool needs_intel_on(const HostView& host, const std::string& release) {
-  const std::string config = host.read_file("/boot/config-" + release).value_or("");
-  if (text::contains(config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y")) return false;
-  if (text::contains(config, "\n# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set")) return true;
-  return older_than(release, {6, 8});
 }
 
 /// Module names that some file loads at boot.
@@ -105,13 +96,9 @@ void prove(const gpu::HostFacts& facts, const boot::CmdlineWish& wish, const Hos
       out.warn("interrupts are not remapped by the IOMMU: passthrough needs a newer BIOS, or allow_unsafe_interrupts with its risk");
     return;
   }
-  const bool amd = facts.cpu.vendor == "AuthenticAMD";
-  const std::string table = amd ? "IVRS" : "DMAR";
+  const std::string table = gpu::iommu_table(facts.cpu);
   if (host.exists("/sys/firmware/acpi/tables") && !host.exists("/sys/firmware/acpi/tables/" + table)) {
-    out.refuse(
-        fmt::format("no IOMMU: the firmware has no ACPI table {}; switch on {} in the BIOS setup, then power the host off and on", table,
-                    amd ? "'IOMMU' or 'AMD-Vi' (often below NBIO, North Bridge or AMD CBS)"
-                        : "'VT-d' or 'Intel Virtualization Technology for Directed I/O' (often below Chipset, System Agent or Advanced)"));
+    out.refuse(fmt::format("no IOMMU: the firmware has no ACPI table {}; {}", table, gpu::iommu_switch(facts.cpu)));
     return;
   }
   if (out.reboot_reason()) {
@@ -129,7 +116,7 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   boot::CmdlineWish wish{.module = "iommu", .conflicts = params.conflicts};
   if (params.state == State::present) {
     const auto all = kernels(host);
-    if (intel && std::any_of(all.begin(), all.end(), [&](const std::string& release) { return needs_intel_on(host, release); }))
+    if (intel && std::any_of(all.begin(), all.end(), [&](const std::string& release) { return boot::needs_intel_iommu_on(host, release); }))
       wish.present.push_back(intel_on);
     if (params.dma_mode == DmaMode::pt) wish.present.push_back(identity);
     wish.forbidden = {{"intel_iommu", "off"}, {"amd_iommu", "off"}, {"iommu", "off"}};
@@ -145,14 +132,6 @@ void plan(const Params& params, const HostView& host, Plan& out) {
 
 }  // namespace
 
-template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
-};
-template <>
-struct EnumNames<FollowUps> {
-  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
-};
 template <>
 struct EnumNames<DmaMode> {
   static constexpr std::pair<DmaMode, const char*> values[] = {{DmaMode::standard, "standard"}, {DmaMode::pt, "pt"}};

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // kernel_cmdline: parameters on the command line that the host will really boot with.
 #include "common/boot/cmdline.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 
 namespace pvegpu {
 namespace {
-
-enum class State { present, absent };
-enum class FollowUps { now, later };
 
 struct Params {
   std::vector<std::string> parameters;
@@ -33,14 +31,6 @@ void plan(const Params& params, const HostView& host, Plan& out) {
 
 }  // namespace
 
-template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
-};
-template <>
-struct EnumNames<FollowUps> {
-  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
-};
 template <>
 struct EnumNames<boot::Conflicts> {
   static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},

@@ -2,6 +2,7 @@
 // kernel_gate: do the GPU drivers of this host build on the kernels that it is about to get. It changes nothing.
 #include "common/catalogue/catalogue.hpp"
 #include "common/core/module.hpp"
+#include "common/driver/dkms.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/text/strings.hpp"
 
@@ -22,12 +23,10 @@ struct Driver {
   std::string version;
 };
 
-/// The version that DKMS builds on every new kernel: /usr/src/NAME-VERSION.
+/// The version that DKMS builds on every new kernel.
 std::optional<std::string> dkms_version(const HostView& host, const std::string& name) {
-  std::optional<std::string> out;
-  for (const std::string& entry : host.list_dir("/usr/src").value_or({}))
-    if (entry.starts_with(name + "-") && host.exists("/usr/src/" + entry + "/dkms.conf")) out = entry.substr(name.size() + 1);
-  return out;
+  const auto versions = driver::dkms_sources(host, name);
+  return versions.empty() ? std::nullopt : std::optional(versions.back());
 }
 
 std::vector<Driver> drivers_of(const Params& params, const HostView& host) {

@@ -6,7 +6,9 @@
 // its `refresh` brings them into effect, which `kernel pin` leaves to the operator when there is no terminal. Elsewhere `kernel pin`
 // and `kernel unpin` do it at once, with a drop-in for GRUB. So the files are ours to write, and to put back byte for byte; everything
 // that follows from them is the tool's. `refresh` also tells APT to keep the pinned kernel, on any host.
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
+#include "common/driver/kernels.hpp"
 #include "common/host/boot_facts.hpp"
 #include "common/text/strings.hpp"
 
@@ -15,9 +17,6 @@
 namespace pvegpu {
 namespace {
 
-enum class State { present, absent };
-enum class FollowUps { now, later };
-
 struct Params {
   std::optional<std::string> kernel;
   bool next_boot = false;
@@ -25,8 +24,7 @@ struct Params {
   FollowUps follow_ups = FollowUps::now;
 };
 
-constexpr const char* pin_file = "/etc/kernel/proxmox-boot-pin";
-constexpr const char* next_boot_file = "/etc/kernel/next-boot-pin";
+using driver::next_boot_file, driver::pin_file;
 constexpr const char* esp_list = "/etc/kernel/proxmox-boot-uuids";
 constexpr const char* grub_dropin = "/etc/default/grub.d/proxmox-kernel-pin.cfg";
 constexpr const char* grub_menu = "/boot/grub/grub.cfg";
@@ -58,10 +56,9 @@ bool is_installed(const HostView& host, const std::string& kernel) {
 }
 
 std::vector<std::string> installed_kernels(const HostView& host) {
-  constexpr std::string_view prefix = "vmlinuz-";
   std::vector<std::string> out;
-  for (const std::string& name : host.list_dir("/boot").value_or({}))
-    if (name.starts_with(prefix) && is_installed(host, name.substr(prefix.size()))) out.push_back(name.substr(prefix.size()));
+  for (const std::string& kernel : driver::installed_kernels(host))
+    if (is_installed(host, kernel)) out.push_back(kernel);
   return out;
 }
 
@@ -264,15 +261,6 @@ class PinPlanner {
 void plan(const Params& params, const HostView& host, Plan& out) { PinPlanner(params, host, out).run(); }
 
 }  // namespace
-
-template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
-};
-template <>
-struct EnumNames<FollowUps> {
-  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
-};
 
 PVEGPU_MODULE(
     kernel_pin, Params,

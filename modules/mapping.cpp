@@ -3,6 +3,7 @@
 #include "common/catalogue/catalogue.hpp"
 #include "common/cluster/cluster_lock.hpp"
 #include "common/cluster/mapping_store.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/gpu/mapping_selection.hpp"
 #include "common/text/pve_version.hpp"
@@ -12,7 +13,6 @@
 namespace pvegpu {
 namespace {
 
-enum class State { present, absent };
 using cluster::Purge;
 
 struct Entry {
@@ -22,6 +22,17 @@ struct Entry {
   std::string node, path;
   std::optional<std::string> id, subsystem_id;
   std::optional<std::int64_t> iommu_group;
+};
+
+enum class Functions { card, vfs };
+
+struct Card {
+  gpu::PlannedCard given() const { return {node, address, functions == Functions::vfs, seats}; }
+  static const Spec<Card>& spec();
+
+  std::string node, address;
+  Functions functions = Functions::card;
+  std::int64_t seats = 0;
 };
 
 /// What host_info returned of a host.
@@ -35,6 +46,7 @@ struct Params {
   std::vector<std::string> devices, vfs_of;
   std::optional<std::string> model;
   std::optional<bool> whole_device;
+  std::vector<Card> cards;
   std::vector<Entry> entries;
   std::optional<std::vector<HostDocument>> hosts;
   Purge purge = Purge::none;
@@ -177,7 +189,8 @@ void plan(const Params& params, const HostView& host, Plan& out) {
     hosts.clear();
     for (const HostDocument& document : *params.hosts) hosts.push_back(document.host);
   }
-  gpu::MappingSelectors selectors{present, params.devices, params.vfs_of, params.model, params.whole_device, {}};
+  gpu::MappingSelectors selectors{present, params.devices, params.vfs_of, params.model, params.whole_device, {}, {}};
+  for (const Card& card : params.cards) selectors.planned.push_back(card.given());
   for (const Entry& entry : params.entries) selectors.by_hand.push_back(entry.given());
   gpu::MappingSelection selection = gpu::select_entries(selectors, hosts);
 
@@ -204,7 +217,8 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   report(params, change, *here, compared, out);
   if (present && !change.now && !change.next) {
     if (!params.model && !params.heal)
-      out.refuse(fmt::format("there is no mapping {} and one needs an entry: give 'devices', 'vfs_of', 'model' or 'entries'", params.id));
+      out.refuse(
+          fmt::format("there is no mapping {} and one needs an entry: give 'devices', 'vfs_of', 'model', 'cards' or 'entries'", params.id));
     return;
   }
   const auto printed = [](const text::PciMapping* mapping) { return mapping ? text::print_pci_mapping(*mapping) : std::string(); };
@@ -230,12 +244,12 @@ void plan(const Params& params, const HostView& host, Plan& out) {
 }  // namespace
 
 template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
-};
-template <>
 struct EnumNames<Purge> {
   static constexpr std::pair<Purge, const char*> values[] = {{Purge::none, "none"}, {Purge::node, "node"}, {Purge::all, "all"}};
+};
+template <>
+struct EnumNames<Functions> {
+  static constexpr std::pair<Functions, const char*> values[] = {{Functions::card, "card"}, {Functions::vfs, "vfs"}};
 };
 /// A dict whose members are host_info's to document. The answer repeats the name of the node only.
 template <>
@@ -251,6 +265,15 @@ struct params::Type<HostDocument> {
   }
   static json print(const HostDocument& value) { return {{"host", {{"node", value.host->node()}}}}; }
 };
+
+const Spec<Card>& Card::spec() {
+  static const Spec<Card> value = Spec<Card>{}
+                                      .param("node", &Card::node, {.doc = "Name of the node.", .required = true})
+                                      .param("address", &Card::address, {.doc = "PCI address of the GPU.", .required = true})
+                                      .param("functions", &Card::functions, {.doc = "The GPU itself, or its virtual functions."})
+                                      .param("seats", &Card::seats, {.doc = "With V(vfs), how many of them."});
+  return value;
+}
 
 const Spec<Entry>& Entry::spec() {
   static const Spec<Entry> value =
@@ -359,11 +382,13 @@ stale:
                        "offers mediated devices itself."})
         .param("whole_device", &Params::whole_device,
                {.doc = "Whether O(devices) and O(model) mean the whole card, whatever is written or found."})
+        .param("cards", &Params::cards,
+               {.doc = "GPUs of nodes as RV(pve.gpu.pools#module:mappings[].entries) lists them: each with as many virtual functions as it "
+                       "has seats, or whole."})
         .param("entries", &Params::entries, {.doc = "Entries by hand."})
-        .param(
-            "hosts", &Params::hosts,
-            {.doc = "What C(host_info) returned of one or more nodes: O(devices), O(vfs_of) and O(model) are looked up there instead of on "
-                    "this node."})
+        .param("hosts", &Params::hosts,
+               {.doc = "What C(host_info) returned of one or more nodes: O(devices), O(vfs_of), O(model) and O(cards) are looked up there "
+                       "instead of on this node."})
         .param("purge", &Params::purge,
                {.doc = "Which entries go that are not selected: none, those of the nodes that are looked at or named, or all."})
         .param("description", &Params::description, {.doc = "Printable ASCII. An empty one is taken away."})

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // nvidia_driver: NVIDIA's vGPU host driver of one version, from the user's own file.
 #include "common/core/journal.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/driver/nvidia.hpp"
@@ -13,9 +14,6 @@ namespace {
 
 using catalogue::Verdict;
 using driver::Flavour;
-
-enum class State { present, absent };
-enum class FollowUps { now, later };
 
 struct Params {
   std::optional<std::string> file, sha256, version;
@@ -576,14 +574,6 @@ void plan(const Params& params, const HostView& host, Plan& out) {
 
 }  // namespace
 
-template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
-};
-template <>
-struct EnumNames<FollowUps> {
-  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
-};
 template <>
 struct EnumNames<Flavour> {
   static constexpr std::pair<Flavour, const char*> values[] = {

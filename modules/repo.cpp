@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The APT sources of a Proxmox VE host: channel, mirrors, Ceph; enterprise off unless subscribed.
 #include "common/apt/source_set.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 
 #include <algorithm>
@@ -10,7 +11,6 @@ namespace {
 
 enum class Channel { keep, no_subscription, enterprise, test };
 enum class Ceph { keep, none, octopus, pacific, quincy, reef, squid, tentacle };
-enum class State { present, absent };
 
 struct Params {
   Channel channel = Channel::keep;
@@ -32,10 +32,6 @@ struct EnumNames<Ceph> {
   static constexpr std::pair<Ceph, const char*> values[] = {
       {Ceph::keep, "keep"},     {Ceph::none, "none"}, {Ceph::octopus, "octopus"}, {Ceph::pacific, "pacific"},
       {Ceph::quincy, "quincy"}, {Ceph::reef, "reef"}, {Ceph::squid, "squid"},     {Ceph::tentacle, "tentacle"}};
-};
-template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
 };
 
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // sriov_service: the VFs of the chosen cards at every boot, before guests start, by one owner.
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/gpu/sriov_owners.hpp"
 #include "common/gpu/sriov_unit.hpp"
@@ -13,7 +14,6 @@ namespace pvegpu {
 namespace sriov_service {
 namespace {
 
-enum class State { present, absent };
 enum class Conflicts { refuse, take_over };
 
 struct Params {
@@ -27,11 +27,6 @@ struct Params {
 }  // namespace
 }  // namespace sriov_service
 
-template <>
-struct EnumNames<sriov_service::State> {
-  static constexpr std::pair<sriov_service::State, const char*> values[] = {{sriov_service::State::present, "present"},
-                                                                            {sriov_service::State::absent, "absent"}};
-};
 template <>
 struct EnumNames<sriov_service::Conflicts> {
   static constexpr std::pair<sriov_service::Conflicts, const char*> values[] = {{sriov_service::Conflicts::refuse, "refuse"},

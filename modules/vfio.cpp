@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // vfio: chosen cards kept free for guests, by address and by what they are.
 #include "common/boot/cmdline.hpp"
+#include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/gpu/binding.hpp"
 #include "common/gpu/passthrough.hpp"
@@ -10,8 +11,6 @@
 namespace pvegpu {
 namespace {
 
-enum class State { present, absent };
-enum class FollowUps { now, later };
 enum class Bind { at_start, boot };
 enum class BootDisplay { refuse, allow };
 
@@ -104,8 +103,8 @@ class Planner {
       const PciDevice* device = facts_.device(old.address);
       const auto now = device ? std::optional(gpu::read_function(reader_, *device)) : std::nullopt;
       if (!now || !(now->ids == old.ids)) {
-        out_.warn(fmt::format("the card for guests at {} was {}, but {}; its record goes, the host is left as it is", old.address,
-                              old.ids.str(), now ? "now it is " + now->ids.str() : std::string("now nothing is there")));
+        gone_.push_back(fmt::format("the card for guests at {} was {}, but {}; its record goes, the host is left as it is", old.address,
+                                    old.ids.str(), now ? "now it is " + now->ids.str() : std::string("now nothing is there")));
         continue;
       }
       const auto former = old.former.empty() ? std::nullopt : std::optional(old.former);
@@ -131,7 +130,8 @@ class Planner {
     const bool all_gone = wanted.empty();
     // What remains when only some are given back stays as it was asked for.
     const bool load = params_.state == State::present ? params_.bind == Bind::boot : host_.exists(text::vfio_hook_file);
-    ensure(text::vfio_script_file, all_gone ? "" : text::print_vfio_script(wanted, load), {.meta = {.mode = 0755}, .then = then});
+    ensure(text::vfio_script_file, all_gone ? "" : text::print_vfio_script(wanted, load),
+           {.meta = {.mode = 0755}, .then = then, .warnings = gone_});
     ensure(text::vfio_hook_file, all_gone || !load ? "" : text::print_vfio_hook(), {.meta = {.mode = 0755}, .then = then});
     if (params_.state == State::absent && !all_gone) return;
     const bool wish = params_.ignore_msrs && params_.state == State::present;
@@ -246,20 +246,13 @@ class Planner {
   Reader reader_;
   const gpu::CardFacts facts_;
   Claims recorded_;
+  std::vector<std::string> gone_;  ///< of cards that are not there any more: told with their record's end
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { Planner(params, host, out).run(); }
 
 }  // namespace
 
-template <>
-struct EnumNames<State> {
-  static constexpr std::pair<State, const char*> values[] = {{State::present, "present"}, {State::absent, "absent"}};
-};
-template <>
-struct EnumNames<FollowUps> {
-  static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
-};
 template <>
 struct EnumNames<Bind> {
   static constexpr std::pair<Bind, const char*> values[] = {{Bind::at_start, "at_start"}, {Bind::boot, "boot"}};

@@ -2,6 +2,11 @@
 // JSON parsing that neither crashes nor quotes.
 #include "common/core/json.hpp"
 
+#ifdef PVEGPU_JSON_MADE_ONCE
+template class nlohmann::basic_json<nlohmann::ordered_map>;
+template class std::vector<nlohmann::ordered_json>;
+#endif
+
 namespace pvegpu {
 namespace {
 

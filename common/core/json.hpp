@@ -6,6 +6,14 @@
 
 #include <nlohmann/json.hpp>
 
+// Made once, in json.cpp: otherwise every file compiles all of it again, which more than doubles the time and size of a debug build.
+// The class can't be made whole before 3.11 (a range can't be inserted into its ordered_map).
+#if NLOHMANN_JSON_VERSION_MAJOR > 3 || NLOHMANN_JSON_VERSION_MINOR >= 11
+#define PVEGPU_JSON_MADE_ONCE 1
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+extern template class std::vector<nlohmann::ordered_json>;
+#endif
+
 namespace pvegpu {
 
 using json = nlohmann::ordered_json;

@@ -46,9 +46,9 @@ Result<std::string> read_all(int fd) {
   }
 }
 
-int run(const std::vector<RegistryEntry>& modules, std::string name, const Result<std::string>& args, Host& host) {
+int run(const std::vector<RegistryEntry>& modules, std::string name, Result<std::string> args, Host& host) {
   if (!args) return answer(failed_answer(args.error().message));
-  return answer(run_task(modules, std::move(name), *args, host));
+  return answer(run_task(modules, std::move(name), std::move(*args), host));
 }
 
 int dispatch(const std::vector<std::string>& words, const std::string& called_as) {
@@ -95,14 +95,14 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
   if (known(words[0])) {
     if (words.size() > 1 && words[1] != "-") return run(modules, words[0], host.read_file(words[1]), host);
     if (words.size() == 1 && ::isatty(0)) return run(modules, words[0], std::string("{}"), host);
-    const auto args = read_all(0);
-    return run(modules, words[0], args && args->empty() ? std::string("{}") : args, host);
+    auto args = read_all(0);
+    return run(modules, words[0], args && args->empty() ? std::string("{}") : std::move(args), host);
   }
-  const auto args = host.read_file(words[0]);
+  auto args = host.read_file(words[0]);
   if (!args && args.error().not_found())
     return answer(failed_answer(
         fmt::format("there is neither a module nor a file of arguments called '{}'; pve-gpu --list names the modules", words[0])));
-  return run(modules, {}, args, host);
+  return run(modules, {}, std::move(args), host);
 }
 
 /// The name we were called by, as Ansible uploads a module: .../AnsiballZ_repo

@@ -64,6 +64,7 @@ Plan& Plan::ensure_file(const std::string& path, const std::string& content, Fil
   step.target = "file " + path;
   step.then = std::move(options.then);
   step.sensitive = options.sensitive;
+  step.warnings = std::move(options.warnings);
   step.file = FileChange{.kind = FileChange::Kind::write, .path = path, .content = content, .meta = options.meta};
   if (now != content) {
     step.current = std::move(now);
@@ -93,6 +94,7 @@ Plan& Plan::ensure_absent(const std::string& path, FileOptions options) {
   step.observe = [path](const HostView& host) { return file_now(host, path); };
   step.then = std::move(options.then);
   step.sensitive = options.sensitive;
+  step.warnings = std::move(options.warnings);
   step.file = FileChange{.kind = FileChange::Kind::remove, .path = path, .gone = true};
   steps_.push_back(std::move(step));
   return *this;
@@ -189,6 +191,7 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
   Step step;
   step.then = std::move(options.then);
   step.sensitive = options.sensitive;
+  step.warnings = std::move(options.warnings);
   step.file = FileChange{.kind = FileChange::Kind::withdraw,
                          .path = path,
                          .content = remains.value_or(""),

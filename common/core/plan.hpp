@@ -43,6 +43,7 @@ struct FileOptions {
   FileMeta meta = {};
   std::vector<FollowUp> then = {};
   bool sensitive = false;
+  std::vector<std::string> warnings = {};  ///< of the step
 };
 struct AttrOptions {
   std::chrono::milliseconds within{0};

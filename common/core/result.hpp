@@ -8,7 +8,9 @@
 
 // fmt is used through this header only. The second macro keeps <locale> out: it is half of the executable otherwise (810 kB
 // against 400 kB with no module in it).
+#ifndef PVEGPU_FMT_LIBRARY  // the debug build links it, which halves what there is to compile
 #define FMT_HEADER_ONLY 1
+#endif
 #define FMT_STATIC_THOUSANDS_SEPARATOR 44
 #include <fmt/format.h>
 

@@ -60,11 +60,11 @@ std::optional<std::string> reduced(const std::vector<RegistryEntry>& modules, st
   return std::nullopt;
 }
 
-Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
-  const auto args = [&] {  // the shorter text does not live as long as what is made of it
-    const auto shorter = reduced(modules, name, args_text);
-    return parse_json(shorter ? std::string_view(*shorter) : args_text);
-  }();
+Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name, std::string args_text, Host& host) {
+  // Large arguments take memory as text, as shorter text and parsed: each goes as soon as the next is made.
+  if (auto shorter = reduced(modules, name, args_text)) args_text = std::move(*shorter);
+  const auto args = parse_json(args_text);
+  args_text = {};
   if (!args)
     return failed_answer(fmt::format("the module's arguments are {}; give an object like {{\"name\": \"value\"}}", args.error().message));
   if (!args->is_object()) return failed_answer("the module's arguments are JSON, but no object; give one like {\"name\": \"value\"}");
@@ -87,9 +87,9 @@ Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name
 
 Answer failed_answer(std::string_view message) { return {dump_json({{"failed", true}, {"changed", false}, {"msg", message}}), true}; }
 
-Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host) {
+Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string args_text, Host& host) {
   try {
-    return run_unguarded(modules, std::move(name), args_text, host);
+    return run_unguarded(modules, std::move(name), std::move(args_text), host);
   } catch (const std::exception& error) {
     return failed_answer(unexpected(error));
   }

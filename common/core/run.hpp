@@ -12,7 +12,7 @@ struct Answer {
 };
 
 /// `name`: the module, or empty when the arguments' `_ansible_module_name` says it. Never throws.
-Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string_view args_text, Host& host);
+Answer run_task(const std::vector<RegistryEntry>& modules, std::string name, std::string args_text, Host& host);
 
 /// An answer that only says what is wrong.
 Answer failed_answer(std::string_view message);

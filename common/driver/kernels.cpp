@@ -36,6 +36,13 @@ bool is_older(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+std::vector<std::string> pinned_kernels(const HostView& host) {
+  std::vector<std::string> out;
+  for (const char* pin : {next_boot_file, pin_file})
+    if (const auto release = host.read_attr(pin); release && !release->empty()) out.push_back(text::lines(*release)[0]);
+  return out;
+}
+
 std::vector<std::string> installed_kernels(const HostView& host) {
   constexpr std::string_view image = "vmlinuz-";
   std::vector<std::string> out;
@@ -46,8 +53,7 @@ std::vector<std::string> installed_kernels(const HostView& host) {
 }
 
 std::string next_kernel(const HostView& host, const std::vector<std::string>& installed) {
-  for (const char* pin : {"/etc/kernel/next-boot-pin", "/etc/kernel/proxmox-boot-pin"})
-    if (const auto release = host.read_attr(pin); release && !release->empty()) return text::lines(*release)[0];
+  if (const auto pinned = pinned_kernels(host); !pinned.empty()) return pinned[0];
   return installed.empty() ? host.kernel_release() : installed.back();
 }
 

@@ -6,10 +6,17 @@
 
 namespace pvegpu::driver {
 
+/// Where a kernel is pinned: for good, and for the next boot alone (PVE-FACTS 5.2). The first line of each counts.
+inline constexpr const char* pin_file = "/etc/kernel/proxmox-boot-pin";
+inline constexpr const char* next_boot_file = "/etc/kernel/next-boot-pin";
+
+/// Kernels that are pinned, the one for the next boot first.
+std::vector<std::string> pinned_kernels(const HostView& host);
+
 /// Kernels that have an image in /boot, the oldest first.
 std::vector<std::string> installed_kernels(const HostView& host);
 
-/// What the next boot starts: a pin, else the newest (PVE-FACTS 5.2).
+/// What the next boot starts: a pin, else the newest.
 std::string next_kernel(const HostView& host, const std::vector<std::string>& installed);
 
 }  // namespace pvegpu::driver

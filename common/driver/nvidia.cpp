@@ -264,6 +264,7 @@ void plan_unload(const HostView& host, const std::vector<std::string>& cards_wit
 
 std::string unit_state(const HostView& host, const std::string& unit, std::string_view property) {
   const auto shown = host.query(Query::unit_state(unit));
+  if (shown && property == "ActiveState" && text::contains(shown->out, "LoadState=not-found")) return {};
   for (const std::string& line : text::lines(shown ? shown->out : std::string()))
     if (line.size() > property.size() && line.starts_with(property) && line[property.size()] == '=')
       return line.substr(property.size() + 1);

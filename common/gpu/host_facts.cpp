@@ -53,9 +53,9 @@ std::string iommu_cause(const HostFacts& facts, bool firmware_known, bool firmwa
   for (const std::string& word : text::words(facts.boot.cmdline.value_or("")))
     if (word == "intel_iommu=off" || word == "amd_iommu=off" || word == "iommu=off")
       return fmt::format("{} on the kernel command line switches the IOMMU off: remove it and reboot", word);
-  const bool amd = facts.cpu.vendor == "AuthenticAMD";
+  const bool amd = facts.cpu.amd();
   if (firmware_known && !firmware_table)
-    return fmt::format("the firmware announces no IOMMU (no ACPI table {}): switch on {} in the BIOS setup", amd ? "IVRS" : "DMAR",
+    return fmt::format("the firmware announces no IOMMU (no ACPI table {}): switch on {} in the BIOS setup", iommu_table(facts.cpu),
                        amd ? "IOMMU (AMD-Vi)" : "VT-d");
   // Intel's is on by default from 6.8 on, AMD's always.
   const auto version = catalogue::parse_major_minor(facts.kernel);
@@ -164,6 +164,19 @@ json intel_json(const IntelDriver& driver) {
 
 bool HostFacts::has_driver(std::string_view name) const {
   return std::find(other_drivers.begin(), other_drivers.end(), name) != other_drivers.end();
+}
+
+std::optional<catalogue::MajorMinor> HostFacts::pve_version() const {
+  return pve ? catalogue::parse_major_minor(pve->version) : std::nullopt;
+}
+
+std::string iommu_table(const Cpu& cpu) { return cpu.amd() ? "IVRS" : "DMAR"; }
+
+std::string iommu_switch(const Cpu& cpu) {
+  return cpu.amd()
+             ? "switch on 'IOMMU' or 'AMD-Vi' in the BIOS setup (often below NBIO, North Bridge or AMD CBS), then power the host off and on"
+             : "switch on 'VT-d' or 'Intel Virtualization Technology for Directed I/O' in the BIOS setup (often below Chipset, System "
+               "Agent or Advanced), then power the host off and on";
 }
 
 HostFacts read_host_facts(Reader& reader, Vendors vendors) {

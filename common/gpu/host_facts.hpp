@@ -10,6 +10,9 @@
 namespace pvegpu::gpu {
 
 struct Cpu {
+  bool amd() const { return vendor == "AuthenticAMD"; }
+  bool intel() const { return vendor == "GenuineIntel"; }
+
   std::optional<std::string> vendor, model;  ///< "GenuineIntel", "12th Gen Intel(R) Core(TM) i5-12400"
 };
 
@@ -69,9 +72,15 @@ struct HostFacts {
   Unlock unlock;
 
   bool has_driver(std::string_view name) const;
+  /// Version of Proxmox VE, unset where this is none.
+  std::optional<catalogue::MajorMinor> pve_version() const;
   /// Proxmox VE knows resource mappings from 8 on.
   bool has_mappings() const { return pve && pve->major >= 8; }
 };
+
+/// The ACPI table by which firmware announces an IOMMU, and what to switch on in the BIOS setup where it is missing.
+std::string iommu_table(const Cpu& cpu);
+std::string iommu_switch(const Cpu& cpu);
 
 HostFacts read_host_facts(Reader& reader, Vendors vendors);
 

@@ -2,6 +2,7 @@
 // What the host itself needs.
 #include "common/gpu/host_use.hpp"
 
+#include "common/host/network.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -47,27 +48,13 @@ std::optional<std::string> disk_need(const HostView& host, const std::string& di
   return std::nullopt;
 }
 
-std::optional<std::string> network_need(const HostView& host, const std::string& interface) {
-  const std::string at = "/sys/class/net/" + interface;
-  if (const auto master = host.read_link(at + "/master")) {
-    const std::string name = master->substr(master->rfind('/') + 1);
-    return fmt::format("it has the network interface {}, a port of {}", interface, name);
-  }
-  for (const std::string& name : host.list_dir(at).value_or({}))
-    if (name.starts_with("upper_")) return fmt::format("it has the network interface {}, which carries {}", interface, name.substr(6));
-  // Every address gives a route to its network; in if_inet6 the last column is the interface.
-  if (has(column(host, "/proc/net/route", 0), interface) || has(column(host, "/proc/net/if_inet6", 5), interface))
-    return fmt::format("it has the network interface {}, which has an address", interface);
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::optional<std::string> host_need(const HostView& host, const std::string& address) {
   for (const std::string& disk : below(host, "/sys/block", address))
     if (auto need = disk_need(host, disk)) return need;
   for (const std::string& interface : below(host, "/sys/class/net", address))
-    if (auto need = network_need(host, interface)) return need;
+    if (const auto duty = interface_duty(host, interface)) return "its network interface " + *duty;
   return std::nullopt;
 }
 

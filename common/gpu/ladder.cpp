@@ -3,6 +3,7 @@
 #include "common/gpu/ladder.hpp"
 
 #include "common/boot/cmdline.hpp"
+#include "common/driver/nvidia.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/strings.hpp"
 
@@ -11,7 +12,6 @@
 namespace pvegpu::gpu {
 namespace {
 
-using catalogue::MajorMinor;
 using catalogue::VgpuClass;
 
 class Ladder {
@@ -59,7 +59,6 @@ class Ladder {
   }
   static void skip(Rung& rung) { rung.state = RungState::not_needed; }
 
-  bool amd() const { return facts_.cpu.vendor == "AuthenticAMD"; }
   bool vgpu() const { return target_.way == Way::nvidia_vgpu; }
   bool on_vfs() const {
     return target_.way == Way::intel_vgpu ||
@@ -69,26 +68,23 @@ class Ladder {
   std::string sysfs(std::string_view attribute) const { return fmt::format("/sys/bus/pci/devices/{}/{}", address(), attribute); }
 
   void firmware(Rung& rung) const {
-    const std::string tables = "/sys/firmware/acpi/tables", table = amd() ? "IVRS" : "DMAR";
+    const std::string tables = "/sys/firmware/acpi/tables", table = iommu_table(facts_.cpu);
     if (host_.exists(tables + "/" + table)) {
       rung.evidence.push_back(fmt::format("{}/{} is there", tables, table));
     } else if (host_.exists(tables)) {
       rung.evidence.push_back(fmt::format("{} has no {}", tables, table));
-      return fail(rung, "the firmware announces no IOMMU",
-                  amd()
-                      ? "switch on 'IOMMU' or 'AMD-Vi' in the BIOS setup (often below NBIO, North Bridge or AMD CBS), then power off and on"
-                      : "switch on 'VT-d' or 'Intel Virtualization Technology for Directed I/O' in the BIOS setup (often below Chipset, "
-                        "System Agent or Advanced), then power off and on");
+      return fail(rung, "the firmware announces no IOMMU", iommu_switch(facts_.cpu));
     } else {
       rung.state = RungState::unknown;
       rung.cause = tables + " can't be seen";
     }
     const auto cpuinfo = host_.read_file("/proc/cpuinfo");
     if (cpuinfo && text::contains(*cpuinfo, "\nflags")) {
-      const char* flag = amd() ? " svm" : " vmx";
+      const char* flag = facts_.cpu.amd() ? " svm" : " vmx";
       if (!text::contains(*cpuinfo, flag))
-        return fail(rung, fmt::format("/proc/cpuinfo has no flag{}: the processor can't run guests", flag),
-                    fmt::format("switch on {} in the BIOS setup", amd() ? "'SVM'" : "'VT-x' or 'Intel Virtualization Technology'"));
+        return fail(
+            rung, fmt::format("/proc/cpuinfo has no flag{}: the processor can't run guests", flag),
+            fmt::format("switch on {} in the BIOS setup", facts_.cpu.amd() ? "'SVM'" : "'VT-x' or 'Intel Virtualization Technology'"));
     }
     // A workstation board shows SR-IOV only with its display outputs off: a later rung.
     const Gpu* gpu = target_.gpu;
@@ -143,11 +139,7 @@ class Ladder {
 
   std::vector<text::KernelParameter> wanted_parameters() const {
     std::vector<text::KernelParameter> out;
-    const auto kernel = catalogue::parse_major_minor(facts_.kernel);
-    const std::string config = host_.read_file("/boot/config-" + facts_.kernel).value_or("");
-    const bool on_by_default = text::contains(config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y") ||
-                               (!text::contains(config, "CONFIG_INTEL_IOMMU_DEFAULT_ON") && kernel && !(*kernel < MajorMinor{6, 8}));
-    if (facts_.cpu.vendor == "GenuineIntel" && !on_by_default) out.push_back({"intel_iommu", "on"});
+    if (facts_.cpu.intel() && boot::needs_intel_iommu_on(host_, facts_.kernel)) out.push_back({"intel_iommu", "on"});
     if (target_.way == Way::intel_vgpu && target_.gpu && target_.gpu->driver != "xe" &&
         (facts_.i915.max_vfs || facts_.i915.installed_has_max_vfs)) {
       out.push_back({"i915.enable_guc", "3"});
@@ -231,8 +223,7 @@ class Ladder {
     if (vgpu() && facts_.nvidia.loaded) return skip(rung);
     const std::string name = intel ? "i915-sriov-dkms" : "nvidia", task = intel ? "pve.gpu.i915_sriov_driver" : "pve.gpu.nvidia_driver";
     std::string version;
-    for (const std::string& entry : host_.list_dir("/usr/src").value_or({}))
-      if (entry.starts_with(name + "-") && host_.exists("/usr/src/" + entry + "/dkms.conf")) version = entry.substr(name.size() + 1);
+    for (const std::string& source : driver::dkms_sources(host_, name)) version = source;
     const bool built = intel ? facts_.i915.installed_has_max_vfs || facts_.i915.max_vfs : facts_.nvidia.installed_version.has_value();
     if (built) {
       rung.evidence.push_back(fmt::format("/lib/modules/{} has the module", facts_.kernel));
@@ -276,10 +267,6 @@ class Ladder {
            "pve.gpu.i915_sriov_driver, which keeps xe away, then a reboot");
   }
 
-  static bool known(const Result<CommandResult>& state) {
-    return state && state->exit_code == 0 && !text::contains(state->out, "LoadState=not-found");
-  }
-
   void driver(Rung& rung) const {
     const Gpu* gpu = target_.gpu;
     if (!gpu || target_.way == Way::passthrough) return skip(rung);
@@ -311,15 +298,14 @@ class Ladder {
                   "pve.gpu.sriov, which gives it back to nvidia");
     if (!gpu->driver) return fail(rung, "no driver has it although nvidia is loaded", "dmesg says why: look for NVRM");
     for (const std::string& problem : gpu->problems) return fail(rung, problem, "dmesg says why: look for NVRM");
-    if (const auto state = host_.query(Query::unit_state("nvidia-vgpu-mgr.service")); known(state)) {
-      const bool active = text::contains(state->out, "ActiveState=active");
+    if (const std::string state = driver::unit_state(host_, driver::vgpu_manager); !state.empty()) {
+      const bool active = state == "active";
       rung.evidence.push_back(fmt::format("nvidia-vgpu-mgr is {}active", active ? "" : "not "));
       if (!active)
         return fail(rung, "the service nvidia-vgpu-mgr does not run", "systemctl start nvidia-vgpu-mgr; journalctl -u nvidia-vgpu-mgr");
     }
-    if (const auto state = host_.query(Query::unit_state("nvidia-vgpud.service")); known(state))
-      if (text::contains(state->out, "ActiveState=failed"))
-        fail(rung, "the service nvidia-vgpud failed", "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there");
+    if (driver::unit_state(host_, driver::vgpu_daemon) == "failed")
+      fail(rung, "the service nvidia-vgpud failed", "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there");
   }
 
   void display(Rung& rung) const {

@@ -23,7 +23,8 @@ class Selector {
     for (const std::string& card : wanted_.vfs_of) add_vfs(card);
     if (wanted_.model)
       for (const auto& host : hosts_)
-        for (const std::string& card : host->cards(*wanted_.model)) add_card(*host, card);
+        for (const std::string& card : host->cards(*wanted_.model)) add_card(*host, card, "model");
+    for (const PlannedCard& card : wanted_.planned) add_planned(card);
     for (const EntryByHand& entry : wanted_.by_hand) add_by_hand(entry);
     return std::move(out_);
   }
@@ -94,11 +95,35 @@ class Selector {
 
   /// A card that a guest gets whole is mapped whole: a list of its functions can never validate (PVE::Mapping::PCI::assert_valid compares
   /// every member with one id).
-  void add_card(const MappableHost& host, const std::string& card) {
-    const Mappable function = host.function(card).or_fail("parameter 'model'");
-    PciAddress where = address(card, "model");
+  void add_card(const MappableHost& host, const std::string& card, const char* parameter) {
+    const Mappable function = host.function(card).or_fail(fmt::format("parameter '{}'", parameter));
+    PciAddress where = address(card, parameter);
     if (wanted_.whole_device.value_or(function.has_siblings && !function.mdev)) where.function = std::nullopt;
     add(host, where, function);
+  }
+
+  void add_planned(const PlannedCard& card) {
+    const auto wrong = [&](const std::string& why) { return ModuleError(fmt::format("parameter 'cards': {}", why)); };
+    const std::string where = address(card.address, "cards").first_function();
+    const MappableHost* host = known(card.node);
+    if (!host && !wanted_.fingerprints) return;
+    if (!host) throw wrong(fmt::format("nothing is known of the node {}: give its document in 'hosts'", card.node));
+    if (!card.vfs) {
+      add_card(*host, where, "cards");
+      return;
+    }
+    const std::vector<std::string> vfs = host->vfs(where).or_fail("parameter 'cards'");
+    const auto seats = static_cast<std::size_t>(std::max<std::int64_t>(card.seats, 0));
+    if (vfs.size() < seats && wanted_.fingerprints)
+      throw wrong(fmt::format("{} on {} has {} virtual functions now and {} seats need one each; make them first (module sriov)", where,
+                              card.node, vfs.size(), seats));
+    for (std::size_t i = 0; i < std::min(vfs.size(), seats); ++i)
+      add(*host, address(vfs[i], "cards"), host->function(vfs[i]).or_fail("parameter 'cards'"));
+  }
+
+  const MappableHost* known(const std::string& node) const {
+    const auto host = std::find_if(hosts_.begin(), hosts_.end(), [&](const auto& each) { return each->node() == node; });
+    return host == hosts_.end() ? nullptr : host->get();
   }
 
   void add_by_hand(const EntryByHand& given) {
@@ -112,7 +137,7 @@ class Selector {
     for (const PciAddress& member : entry.members) paths.push_back(member.str());
     entry.path = fmt::format("{}", fmt::join(paths, ";"));
     check_list(entry);
-    const auto host = std::find_if(hosts_.begin(), hosts_.end(), [&](const auto& each) { return each->node() == given.node; });
+    const MappableHost* host = known(given.node);
     if (given.id) {
       for (const auto& [name, value] : {std::pair("id", given.id), std::pair("subsystem_id", given.subsystem_id)})
         if (value && !text::is_pci_id(text::lower(*value))) throw wrong(fmt::format("{} '{}' is not like 10de:2235", name, *value));
@@ -120,18 +145,18 @@ class Selector {
       entry.subsystem_id = text::lower(given.subsystem_id.value_or(""));
       entry.iommu_group = given.iommu_group;
     } else if (wanted_.fingerprints) {
-      if (host == hosts_.end())
+      if (!host)
         throw wrong(
             fmt::format("nothing is known of the node {}: give the id of {} (and subsystem_id, iommu_group), or its document in "
                         "'hosts'",
                         given.node, entry.path));
-      const Mappable function = (*host)->function(entry.members[0].first_function()).or_fail("parameter 'entries'");
-      note_hardware(**host, function);
+      const Mappable function = host->function(entry.members[0].first_function()).or_fail("parameter 'entries'");
+      note_hardware(*host, function);
       entry.id = function.id;
       entry.subsystem_id = function.subsystem_id;
       entry.iommu_group = function.iommu_group;
       for (const PciAddress& member : entry.members) {
-        const Mappable other = (*host)->function(member.first_function()).or_fail("parameter 'entries'");
+        const Mappable other = host->function(member.first_function()).or_fail("parameter 'entries'");
         if (other.id != function.id || other.subsystem_id != function.subsystem_id)
           throw wrong(fmt::format("'{}': {} is a {}, {} a {}, and Proxmox VE compares all of them with one id; make an entry for each",
                                   entry.path, function.address, function.id, other.address, other.id));

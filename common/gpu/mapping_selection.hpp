@@ -13,14 +13,22 @@ struct EntryByHand {
   std::optional<std::int64_t> iommu_group;
 };
 
+/// A GPU of a plan: the card itself, or as many of its virtual functions as it has seats.
+struct PlannedCard {
+  std::string node, address;
+  bool vfs = false;
+  std::int64_t seats = 0;
+};
+
 struct MappingSelectors {
   bool fingerprints = true;  ///< false: only places are wanted, of devices that need not be there any more
   std::vector<std::string> devices, vfs_of;
   std::optional<std::string> model;
   std::optional<bool> whole_device;
+  std::vector<PlannedCard> planned;
   std::vector<EntryByHand> by_hand;
 
-  bool derive() const { return !devices.empty() || !vfs_of.empty() || model; }
+  bool derive() const { return !devices.empty() || !vfs_of.empty() || model || !planned.empty(); }
 };
 
 using MappableHosts = std::vector<std::shared_ptr<MappableHost>>;

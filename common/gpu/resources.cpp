@@ -165,7 +165,7 @@ std::string stale_entry(const text::PciMapping& mapping, const text::PciMapEntry
   if (entry.iommu_group != group)
     return fmt::format("its entry {} says IOMMU group {}, the card has {}", path,
                        entry.iommu_group ? std::to_string(*entry.iommu_group) : "none", group ? std::to_string(*group) : "none");
-  const auto pve = facts.pve ? catalogue::parse_major_minor(facts.pve->version) : std::nullopt;
+  const auto pve = facts.pve_version();
   if (!pve || *pve < catalogue::MajorMinor{8, 4}) return {};
   const bool mediated =
       place.vf ? place.gpu->framework == Framework::mdev_on_vfs || place.vf->type_id.has_value() : place.gpu->framework == Framework::mdev;
@@ -182,6 +182,8 @@ std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpu
 json to_json(const Resource& resource) {
   const bool mapped = !resource.mapping.empty();
   const std::string source = mapped ? "mapping " + resource.mapping : resource.gpu_model;
+  constexpr const char* arrow = " \xe2\x86\x92 ";
+  const std::string pool = mapped ? arrow + ("pool " + resource.mapping) : "";  // a broker's pool has the mapping's name
   return {{"source", source},
           {"mapping", mapped ? json(resource.mapping) : json(nullptr)},
           {"gpu_model", resource.gpu_model},
@@ -191,7 +193,7 @@ json to_json(const Resource& resource) {
           {"broker_visible_by_type", resource.visible_by_type},
           {"assignable", resource.assignable},
           {"reason", resource.reason.empty() ? json(nullptr) : json(resource.reason)},
-          {"text", fmt::format("{} \xe2\x86\x92 {}", source, resource.vgpu_type)}};
+          {"text", source + pool + arrow + resource.vgpu_type}};
 }
 
 }  // namespace pvegpu::gpu

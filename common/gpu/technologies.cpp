@@ -32,7 +32,7 @@ class Judge {
     if (gpu_.sriov.enabled > 0)
       lack(out, fmt::format("it has {} enabled, which passing the whole card through would end", counted(gpu_.sriov.enabled, "VF")));
     if (!gpu_.mdevs.empty()) lack(out, fmt::format("it has {}", counted(static_cast<std::int64_t>(gpu_.mdevs.size()), "vGPU")));
-    const auto pve = facts_.pve ? catalogue::parse_major_minor(facts_.pve->version) : std::nullopt;
+    const auto pve = facts_.pve_version();
     if (gpu_.framework == Framework::mdev && gpu_.mdevs.empty() && pve && !(*pve < catalogue::MajorMinor{8, 4}))
       lack(out, fmt::format("the driver {} offers vGPUs on it, so Proxmox VE from 8.4 on refuses a mapping of the whole card: take that "
                             "driver away from it",

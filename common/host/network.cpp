@@ -24,16 +24,19 @@ bool has_ipv6_address(const HostView& host, const std::string& interface) {
 
 }  // namespace
 
+std::optional<std::string> interface_duty(const HostView& host, const std::string& interface) {
+  const std::string dir = "/sys/class/net/" + interface;
+  if (const auto master = host.read_link(dir + "/master")) return fmt::format("{} is a port of {}", interface, last_part(*master));
+  for (const std::string& entry : host.list_dir(dir).value_or({}))
+    if (entry.starts_with("upper_")) return fmt::format("{} carries {}", interface, entry.substr(6));
+  if (has_ipv4_route(host, interface) || has_ipv6_address(host, interface)) return interface + " has an IP address";
+  return std::nullopt;
+}
+
 std::vector<std::string> network_duties(const HostView& host, const std::string& address) {
   std::vector<std::string> out;
-  for (const std::string& interface : host.list_dir(fmt::format("/sys/bus/pci/devices/{}/net", address)).value_or({})) {
-    const std::string dir = "/sys/class/net/" + interface;
-    if (const auto master = host.read_link(dir + "/master"))
-      out.push_back(fmt::format("{} is a port of {}", interface, last_part(*master)));
-    for (const std::string& entry : host.list_dir(dir).value_or({}))
-      if (entry.starts_with("upper_") && out.empty()) out.push_back(fmt::format("{} carries {}", interface, entry.substr(6)));
-    if (has_ipv4_route(host, interface) || has_ipv6_address(host, interface)) out.push_back(interface + " has an IP address");
-  }
+  for (const std::string& interface : host.list_dir(fmt::format("/sys/bus/pci/devices/{}/net", address)).value_or({}))
+    if (auto duty = interface_duty(host, interface)) out.push_back(std::move(*duty));
   return out;
 }
 

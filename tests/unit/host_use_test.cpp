@@ -60,21 +60,23 @@ TEST_F(HostUse, disk_that_zfs_may_have) {
 
 TEST_F(HostUse, port_of_a_bridge) {
   tree_.link(nic_ + "/eno1/master", "../../../../virtual/net/vmbr0");
-  EXPECT_EQ(need(nic), "it has the network interface eno1, a port of vmbr0");
+  EXPECT_EQ(need(nic), "its network interface eno1 is a port of vmbr0");
 }
 
 TEST_F(HostUse, interface_below_a_vlan) {
   tree_.link(nic_ + "/eno1/upper_eno1.100", "../../../../virtual/net/eno1.100");
-  EXPECT_EQ(need(nic), "it has the network interface eno1, which carries eno1.100");
+  EXPECT_EQ(need(nic), "its network interface eno1 carries eno1.100");
 }
 
 TEST_F(HostUse, interface_with_an_address) {
   tree_.file("proc/net/route", "Iface\tDestination\tGateway\neno1\t000200C0\t00000000\n");
-  EXPECT_EQ(need(nic), "it has the network interface eno1, which has an address");
+  EXPECT_EQ(need(nic), "its network interface eno1 has an IP address");
   tree_.file("proc/net/route", "Iface\tDestination\tGateway\neno12\t000200C0\t00000000\n");
   EXPECT_EQ(need(nic), "nothing");
   tree_.file("proc/net/if_inet6", "fe80000000000000025056fffe000001 02 40 20 80     eno1\n");
-  EXPECT_EQ(need(nic), "it has the network interface eno1, which has an address");
+  EXPECT_EQ(need(nic), "nothing");  // every interface that is up gives itself one
+  tree_.file("proc/net/if_inet6", "20010db8000000000000000000000001 02 40 00 80     eno1\n");
+  EXPECT_EQ(need(nic), "its network interface eno1 has an IP address");
 }
 
 }  // namespace

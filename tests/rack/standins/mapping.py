@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # PCI resource mappings as Proxmox VE keeps them: PVE::Mapping::PCI, PVE::SectionConfig, PVE::API2::Cluster::Mapping::PCI.
 """What is there of it and what is not depends on the release: nothing in 7, live-migration-capable from 8.4 on."""
-import glob
 import os
 import random
 import re
 
 import cluster
 import guests
+import hostpci
 import standin
 from bootfiles import ToolError, read
 
@@ -291,37 +291,7 @@ def checks(mapping):
     found = []
     for entry in here:
         try:
-            assert_valid(mapping['id'], entry, mapping)
+            hostpci.assert_valid(mapping['id'], entry, mapping)
         except ToolError as error:
             found.append({'severity': 'error', 'message': 'Invalid configuration: %s\n' % error})
     return found
-
-
-def assert_valid(name, entry, mapping):
-    """PVE::Mapping::PCI::assert_valid (PVE-FACTS 1.5): raises ToolError."""
-    for index, path in enumerate(entry['path'].split(';')):
-        path = path if re.search(r'\.[a-f0-9]', path) else path + '.0'
-        device = '/sys/bus/pci/devices/' + path
-        if not os.path.isdir(device):
-            raise ToolError("pci device '%s' not found" % path, 255)
-
-        def pair(vendor, product, top=device):
-            both = [read('%s/%s' % (top, part)).strip() for part in (vendor, product)]
-            return '%s:%s' % tuple(part.replace('0x', '') for part in both) if all(both) else None
-        expected = {'id': pair('vendor', 'device'), 'subsystem-id': pair('subsystem_vendor', 'subsystem_device')}
-        if index == 0:
-            group = glob.glob(device + '/iommu_group')
-            expected['iommugroup'] = os.path.basename(os.readlink(group[0])) if group else None
-        configured = dict(entry)
-        if release() >= (8, 4):
-            expected['mdev'] = str(int(os.path.isdir(device + '/mdev_supported_types') or os.path.isdir(device + '/nvidia')))
-            configured['mdev'] = mapping.get('mdev', '0')
-        for key in sorted(expected):
-            if expected[key] is None and key not in configured:
-                continue
-            if key not in configured:
-                raise ToolError("missing expected property '%s' for device '%s'" % (key, path), 255)
-            if expected[key] is None:
-                raise ToolError("unexpected property '%s' configured for device '%s'" % (key, path), 255)
-            if expected[key] != configured[key]:
-                raise ToolError("'%s' does not match for '%s' (%s != %s)" % (key, name, expected[key], configured[key]), 255)
