@@ -25,9 +25,10 @@ import qemu
 class Machine:
     """A machine of an image, with a disk of its own. Where it lives: disk.qcow2, serial.log, qemu.log."""
 
-    def __init__(self, image, where, restored=True):
-        """image: the image's folder; restored: not booted, but as it was when it had booted."""
-        self.image, self.where, self.restored = pathlib.Path(image), pathlib.Path(where), restored
+    def __init__(self, image, where, restored=True, devices=()):
+        """image: the image's folder; restored: not booted, but as it was when it had booted. devices: more of QEMU's arguments, which may
+        be changed for the next boot."""
+        self.image, self.where, self.restored, self.devices = pathlib.Path(image), pathlib.Path(where), restored, devices
         self.serial, self.log = self.where / 'serial.log', self.where / 'qemu.log'
         self.port = qemu.free_port()
         self.qemu = None
@@ -51,7 +52,7 @@ class Machine:
         incoming = ['-incoming', 'exec:cat %s' % (self.image / 'ready/state')] if self.restored else []
         try:
             while not self._stopping:
-                self.qemu = qemu.Qemu(arguments + incoming, self.log)
+                self.qemu = qemu.Qemu(arguments + list(self.devices) + incoming, self.log)
                 if incoming:
                     self.qemu.go_on()
                     incoming = []
