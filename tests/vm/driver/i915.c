@@ -16,7 +16,7 @@ static int graphics_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (!pdev->is_virtfn) /* without the GuC (bit 0) there is none to share the graphics out */
 		return pci_sriov_set_totalvfs(pdev, enable_guc > 0 && enable_guc & 1 ? min_t(u16, max_vfs, pci_sriov_get_totalvfs(pdev)) : 0);
 	pdev->device = pdev->physfn->device;
-	pdev->class = pdev->physfn->class;
+	pdev->class = PCI_CLASS_DISPLAY_OTHER << 8; /* not VGA, as vfio-pci needs the VGA arbiter to know it then, which is past that */
 	return 0;
 }
 
