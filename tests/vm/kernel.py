@@ -9,8 +9,8 @@ import qemu
 
 HERE = pathlib.Path(__file__).resolve().parent
 SUITE = 'bookworm'
-PACKAGES = ['linux-image-amd64', 'linux-headers-amd64', 'gcc-12', 'binutils', 'make', 'bash', 'dash', 'coreutils', 'sed', 'grep', 'mawk', 'findutils',
-            'python3.11']
+COMPILER = ['gcc-12', 'binutils', 'make', 'bash', 'dash', 'coreutils', 'sed', 'grep', 'mawk', 'findutils']
+PACKAGES = ['linux-image-amd64', 'linux-headers-amd64', *COMPILER, 'python3.11']
 # In the order in which they can be loaded.
 MODULES = ['irqbypass', 'vfio', 'vfio_virqfd', 'vfio_iommu_type1', 'vfio-pci-core', 'vfio-pci', 'mdev', 'nvidia']
 # What the initramfs has of that Debian: an interpreter.
@@ -20,6 +20,21 @@ TREE = ['usr/bin/python3.11', 'lib64/ld-linux-x86-64.so.2', 'lib/x86_64-linux-gn
         'usr/lib/python3.11/lib-dynload/_ctypes.*']
 
 
+def compiled(root, log, packages, sources):
+    """Kernel modules, made in root/build from these files against the headers among packages; returns the folder of that kernel's own."""
+    # unpacked, not installed: all that is run there is the compiler
+    images.run(log, 'mmdebstrap', '--variant=extract', '--mode=root', '--skip=check/qemu', '--aptopt=APT::Install-Recommends "false"',
+               '--include=' + ','.join(packages), SUITE, str(root), 'deb %s %s main' % (images.mirror(), SUITE))
+    (root / 'usr/bin/awk').symlink_to('mawk')
+    (root / 'build').mkdir()
+    for file in sources:
+        shutil.copy(file, root / 'build')
+    modules = next((root / 'lib/modules').iterdir())
+    images.run(log, 'chroot', str(root), 'env', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'make', '-C', '/lib/modules/%s/build' % modules.name,
+               'M=/build', 'modules')
+    return modules
+
+
 def built():
     """A folder with vmlinuz, modules and tree (of TREE)."""
     nvidia = [HERE / 'nvidia' / name for name in ('Makefile', 'nvidia.c')]
@@ -27,20 +42,11 @@ def built():
 
     def build(folder):
         root, log = folder / 'root', folder / 'log'
-        # unpacked, not installed: all that is run there is the compiler
-        images.run(log, 'mmdebstrap', '--variant=extract', '--mode=root', '--skip=check/qemu', '--aptopt=APT::Install-Recommends "false"',
-                   '--include=' + ','.join(PACKAGES), SUITE, str(root), 'deb %s %s main' % (images.mirror(), SUITE))
-        (root / 'usr/bin/awk').symlink_to('mawk')
-        (root / 'nvidia').mkdir()
-        for file in nvidia:
-            shutil.copy(file, root / 'nvidia')
-        modules = next((root / 'lib/modules').iterdir())
-        images.run(log, 'chroot', str(root), 'env', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'make', '-C', '/lib/modules/%s/build' % modules.name,
-                   'M=/nvidia', 'modules')
+        modules = compiled(root, log, PACKAGES, nvidia)
         shutil.copy(next((root / 'boot').glob('vmlinuz-*')), folder / 'vmlinuz')
         (folder / 'modules').mkdir()
         for name in MODULES:
-            where = root / 'nvidia' if name == 'nvidia' else modules / 'kernel'
+            where = root / 'build' if name == 'nvidia' else modules / 'kernel'
             shutil.copy(next(where.rglob(name + '.ko')), folder / 'modules')
         for pattern in TREE:
             for path in root.glob(pattern):

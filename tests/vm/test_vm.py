@@ -61,22 +61,9 @@ class Journey:
         self.note('image', began)
         began = time.monotonic()
         self.machine = vm.Machine(image, self.work / 'machine')
-        try:
-            self.machine.start()
-            self.machine.wait()
+        with self.machine.used(BUILD / 'vm' / self.name):
             self.note('up from its saved state', began)
             self.steps()
-        except BaseException:
-            kept = BUILD / 'vm' / self.name
-            kept.mkdir(parents=True, exist_ok=True)
-            for file in (self.machine.serial, self.machine.log):
-                if file.exists():
-                    shutil.copy(file, kept)
-            print('%s: the serial console is kept in %s; it ends with:\n%s' % (
-                self.name, kept, self.machine.serial.read_text(errors='replace')[-1500:]), file=sys.stderr)
-            raise
-        finally:
-            self.machine.stop()
         return ', '.join(self.took)
 
     def note(self, what, began):

@@ -25,9 +25,10 @@ import qemu
 class Machine:
     """A machine of an image, with a disk of its own. Where it lives: disk.qcow2, serial.log, qemu.log."""
 
-    def __init__(self, image, where, restored=True):
-        """image: the image's folder; restored: not booted, but as it was when it had booted."""
-        self.image, self.where, self.restored = pathlib.Path(image), pathlib.Path(where), restored
+    def __init__(self, image, where, restored=True, devices=()):
+        """image: the image's folder; restored: not booted, but as it was when it had booted. devices: more of QEMU's arguments, which may
+        be changed for the next boot."""
+        self.image, self.where, self.restored, self.devices = pathlib.Path(image), pathlib.Path(where), restored, devices
         self.serial, self.log = self.where / 'serial.log', self.where / 'qemu.log'
         self.port = qemu.free_port()
         self.qemu = None
@@ -51,7 +52,7 @@ class Machine:
         incoming = ['-incoming', 'exec:cat %s' % (self.image / 'ready/state')] if self.restored else []
         try:
             while not self._stopping:
-                self.qemu = qemu.Qemu(arguments + incoming, self.log)
+                self.qemu = qemu.Qemu(arguments + list(self.devices) + incoming, self.log)
                 if incoming:
                     self.qemu.go_on()
                     incoming = []
@@ -84,13 +85,13 @@ class Machine:
     def ssh_command(self):
         return qemu.ssh_command(self.port, images.cache() / 'key')
 
-    def ssh(self, text):
-        """What a shell script on it prints."""
-        done = subprocess.run(self.ssh_command() + [text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=1200, check=False)
+    def ssh(self, text, data=b''):
+        """What a shell script on it prints, which reads this data."""
+        done = subprocess.run(self.ssh_command() + [text], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=1200, check=False)
+        out, err = done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
         if done.returncode:
-            raise qemu.QemuError('%r ended with %d: %s%s' % (text, done.returncode, done.stdout, done.stderr))
-        return done.stdout
+            raise qemu.QemuError('%r ended with %d: %s%s' % (text, done.returncode, out, err))
+        return out
 
     def boot_id(self):
         return self.ssh('cat /proc/sys/kernel/random/boot_id').strip()
@@ -113,6 +114,24 @@ class Machine:
         self._stopping = True
         if self.qemu:
             self.qemu.process.kill()
+
+    @contextlib.contextmanager
+    def used(self, kept):
+        """It runs, and is up, for so long. If that fails, what it said is kept in this folder."""
+        try:
+            self.start()
+            self.wait()
+            yield
+        except BaseException:
+            kept.mkdir(parents=True, exist_ok=True)
+            for file in (self.serial, self.log):
+                if file.exists():
+                    shutil.copy(file, kept)
+            print('%s: the serial console is kept in %s; it ends with:\n%s' % (
+                kept.name, kept, self.serial.read_text(errors='replace')[-1500:] if self.serial.exists() else ''), file=sys.stderr)
+            raise
+        finally:
+            self.stop()
 
     def join(self):
         self._thread.join()
