@@ -41,11 +41,6 @@ template <>
 struct EnumNames<FollowUps> {
   static constexpr std::pair<FollowUps, const char*> values[] = {{FollowUps::now, "now"}, {FollowUps::later, "later"}};
 };
-template <>
-struct EnumNames<boot::Conflicts> {
-  static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},
-                                                                       {boot::Conflicts::remove, "remove"}};
-};
 
 PVEGPU_MODULE(
     kernel_cmdline, Params,

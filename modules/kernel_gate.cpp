@@ -2,6 +2,7 @@
 // kernel_gate: do the GPU drivers of this host build on the kernels that it is about to get. It changes nothing.
 #include "common/catalogue/catalogue.hpp"
 #include "common/core/module.hpp"
+#include "common/driver/i915.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/text/strings.hpp"
 
@@ -24,10 +25,8 @@ struct Driver {
 
 /// The version that DKMS builds on every new kernel: /usr/src/NAME-VERSION.
 std::optional<std::string> dkms_version(const HostView& host, const std::string& name) {
-  std::optional<std::string> out;
-  for (const std::string& entry : host.list_dir("/usr/src").value_or({}))
-    if (entry.starts_with(name + "-") && host.exists("/usr/src/" + entry + "/dkms.conf")) out = entry.substr(name.size() + 1);
-  return out;
+  const auto versions = driver::dkms_sources(host, name);
+  return versions.empty() ? std::nullopt : std::optional(versions.back());
 }
 
 std::vector<Driver> drivers_of(const Params& params, const HostView& host) {
@@ -36,8 +35,8 @@ std::vector<Driver> drivers_of(const Params& params, const HostView& host) {
   if (!nvidia)
     if (const auto loaded = host.read_attr("/sys/module/nvidia/version")) nvidia = *loaded;
   if (nvidia) out.push_back({"nvidia", *nvidia});
-  const auto i915 = params.i915_sriov_driver ? params.i915_sriov_driver : dkms_version(host, "i915-sriov-dkms");
-  if (i915) out.push_back({"i915-sriov-dkms", *i915});
+  const auto i915 = params.i915_sriov_driver ? params.i915_sriov_driver : dkms_version(host, driver::i915_package);
+  if (i915) out.push_back({driver::i915_package, *i915});
   return out;
 }
 

@@ -82,9 +82,10 @@ class Selector {
         if (why.empty()) why = vfs.error().message;
         continue;
       }
-      if (vfs->empty() && wanted_.fingerprints)
-        throw ModuleError(
-            fmt::format("parameter 'vfs_of': {} on {} has no virtual functions now; make them first (module sriov)", where, host->node()));
+      if (vfs->empty() && wanted_.fingerprints) {
+        out_.without_vfs.push_back(fmt::format("{} on {}", where, host->node()));
+        std::erase(out_.nodes, host->node());  // what it had stays until they are back
+      }
       for (const std::string& vf : *vfs) add(*host, address(vf, "vfs_of"), host->function(vf).or_fail("parameter 'vfs_of'"));
       any = true;
     }
