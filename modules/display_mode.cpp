@@ -217,21 +217,7 @@ class ModePlanner {
   }
 
   /// What is run is our own copy: the user's file could change after it was looked at.
-  void keep_tool() {
-    if (host_.exists(copy_)) return;
-    Step step;
-    step.target = "copy of " + *params_.tool;
-    step.desired = last_part(copy_);
-    step.observe = [copy = copy_](const HostView& host) -> Observed {
-      return host.exists(copy) ? std::optional<std::string>(last_part(copy)) : std::nullopt;
-    };
-    step.apply = [tool = *params_.tool, copy = copy_](Host& host) -> Result<> {
-      if (!host.exists(state_dir)) (void)PVEGPU_TRY(host.make_dir(state_dir, 0700));
-      (void)PVEGPU_TRY(host.adopt_file(tool, kept_dir, last_part(copy)));
-      return {};
-    };
-    out_.effect(std::move(step));
-  }
+  void keep_tool() { driver::plan_keep({*params_.tool, copy_, host_.exists(copy_), {}}, out_); }
 
   /// No driver holds the cards, and NVIDIA's is not loaded at all: the tool looks for its module.
   bool frees_cards(const std::vector<const gpu::Gpu*>& cards) {

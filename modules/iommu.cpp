@@ -136,11 +136,6 @@ template <>
 struct EnumNames<DmaMode> {
   static constexpr std::pair<DmaMode, const char*> values[] = {{DmaMode::standard, "standard"}, {DmaMode::pt, "pt"}};
 };
-template <>
-struct EnumNames<boot::Conflicts> {
-  static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},
-                                                                       {boot::Conflicts::remove, "remove"}};
-};
 
 PVEGPU_MODULE(
     iommu, Params,

@@ -31,12 +31,6 @@ void plan(const Params& params, const HostView& host, Plan& out) {
 
 }  // namespace
 
-template <>
-struct EnumNames<boot::Conflicts> {
-  static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},
-                                                                       {boot::Conflicts::remove, "remove"}};
-};
-
 PVEGPU_MODULE(
     kernel_cmdline, Params,
     (ModuleDoc{

@@ -3,6 +3,7 @@
 #include "common/catalogue/catalogue.hpp"
 #include "common/core/module.hpp"
 #include "common/driver/dkms.hpp"
+#include "common/driver/i915.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/text/strings.hpp"
 
@@ -35,8 +36,8 @@ std::vector<Driver> drivers_of(const Params& params, const HostView& host) {
   if (!nvidia)
     if (const auto loaded = host.read_attr("/sys/module/nvidia/version")) nvidia = *loaded;
   if (nvidia) out.push_back({"nvidia", *nvidia});
-  const auto i915 = params.i915_sriov_driver ? params.i915_sriov_driver : dkms_version(host, "i915-sriov-dkms");
-  if (i915) out.push_back({"i915-sriov-dkms", *i915});
+  const auto i915 = params.i915_sriov_driver ? params.i915_sriov_driver : dkms_version(host, driver::i915_package);
+  if (i915) out.push_back({driver::i915_package, *i915});
   return out;
 }
 

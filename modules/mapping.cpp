@@ -213,10 +213,13 @@ void plan(const Params& params, const HostView& host, Plan& out) {
     if (out.refusal()) return;
     if (params.model && selection.entries.empty()) out.warn(fmt::format("no '{}' was found, so there is nothing to map", *params.model));
   }
+  if (!selection.without_vfs.empty())
+    out.later({"sriov", fmt::format("{} {} no virtual functions yet, which the module sriov makes", fmt::join(selection.without_vfs, ", "),
+                                    selection.without_vfs.size() == 1 ? "has" : "have")});
   change.next = cluster::fulfilled(wish, change.now);
   report(params, change, *here, compared, out);
   if (present && !change.now && !change.next) {
-    if (!params.model && !params.heal)
+    if (!params.model && !params.heal && selection.without_vfs.empty())
       out.refuse(
           fmt::format("there is no mapping {} and one needs an entry: give 'devices', 'vfs_of', 'model', 'cards' or 'entries'", params.id));
     return;
@@ -376,7 +379,9 @@ stale:
                        "mapping. The last entry takes the mapping along."})
         .param("devices", &Params::devices,
                {.doc = "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card."})
-        .param("vfs_of", &Params::vfs_of, {.doc = "Cards by address, whose virtual functions are mapped."})
+        .param("vfs_of", &Params::vfs_of,
+               {.doc = "Cards by address, whose virtual functions are mapped. Where a card has none yet, the task "
+                       "answers C(pending_on=sriov), and what is mapped of that node stays."})
         .param("model", &Params::model,
                {.doc = "All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless it "
                        "offers mediated devices itself."})

@@ -31,7 +31,6 @@ constexpr const char* blacklist_file = "/etc/modprobe.d/pve-gpu-nvidia.conf";
 constexpr const char* blacklist =
     "# Made by pve.gpu (nvidia_driver): NVIDIA's installer refuses to work beside nouveau.\nblacklist nouveau\noptions nouveau modeset=0\n";
 constexpr const char* installer_log = "/var/log/nvidia-installer.log";
-constexpr std::uint64_t mebibyte = 1U << 20;
 
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
 
@@ -50,25 +49,13 @@ Observed manager_now(const HostView& host) {
   return std::optional<std::string>(active + (boot.empty() ? "" : ", " + boot));
 }
 
-Result<> run(Host& host, const std::vector<std::string>& argv, std::chrono::seconds timeout = std::chrono::seconds(600)) {
-  const CommandResult done = PVEGPU_TRY(host.run({argv, timeout}));
-  if (done.timed_out) return Error{fmt::format("{} did not end within {} s", fmt::join(argv, " "), timeout.count())};
-  if (done.exit_code != 0) return Error{fmt::format("{}: {}", fmt::join(argv, " "), text::trim(done.err.empty() ? done.out : done.err))};
-  return {};
-}
-
 /// What is left of a driver, whole or not, is taken away.
 Result<> remove_driver(Host& host, const std::string& copy) {
   if (host.exists("/usr/bin/nvidia-uninstall"))
-    (void)PVEGPU_TRY(run(host, {"/usr/bin/nvidia-uninstall", "--silent"}, std::chrono::seconds(1200)));
+    (void)PVEGPU_TRY(driver::run(host, {"/usr/bin/nvidia-uninstall", "--silent"}, std::chrono::seconds(1200)));
   else if (host.exists("/usr/bin/nvidia-vgpu-mgr") && host.exists(copy))
-    (void)PVEGPU_TRY(run(host, {copy, "--uninstall", "--silent"}, std::chrono::seconds(1200)));
-  for (const std::string& version : driver::dkms_sources(host, "nvidia")) {  // an installer that died leaves it
-    if (host.exists("/var/lib/dkms/nvidia/" + version))
-      (void)PVEGPU_TRY(run(host, {"dkms", "remove", "-m", "nvidia", "-v", version, "--all"}));
-    (void)PVEGPU_TRY(run(host, {"rm", "-rf", "--", "/usr/src/nvidia-" + version}));
-  }
-  return {};
+    (void)PVEGPU_TRY(driver::run(host, {copy, "--uninstall", "--silent"}, std::chrono::seconds(1200)));
+  return driver::dkms_remove(host, "nvidia");
 }
 
 /// What the logs of a failed installation say.
@@ -131,7 +118,7 @@ class DriverPlanner {
     if (install && !can_install()) return;
     if ((install || loaded_ != version_) && !can_load()) return;
     out_.ensure_file(blacklist_file, blacklist, {.meta = {}, .then = {follow_up_initramfs()}});
-    if (install) keep_file();
+    if (install) driver::plan_keep(file_, out_);
     if (waits_for_reboot()) return;
     if (loaded_ && loaded_ != version_ && !stop()) return;
     if (install && loaded_ == version_) stop();  // what runs is of a broken installation
@@ -143,7 +130,7 @@ class DriverPlanner {
   }
 
   void absent() {
-    const auto record = driver::read_nvidia_record(host_);
+    const auto record = driver::read_record(host_, driver::nvidia_dir);
     installed_ = driver::installed_nvidia(host_);
     loaded_ = loaded_version(host_);
     report();
@@ -160,30 +147,13 @@ class DriverPlanner {
     } else if (installed_) {
       out_.warn(fmt::format("the NVIDIA driver {} stays: it was not installed by this module; nvidia-uninstall removes it", *installed_));
     }
-    if (host_.exists(driver::nvidia_dir)) {
-      Step step;
-      step.target = std::string("directory ") + driver::nvidia_dir;
-      step.current = "the driver's file";
-      step.observe = [](const HostView& host) -> Observed {
-        return host.exists(driver::nvidia_dir) ? std::optional<std::string>("the driver's file") : std::nullopt;
-      };
-      step.apply = [](Host& host) -> Result<> {
-        for (const std::string& name : PVEGPU_TRY(host.list_dir(driver::nvidia_dir)))
-          (void)PVEGPU_TRY(host.remove_file(fmt::format("{}/{}", driver::nvidia_dir, name)));
-        return host.remove_dir(driver::nvidia_dir);
-      };
-      out_.effect(std::move(step));
-    }
+    driver::plan_forget(host_, driver::nvidia_dir, out_);
     out_.withdraw(blacklist_file, nothing, {.meta = {}, .then = {follow_up_initramfs()}});
   }
 
  private:
   int pve_release() const { return hardware_.facts.pve ? hardware_.facts.pve->major : 8; }
-  std::vector<std::string> kernels() const {
-    std::vector<std::string> out = {host_.kernel_release()};
-    if (const std::string next = driver::next_kernel(host_, driver::installed_kernels(host_)); next != out[0]) out.push_back(next);
-    return out;
-  }
+  std::vector<std::string> kernels() const { return driver::kernels_to_serve(host_); }
 
   // --- what it must be true before anything is done ---------------------------------------------------------------------------
   bool refuse(std::string reason) {
@@ -265,44 +235,21 @@ class DriverPlanner {
   }
 
   bool can_install() {
-    const std::string& file = *params_.file;
-    if (!params_.sha256 && !params_.allow_unverified)
-      return refuse(
-          fmt::format("parameter 'sha256' is missing: give the SHA-256 of {} (sha256sum prints it where the file is known to be "
-                      "good), or allow_unverified=true",
-                      file));
-    std::string sum = text::lower(params_.sha256.value_or(""));
-    if (params_.sha256 && (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != sum.npos))
-      throw ModuleError(fmt::format("parameter 'sha256': '{}' is no SHA-256 (64 hex digits)", *params_.sha256));
-    copy_ = fmt::format("{}/{}", driver::nvidia_dir, sum);
-    has_copy_ = !sum.empty() && host_.exists(copy_);
-    if (!has_copy_) {
-      const auto actual = host_.sha256_of(file);
-      if (!actual && actual.error().not_found()) return refuse(fmt::format("{} is not on this host: copy it there", file));
-      if (!actual) return refuse(actual.error().message);
-      if (!sum.empty() && *actual != sum)
-        return refuse(fmt::format("{} has the SHA-256 {}, not {}: get the file again, or correct the checksum", file, *actual, sum));
-      sum = *actual;
-      copy_ = fmt::format("{}/{}", driver::nvidia_dir, sum);
-      has_copy_ = host_.exists(copy_);
-    }
+    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::nvidia_dir);
+    if (!file_.refusal.empty()) return refuse(file_.refusal);
     if (const auto rival = driver::rival_driver(host_, host_.kernel_release()); !rival.empty()) return refuse(rival);
     const auto flavour = driver::flavour_options(params_.kernel_module_type, version_, boards_);
     if (!flavour) return refuse(flavour.error().message);
     options_ = *flavour;
-    return has_space(host_.stat(has_copy_ ? copy_ : file).or_fail("look at " + file).size);
+    return has_space(host_.stat(file_.kept ? file_.copy : file_.file).or_fail("look at " + file_.file).size);
   }
 
   /// The installer unpacks itself in /tmp and puts as much again and the modules into /usr; 16.4 is 54 MiB packed and 330 MiB unpacked.
   bool has_space(std::uint64_t size) {
-    for (const auto& [path, needed] : {std::pair("/var/lib", size + 200 * mebibyte), std::pair("/tmp", 7 * size + 100 * mebibyte),
-                                       std::pair("/usr", 7 * size + 100 * mebibyte)}) {
-      const auto free = host_.free_space(path);
-      if (free && *free < needed)
-        return refuse(
-            fmt::format("{} has {} MiB free and the driver needs {} MiB there: make room", path, *free / mebibyte, needed / mebibyte));
-    }
-    return true;
+    const std::string lacking = driver::lack_of_room(host_, {{"/var/lib", size + 200 * driver::mebibyte},
+                                                             {"/tmp", 7 * size + 100 * driver::mebibyte},
+                                                             {"/usr", 7 * size + 100 * driver::mebibyte}});
+    return lacking.empty() || refuse(lacking);
   }
 
   bool can_load() {
@@ -352,22 +299,6 @@ class DriverPlanner {
   }
 
   // --- steps -------------------------------------------------------------------------------------------------------------------
-  void keep_file() {
-    if (has_copy_) return;
-    Step step;
-    step.target = "copy of " + *params_.file;
-    step.desired = last_part(copy_);
-    step.observe = [copy = copy_](const HostView& host) -> Observed {
-      return host.exists(copy) ? std::optional<std::string>(last_part(copy)) : std::nullopt;
-    };
-    step.apply = [file = *params_.file, copy = copy_](Host& host) -> Result<> {
-      if (!host.exists(state_dir)) (void)PVEGPU_TRY(host.make_dir(state_dir, 0700));
-      (void)PVEGPU_TRY(host.adopt_file(file, driver::nvidia_dir, last_part(copy)));
-      return {};
-    };
-    out_.effect(std::move(step));
-  }
-
   /// False: it can't be stopped now.
   bool stop() {
     if (const auto users = driver::running_users(all_cards_); !users.empty()) {
@@ -388,9 +319,9 @@ class DriverPlanner {
     step.current = installed_;
     step.desired = version_;
     step.observe = installed_now;
-    step.apply = [version = version_, copy = copy_, options = options_](Host& host) -> Result<> {
+    step.apply = [version = version_, copy = file_.copy, options = options_](Host& host) -> Result<> {
       if (driver::installed_nvidia(host).value_or("").ends_with(")")) (void)PVEGPU_TRY(remove_driver(host, copy));
-      (void)PVEGPU_TRY(driver::write_nvidia_record(host, {version, copy, false}));
+      (void)PVEGPU_TRY(driver::write_record(host, driver::nvidia_dir, {version, copy, false}));
       std::vector<std::string> argv = {copy, "--silent", "--dkms"};
       argv.insert(argv.end(), options.begin(), options.end());
       const CommandResult done = PVEGPU_TRY(host.run({argv, std::chrono::seconds(3600)}));
@@ -405,10 +336,7 @@ class DriverPlanner {
         return Error{fmt::format(
             "{}; {}", why, removed ? "what it left was removed again" : "what it left could not be removed: " + removed.error().message)};
       }
-      for (const std::string& name : host.list_dir(driver::nvidia_dir).value_or({}))  // of the version before
-        if (name != last_part(copy) && name != last_part(driver::nvidia_record))
-          (void)PVEGPU_TRY(host.remove_file(fmt::format("{}/{}", driver::nvidia_dir, name)));
-      return driver::write_nvidia_record(host, {version, copy, true});
+      return driver::complete_record(host, driver::nvidia_dir, version, copy);
     };
     out_.effect(std::move(step));
   }
@@ -425,14 +353,7 @@ class DriverPlanner {
       step.current = now;
       step.desired = version_;
       step.observe = observe;
-      step.apply = [kernel, version = version_](Host& host) -> Result<> {
-        const auto done =
-            run(host, {"dkms", "install", "-m", "nvidia", "-v", version, "-k", kernel, "--force"}, std::chrono::seconds(3600));
-        if (done) return {};
-        const auto log = host.read_file(fmt::format("/var/lib/dkms/nvidia/{}/build/make.log", version));
-        const auto lines = driver::telling_lines(log.value_or(""));
-        return Error{lines.empty() ? done.error().message : fmt::format("{}: {}", done.error().message, fmt::join(lines, " / "))};
-      };
+      step.apply = [kernel, version = version_](Host& host) { return driver::dkms_install(host, "nvidia", version, kernel); };
       out_.effect(std::move(step));
     }
   }
@@ -474,15 +395,15 @@ class DriverPlanner {
     step.current = complaint.empty() ? now : "nvidia-vgpud failed";
     step.desired = "active, enabled";
     step.apply = [selected](Host& host) -> Result<> {
-      (void)PVEGPU_TRY(run(host, {"systemctl", "daemon-reload"}));
-      (void)PVEGPU_TRY(run(host, {"systemctl", "enable", "--", driver::vgpu_daemon, driver::vgpu_manager}));
+      (void)PVEGPU_TRY(driver::run(host, {"systemctl", "daemon-reload"}));
+      (void)PVEGPU_TRY(driver::run(host, {"systemctl", "enable", "--", driver::vgpu_daemon, driver::vgpu_manager}));
       // nvidia-vgpud forks, tells the driver its types and ends: starting it succeeds although it may fail over a card (recorded of 510).
       // What it says about cards is judged afterwards.
-      if (const auto started = run(host, {"systemctl", "start", "--", driver::vgpu_daemon}); !started) {
+      if (const auto started = driver::run(host, {"systemctl", "start", "--", driver::vgpu_daemon}); !started) {
         const std::string told = vgpud_complaint(host, selected);
         return told.empty() ? started.error() : Error{told};
       }
-      return run(host, {"systemctl", "start", "--", driver::vgpu_manager});
+      return driver::run(host, {"systemctl", "start", "--", driver::vgpu_manager});
     };
     step.verify = [selected](const HostView& host) -> Result<> {
       const std::string state = driver::unit_state(host, driver::vgpu_manager);
@@ -560,8 +481,8 @@ class DriverPlanner {
   std::vector<catalogue::Board> boards_;  ///< of cards_
   std::string version_;                   ///< wanted
   std::optional<std::string> installed_, loaded_;
-  std::string copy_;
-  bool has_copy_ = false, needs_next_kernel_ = false;
+  driver::UserFile file_;
+  bool needs_next_kernel_ = false;
   std::vector<std::string> options_;
   driver::Signing signing_ = driver::Signing::not_needed;
 };

@@ -3,6 +3,7 @@
 // Where that is: PVE-FACTS 4.3. Contradicting parameters of others are never touched unless asked.
 #pragma once
 
+#include "common/core/params.hpp"
 #include "common/core/plan.hpp"
 #include "common/text/kernel_cmdline.hpp"
 
@@ -28,3 +29,9 @@ void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish);
 bool needs_intel_iommu_on(const HostView& host, const std::string& kernel);
 
 }  // namespace pvegpu::boot
+
+template <>
+struct pvegpu::EnumNames<pvegpu::boot::Conflicts> {
+  static constexpr std::pair<boot::Conflicts, const char*> values[] = {{boot::Conflicts::refuse, "refuse"},
+                                                                       {boot::Conflicts::remove, "remove"}};
+};

@@ -3,6 +3,7 @@
 #include "common/driver/dkms.hpp"
 
 #include "common/catalogue/catalogue.hpp"
+#include "common/driver/install.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -99,6 +100,28 @@ std::vector<std::string> dkms_sources(const HostView& host, const std::string& n
   for (const std::string& entry : host.list_dir("/usr/src").value_or({}))
     if (entry.starts_with(name + "-") && host.exists("/usr/src/" + entry + "/dkms.conf")) out.push_back(entry.substr(name.size() + 1));
   return out;
+}
+
+std::optional<std::string> dkms_installed(const HostView& host, const std::string& name, const std::string& kernel) {
+  const auto link = host.read_link(fmt::format("/var/lib/dkms/{}/kernel-{}-x86_64", name, kernel));
+  return link ? std::optional(text::split(*link, '/')[0]) : std::nullopt;
+}
+
+Result<> dkms_install(Host& host, const std::string& name, const std::string& version, const std::string& kernel) {
+  const auto done = run(host, {"dkms", "install", "-m", name, "-v", version, "-k", kernel, "--force"}, std::chrono::seconds(3600));
+  if (done) return {};
+  const auto log = host.read_file(fmt::format("/var/lib/dkms/{}/{}/build/make.log", name, version));
+  const auto lines = telling_lines(log.value_or(""));
+  return Error{lines.empty() ? done.error().message : fmt::format("{}: {}", done.error().message, fmt::join(lines, " / "))};
+}
+
+Result<> dkms_remove(Host& host, const std::string& name) {
+  for (const std::string& version : dkms_sources(host, name)) {  // an installer that died leaves it
+    if (host.exists(fmt::format("/var/lib/dkms/{}/{}", name, version)))
+      (void)PVEGPU_TRY(run(host, {"dkms", "remove", "-m", name, "-v", version, "--all"}));
+    (void)PVEGPU_TRY(run(host, {"rm", "-rf", "--", fmt::format("/usr/src/{}-{}", name, version)}));
+  }
+  return {};
 }
 
 }  // namespace pvegpu::driver

@@ -35,4 +35,12 @@ std::vector<std::string> telling_lines(std::string_view log, std::size_t most = 
 /// The tree /usr/src/NAME-VERSION with a dkms.conf; the versions.
 std::vector<std::string> dkms_sources(const HostView& host, const std::string& name);
 
+/// The version whose build DKMS has installed for a kernel: where its link kernel-KERNEL-x86_64 leads (dkms: VERSION/KERNEL/ARCH).
+std::optional<std::string> dkms_installed(const HostView& host, const std::string& name, const std::string& kernel);
+
+/// Builds and installs what is in such a tree for one kernel. The error quotes the log of the build.
+Result<> dkms_install(Host& host, const std::string& name, const std::string& version, const std::string& kernel);
+/// Takes all versions and their builds away.
+Result<> dkms_remove(Host& host, const std::string& name);
+
 }  // namespace pvegpu::driver

@@ -57,4 +57,10 @@ std::string next_kernel(const HostView& host, const std::vector<std::string>& in
   return installed.empty() ? host.kernel_release() : installed.back();
 }
 
+std::vector<std::string> kernels_to_serve(const HostView& host) {
+  std::vector<std::string> out = {host.kernel_release()};
+  if (const std::string next = next_kernel(host, installed_kernels(host)); next != out[0]) out.push_back(next);
+  return out;
+}
+
 }  // namespace pvegpu::driver

@@ -19,4 +19,7 @@ std::vector<std::string> installed_kernels(const HostView& host);
 /// What the next boot starts: a pin, else the newest.
 std::string next_kernel(const HostView& host, const std::vector<std::string>& installed);
 
+/// What a driver has to be built for: the kernel that runs, and the next one if that is another.
+std::vector<std::string> kernels_to_serve(const HostView& host);
+
 }  // namespace pvegpu::driver

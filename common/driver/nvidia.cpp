@@ -2,7 +2,6 @@
 // NVIDIA's vGPU host driver.
 #include "common/driver/nvidia.hpp"
 
-#include "common/gpu/scan.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/text/strings.hpp"
 
@@ -122,26 +121,12 @@ json guest_versions(std::string_view version) {
   return out;
 }
 
-std::optional<NvidiaRecord> read_nvidia_record(const HostView& host) {
-  const auto bytes = host.read_file(nvidia_record);
-  if (!bytes) return std::nullopt;
-  const auto value = parse_json(*bytes);
-  if (!value || !value->is_object()) return NvidiaRecord{};  // damaged: whatever it was is not known to be whole
-  return NvidiaRecord{value->value("version", ""), value->value("file", ""), value->value("complete", false)};
-}
-
-Result<> write_nvidia_record(Host& host, const NvidiaRecord& record) {
-  return host.write_file(nvidia_record,
-                         dump_json(json{{"version", record.version}, {"file", record.file}, {"complete", record.complete}}) + "\n",
-                         {.mode = 0600u, .uid = {}, .gid = {}});
-}
-
 std::optional<std::string> installed_nvidia(const HostView& host) {
   std::vector<std::string> sources;
   for (const std::string& version : dkms_sources(host, "nvidia"))
     if (is_version(version)) sources.push_back(version);
   const bool manager = host.exists("/usr/bin/nvidia-vgpu-mgr"), remover = host.exists("/usr/bin/nvidia-uninstall");
-  const auto record = read_nvidia_record(host);
+  const auto record = read_record(host, nvidia_dir);
   if (record && !record->complete && (!sources.empty() || manager || remover))
     return fmt::format("{} (half installed)", record->version.empty() ? "unknown version" : record->version);
   if (sources.size() > 1) return fmt::format("{} (several versions)", fmt::join(sources, ", "));
@@ -168,16 +153,6 @@ std::string rival_driver(const HostView& host, const std::string& kernel) {
   return {};
 }
 
-Hardware read_hardware(const HostView& host) {
-  Reader reader(host);
-  const auto devices = host.pci_devices().or_fail("list the PCI devices");
-  Hardware out;
-  out.facts = gpu::read_host_facts(reader, gpu::vendors_of(devices));
-  out.gpus = gpu::scan_gpus(reader, devices, out.facts);
-  gpu::attach_guests(out.gpus, gpu::read_guest_facts(reader, out.facts), out.facts);
-  return out;
-}
-
 std::vector<const gpu::Gpu*> select_boards(const Hardware& hardware, const std::vector<std::string>& wanted, const std::string& parameter) {
   std::vector<const gpu::Gpu*> out;
   std::vector<std::string> there;
@@ -201,16 +176,6 @@ std::vector<const gpu::Gpu*> select_boards(const Hardware& hardware, const std::
       throw ModuleError(fmt::format("parameter '{}': this host has no NVIDIA card '{}'; it has: {}", parameter, word,
                                     there.empty() ? std::string("none") : fmt::format("{}", fmt::join(there, ", "))));
   }
-  return out;
-}
-
-std::vector<std::string> running_users(const std::vector<const gpu::Gpu*>& cards) {
-  std::vector<std::string> out;
-  for (const gpu::Gpu* card : cards)
-    for (const gpu::Use& use : card->used_by.value_or(std::vector<gpu::Use>()))
-      if (use.running)
-        out.push_back(fmt::format("guest {}{} has {}", use.vmid, use.name.empty() ? "" : " (" + use.name + ")",
-                                  use.address.empty() ? card->address : use.address));
   return out;
 }
 

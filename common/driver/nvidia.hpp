@@ -4,9 +4,8 @@
 
 #include "common/core/plan.hpp"
 #include "common/driver/dkms.hpp"
-#include "common/gpu/gpu.hpp"
-#include "common/gpu/guests.hpp"
-#include "common/gpu/host_facts.hpp"
+#include "common/driver/hardware.hpp"
+#include "common/driver/install.hpp"
 
 namespace pvegpu::driver {
 
@@ -33,31 +32,14 @@ json guest_versions(std::string_view version);
 /// What is installed, as one word: "535.161.05"; "535.161.05 (half installed)" and the like for what has to be installed again;
 /// nullopt when nothing is.
 std::optional<std::string> installed_nvidia(const HostView& host);
-/// The installer has begun and did not end; kept in `record` of the module that ran it.
 inline constexpr const char* nvidia_dir = "/var/lib/pve-gpu/nvidia_driver";
-inline constexpr const char* nvidia_record = "/var/lib/pve-gpu/nvidia_driver/driver.json";
-struct NvidiaRecord {
-  std::string version, file;  ///< `file`: our copy
-  bool complete = false;
-};
-std::optional<NvidiaRecord> read_nvidia_record(const HostView& host);
-Result<> write_nvidia_record(Host& host, const NvidiaRecord& record);
 
 /// Packages and modules of others that stand in the way: a sentence, "" when there are none.
 std::string rival_driver(const HostView& host, const std::string& kernel);
 
-struct Hardware {
-  gpu::HostFacts facts;
-  std::vector<gpu::Gpu> gpus;  ///< with their guests
-};
-Hardware read_hardware(const HostView& host);
-
 /// The NVIDIA cards that are meant: by address or by name of the board; all that do vGPU when nothing is named.
 /// Throws ModuleError that names `parameter` for what is not there.
 std::vector<const gpu::Gpu*> select_boards(const Hardware& hardware, const std::vector<std::string>& wanted, const std::string& parameter);
-
-/// "guest 101 (desktop) has 0000:41:00.4": the running guests that have one of the cards or something of it.
-std::vector<std::string> running_users(const std::vector<const gpu::Gpu*>& cards);
 
 /// Loaded modules of NVIDIA's driver in the order in which they can be removed.
 std::vector<std::string> loaded_nvidia_modules(const HostView& host);

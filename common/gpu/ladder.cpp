@@ -3,6 +3,7 @@
 #include "common/gpu/ladder.hpp"
 
 #include "common/boot/cmdline.hpp"
+#include "common/driver/i915.hpp"
 #include "common/driver/nvidia.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/strings.hpp"
@@ -142,8 +143,12 @@ class Ladder {
     if (facts_.cpu.intel() && boot::needs_intel_iommu_on(host_, facts_.kernel)) out.push_back({"intel_iommu", "on"});
     if (target_.way == Way::intel_vgpu && target_.gpu && target_.gpu->driver != "xe" &&
         (facts_.i915.max_vfs || facts_.i915.installed_has_max_vfs)) {
-      out.push_back({"i915.enable_guc", "3"});
-      out.push_back({"i915.max_vfs", "7"});
+      std::int64_t count = 7;  // or as many as somebody wanted
+      for (const text::KernelParameter& parameter : text::parse_kernel_cmdline(facts_.boot.cmdline.value_or("")))
+        if (parameter.key == "i915.max_vfs" && std::atoi(parameter.value.value_or("").c_str()) > 0)
+          count = std::atoi(parameter.value->c_str());
+      const auto wanted = driver::i915_parameters(count);
+      out.insert(out.end(), wanted.begin(), wanted.end());
     }
     if (target_.way == Way::intel_gvtg) out.push_back({"i915.enable_gvt", "1"});
     return out;
@@ -186,7 +191,7 @@ class Ladder {
           return fail(rung, fmt::format("{} has no SR-IOV", gpu->name),
                       "pass it through whole, or use a PC with Intel's 12th generation or later");
         if (gpu->sriov.total > 0 || gpu->intel->dkms_from.empty() || facts_.i915.max_vfs || facts_.i915.installed_has_max_vfs) return;
-        if (!catalogue::newest_dkms(facts_.kernel))
+        if (!catalogue::newest_dkms(facts_.kernel) && !branch_serves_kernel())
           fail(rung, fmt::format("no release of i915-sriov-dkms builds on kernel {}", facts_.kernel),
                "gpu_platform_kernel: a series on which one does");
         return;
@@ -195,6 +200,11 @@ class Ladder {
         if (!gpu->intel || !gpu->intel->gvtg) fail(rung, "GVT-g is there from Broadwell to Comet Lake only", "pass it through whole");
         return;
     }
+  }
+
+  /// There are no releases of i915-sriov-dkms for this kernel, but a branch.
+  bool branch_serves_kernel() const {
+    return !catalogue::newest_dkms(facts_.kernel) && catalogue::dkms_builds(driver::i915_branch, facts_.kernel) == catalogue::Verdict::yes;
   }
 
   void nvidia_board(Rung& rung, const Gpu& gpu) const {
@@ -221,28 +231,35 @@ class Ladder {
     const bool intel = target_.way == Way::intel_vgpu;
     if ((!vgpu() && !intel) || (intel && target_.gpu && target_.gpu->sriov.total > 0)) return skip(rung);
     if (vgpu() && facts_.nvidia.loaded) return skip(rung);
-    const std::string name = intel ? "i915-sriov-dkms" : "nvidia", task = intel ? "pve.gpu.i915_sriov_driver" : "pve.gpu.nvidia_driver";
-    std::string version;
-    for (const std::string& source : driver::dkms_sources(host_, name)) version = source;
+    const std::string name = intel ? driver::i915_package : "nvidia", task = intel ? "pve.gpu.i915_sriov_driver" : "pve.gpu.nvidia_driver";
+    const auto versions = driver::dkms_sources(host_, name);
+    const std::string version = versions.empty() ? std::string() : versions.back();
     const bool built = intel ? facts_.i915.installed_has_max_vfs || facts_.i915.max_vfs : facts_.nvidia.installed_version.has_value();
     if (built) {
       rung.evidence.push_back(fmt::format("/lib/modules/{} has the module", facts_.kernel));
-      if (facts_.boot.secure_boot == true && !intel && !facts_.nvidia.loaded)
+      if (facts_.boot.secure_boot == true && !(intel ? facts_.i915.loaded : facts_.nvidia.loaded))
         return fail(rung, "Secure Boot is on and the module is not loaded: the key that DKMS signs with is not enrolled",
-                    "mokutil --import /var/lib/dkms/mok.pub, reboot, and choose 'Enroll MOK' at the console");
+                    fmt::format("mokutil --import {}, reboot, and choose 'Enroll MOK' at the console; {} says which keys to press",
+                                driver::signing_key, task));
       return;
     }
     if (version.empty())
-      return fail(rung, fmt::format("no {} is installed for DKMS, and kernel {} has no such module", name, facts_.kernel), task);
+      return fail(
+          rung, fmt::format("no {} is installed for DKMS, and kernel {} has no such module", name, facts_.kernel),
+          intel && branch_serves_kernel() ? fmt::format("{} with the source archive of the branch {}", task, driver::i915_branch) : task);
     rung.evidence.push_back(fmt::format("/usr/src/{}-{} is there", name, version));
     if (intel && catalogue::dkms_builds(version, facts_.kernel) == catalogue::Verdict::no)
       return fail(rung, fmt::format("i915-sriov-dkms {} leaves kernel {} out: DKMS skipped it", version, facts_.kernel),
-                  "another release of it, or gpu_platform_kernel");
+                  task + " with another release of it, or gpu_platform_kernel");
+    if (const auto file = host_.kernel_module("i915", facts_.kernel); intel && file && text::contains(file->file, "/updates/"))
+      if (const std::string why = driver::why_no_vfs(host_, "i915", facts_.kernel); !why.empty())
+        return fail(rung, why, task + " with a release for this kernel");
     if (!host_.exists(fmt::format("/lib/modules/{}/build", facts_.kernel)))
       return fail(rung, fmt::format("/lib/modules/{}/build is missing: there are no headers for the running kernel", facts_.kernel),
                   "gpu_platform_headers: true, then " + task);
     fail(rung, fmt::format("DKMS did not build {} {} for kernel {}", name, version, facts_.kernel),
-         fmt::format("dkms install {}/{} -k {}; its log: /var/lib/dkms/{}/{}/build/make.log", name, version, facts_.kernel, name, version));
+         fmt::format("{}, or dkms install {}/{} -k {}; its log: /var/lib/dkms/{}/{}/build/make.log", task, name, version, facts_.kernel,
+                     name, version));
   }
 
   void rival(Rung& rung) const {

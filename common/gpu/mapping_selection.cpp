@@ -83,9 +83,10 @@ class Selector {
         if (why.empty()) why = vfs.error().message;
         continue;
       }
-      if (vfs->empty() && wanted_.fingerprints)
-        throw ModuleError(
-            fmt::format("parameter 'vfs_of': {} on {} has no virtual functions now; make them first (module sriov)", where, host->node()));
+      if (vfs->empty() && wanted_.fingerprints) {
+        out_.without_vfs.push_back(fmt::format("{} on {}", where, host->node()));
+        std::erase(out_.nodes, host->node());  // what it had stays until they are back
+      }
       for (const std::string& vf : *vfs) add(*host, address(vf, "vfs_of"), host->function(vf).or_fail("parameter 'vfs_of'"));
       any = true;
     }
@@ -114,8 +115,12 @@ class Selector {
     }
     const std::vector<std::string> vfs = host->vfs(where).or_fail("parameter 'cards'");
     const auto seats = static_cast<std::size_t>(std::max<std::int64_t>(card.seats, 0));
+    if (vfs.empty() && wanted_.fingerprints) {
+      out_.without_vfs.push_back(fmt::format("{} on {}", where, card.node));
+      return;
+    }
     if (vfs.size() < seats && wanted_.fingerprints)
-      throw wrong(fmt::format("{} on {} has {} virtual functions now and {} seats need one each; make them first (module sriov)", where,
+      throw wrong(fmt::format("{} on {} has {} virtual functions now and {} seats need one each; make more first (module sriov)", where,
                               card.node, vfs.size(), seats));
     for (std::size_t i = 0; i < std::min(vfs.size(), seats); ++i)
       add(*host, address(vfs[i], "cards"), host->function(vfs[i]).or_fail("parameter 'cards'"));

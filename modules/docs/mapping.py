@@ -42,7 +42,8 @@ options:
     default: []
   vfs_of:
     description:
-      - Cards by address, whose virtual functions are mapped.
+      - Cards by address, whose virtual functions are mapped. Where a card has none yet, the task answers C(pending_on=sriov),
+        and what is mapped of that node stays.
     type: list
     elements: str
     default: []

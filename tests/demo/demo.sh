@@ -69,7 +69,7 @@ install_collection() {
   sockets=$(mktemp -d /tmp/pve-gpu-demo.XXXXXX)
   cat >"$work/ansible.cfg" <<EOF
 [defaults]
-inventory = $work/rack.yml,$PWD/tests/demo/forms.yml,$PWD/tests/demo/this_machine.yml
+inventory = $work/rack.yml,$work/drivers.yml,$PWD/tests/demo/forms.yml,$PWD/tests/demo/this_machine.yml
 collections_path = $work/collections
 callback_plugins = $PWD/tests/demo/callbacks
 retry_files_enabled = false
@@ -84,10 +84,17 @@ EOF
     "$(find "$work/collections/ansible_collections/pve/gpu/plugins/modules" -name '*.py' | wc -l)"
 }
 
+# The files that users bring, as stand-ins, and the variables that name them.
+driver_files() {
+  intel=$(python3 -B tests/rack/standins/closed/make_i915.py "$work" 2025.07.22)
+  printf 'form_d:\n  vars:\n    gpu_intel_sriov_file: %s\n    gpu_intel_sriov_sha256: %s\n' "$intel" "$(sha256sum "$intel" | cut -c1-64)"
+}
+
 start_hosts() {
   # shellcheck disable=SC2086
   rack up $hosts
   rack inventory >"$work/rack.yml"
+  driver_files >"$work/drivers.yml"
   for host in $hosts; do
     printf '      %-13s %s\n' "$host" "$(rack ssh "$host" cat /etc/os-release | sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p')"
   done
@@ -123,7 +130,7 @@ step "The whole way, as a plan (ansible-playbook pve.gpu.site --check)" site --c
 step "Go it: all at once, reboots one after another, quorum and guests watched" site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
 step "Once more: nothing left to do" again site site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
 step "Verify: what differs from the goal (ansible-playbook pve.gpu.verify)" collection verify -e gpu_hosts=pve
-step "Start guests on forms B, C and E, each with its card" ansible-playbook tests/demo/guests.yml
+step "Start guests on forms B, C, D and E, each with its card or VF" ansible-playbook tests/demo/guests.yml
 step "Which GPU would serve which desktop pool (ansible-playbook pve.gpu.plan)" collection plan -e gpu_hosts=pve
 step "All that is known now (ansible-playbook pve.gpu.discover)" collection discover
 step "Take it all back (ansible-playbook pve.gpu.undo)" collection undo -e gpu_hosts=pve

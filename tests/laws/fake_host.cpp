@@ -154,6 +154,12 @@ FakeHost& FakeHost::gone(const std::string& path) {
   for (const std::string& p : paths_below(real)) upper_[p] = std::nullopt;
   return *this;
 }
+FakeHost& FakeHost::take(const std::string& path, const std::string& top) {
+  if (stat(path, Links::keep)) gone(path);
+  for (std::string at = parent_of(path); at.size() > top.size(); at = parent_of(at))
+    if (const auto names = list_dir(at); names && names->empty()) gone(at);
+  return *this;
+}
 FakeHost& FakeHost::reboot() { return file(boot_id_path, fmt::format("00000000-0000-4000-8000-{:012}\n", ++boots_), 0444); }
 FakeHost& FakeHost::user(uid_t uid) {
   uid_ = uid;
@@ -481,7 +487,7 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
   const bool live = read_attr(fmt::format("/sys/module/{}/initstate", name)).value_or("") == "live";
   std::string dashed = name;
   std::replace(dashed.begin(), dashed.end(), '_', '-');
-  for (const std::string& stem : {name, dashed}) {  // one that was built meanwhile: its file says "version=..."
+  for (const std::string& stem : {name, dashed}) {  // one that was built meanwhile: its file says "version=...", "parm=..."
     const std::string file = fmt::format("/lib/modules/{}/updates/dkms/{}.ko", release, stem);
     const auto real = resolve(file, Links::follow);
     if (!real || !upper_.count(*real)) continue;
@@ -490,7 +496,10 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
     out.file = file;
     out.loaded = live;
     for (const std::string& line : text::lines(find(*real)->bytes))
-      if (line.starts_with("version=")) out.version = line.substr(8);
+      if (line.starts_with("version="))
+        out.version = line.substr(8);
+      else if (line.starts_with("parm="))
+        out.parameters.push_back(line.substr(5));
     return out;
   }
   if (!disk_.empty() && RealHost(disk_).exists("/lib/modules/" + release)) {

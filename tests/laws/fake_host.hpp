@@ -56,6 +56,8 @@ class FakeHost final : public Host {
   FakeHost& dir(const std::string& path, unsigned mode = 0755);
   FakeHost& link(const std::string& path, const std::string& target);
   FakeHost& gone(const std::string& path);  ///< with everything below it
+  /// A file, if it is there, and directories below `top` that are empty then.
+  FakeHost& take(const std::string& path, const std::string& top);
   /// A new boot_id, nothing else.
   FakeHost& reboot();
   FakeHost& user(uid_t uid);

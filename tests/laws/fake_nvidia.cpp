@@ -20,13 +20,6 @@ const std::vector<std::string> programs = {"/usr/bin/nvidia-uninstall", "/usr/bi
                                            "/usr/bin/nvidia-smi", "/usr/lib/nvidia/sriov-manage"};
 const std::vector<std::string> services = {driver::vgpu_manager, driver::vgpu_daemon};
 
-/// Takes a file away, and directories that were made for it.
-void take(FakeHost& host, const std::string& path, const std::string& top) {
-  if (host.stat(path, Links::keep)) host.gone(path);
-  for (std::string dir = path.substr(0, path.rfind('/')); dir.size() > top.size(); dir.resize(dir.rfind('/')))
-    if (const auto names = host.list_dir(dir); names && names->empty()) host.gone(dir);
-}
-
 std::string module_file(const std::string& kernel, const std::string& name) {
   return fmt::format("/lib/modules/{}/updates/dkms/{}.ko", kernel, name);
 }
@@ -37,15 +30,15 @@ void build(FakeHost& host, const std::string& version, const std::string& kernel
 
 void uninstall(FakeHost& host) {
   for (const std::string& kernel : host.list_dir("/lib/modules").value_or({}))
-    for (const char* name : {"nvidia", "nvidia-vgpu-vfio"}) take(host, module_file(kernel, name), "/lib/modules/" + kernel);
-  for (const std::string& path : programs) take(host, path, path.starts_with("/usr/lib") ? "/usr/lib" : "/usr/bin");
+    for (const char* name : {"nvidia", "nvidia-vgpu-vfio"}) host.take(module_file(kernel, name), "/lib/modules/" + kernel);
+  for (const std::string& path : programs) host.take(path, path.starts_with("/usr/lib") ? "/usr/lib" : "/usr/bin");
   for (const std::string& unit : services) {
-    take(host, "/usr/lib/systemd/system/" + unit, "/usr/lib");
-    take(host, wants + unit, "/var/lib");
-    take(host, fmt::format("{}/{}", units, unit), "/run");
+    host.take("/usr/lib/systemd/system/" + unit, "/usr/lib");
+    host.take(wants + unit, "/var/lib");
+    host.take(fmt::format("{}/{}", units, unit), "/run");
   }
   for (const std::string& version : driver::dkms_sources(host, "nvidia")) {
-    take(host, fmt::format("/usr/src/nvidia-{}/dkms.conf", version), "/usr/src");
+    host.take(fmt::format("/usr/src/nvidia-{}/dkms.conf", version), "/usr/src");
     if (host.exists("/var/lib/dkms/nvidia/" + version)) host.gone("/var/lib/dkms/nvidia/" + version);
   }
   for (const char* dir : {"/var/lib/dkms/nvidia"})
@@ -242,7 +235,7 @@ void add_nvidia(FakeHost& host, const json& knobs) {
     return CommandResult{};
   });
   verb("stop", [](FakeHost& h, const std::string& unit) {
-    take(h, fmt::format("{}/{}", units, unit), "/run");
+    h.take(fmt::format("{}/{}", units, unit), "/run");
     return CommandResult{};
   });
   for (const std::string& unit : services)

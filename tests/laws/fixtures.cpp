@@ -5,6 +5,7 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_i915.hpp"
 #include "tests/laws/fake_nvidia.hpp"
 #include "tests/laws/fake_pvesh.hpp"
 #include "tests/laws/fake_qm.hpp"
@@ -116,6 +117,9 @@ FakeHost Fixture::world() const {
   if (module == "nvidia_driver" || module == "display_mode" || module == "vgpu") {
     add_nvidia(host, description.value("nvidia", json::object()));
     description.erase("nvidia");
+  } else if (module == "i915_sriov_driver") {
+    add_i915(host, description.value("i915", json::object()));
+    description.erase("i915");
   } else {
     model_systemctl(host);
     model_sriov(host, description.value("sriov", json::object()));

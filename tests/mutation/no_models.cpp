@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The one module of the mutants does without the models of Proxmox VE's and NVIDIA's programs, and these without half of the project.
+#include "tests/laws/fake_i915.hpp"
 #include "tests/laws/fake_nvidia.hpp"
 #include "tests/laws/fake_pvesh.hpp"
 #include "tests/laws/fake_qm.hpp"
@@ -13,6 +14,7 @@ void model_systemctl(FakeHost&) {}
 void model_sriov(FakeHost&, const json&) {}
 
 namespace laws {
+void add_i915(FakeHost&, const json&) {}
 void add_nvidia(FakeHost&, const json&) {}
 void add_pvesh(FakeHost&) {}
 }  // namespace laws

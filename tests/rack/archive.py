@@ -144,19 +144,33 @@ def kernel_packages(suite):
         yield package('proxmox-default-headers', version, 'all', 'proxmox-headers-' + series)
 
 
+def tool_packages(suite):
+    """(name of the file, (control data, .deb)) of what Debian's own sources have to build a driver with: dkms (a stand-in, which is in every
+    node) needs the two others."""
+    found = []
+    for name, depends, files in (('gcc', None, [('./usr/bin/gcc', b'#!/bin/sh\nexit 0\n', 0o755)]), ('make', None, [('./usr/bin/make', b'#!/bin/sh\nexit 0\n', 0o755)]),
+                                 ('dkms', 'gcc, make', [])):
+        version = {'bullseye': '2.8.4', 'bookworm': '3.0.10', 'trixie': '3.2.2'}[suite]
+        fields = [('Package', name), ('Version', version), ('Architecture', 'all'), ('Maintainer', 'nobody <nobody@example.org>')]
+        fields += ([('Depends', depends)] if depends else []) + [('Description', 'stands for the package of Debian')]
+        members = [('./usr/', None, 0o755), ('./usr/bin/', None, 0o755)] + files if files else []
+        found.append(('%s_%s_all' % (name, version), make_package(fields, (), members)))
+    return found
+
+
 def write(path, content):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, 'wb') as file:
         file.write(content)
 
 
-def build_repository(base, suite, components, kernels):
+def build_repository(base, suite, components, more):
     """Packages and Release of one suite; returns the path of Release."""
     sums = []
     for component in components:
         version = '1.0+%s.%s' % (component.replace('-', '.'), suite.replace('-', '.'))
         index = b''
-        for file_name, (control, package) in [probe_package(version)] + kernels:
+        for file_name, (control, package) in [probe_package(version)] + more:
             name = 'pool/%s/%s.deb' % (component, file_name)
             write(os.path.join(base, name), package)
             index += control + ('Filename: %s\nSize: %d\nSHA256: %s\n\n' % (
@@ -225,8 +239,9 @@ def build(out):
 
 def build_tree(out, home):
     www = os.path.join(out, 'www')
-    kernels = {suite: list(kernel_packages(suite)) for suite in SUITES}
-    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components, kernels[suite] if directory == 'debian/pve' else []))
+    more = {('debian/pve', suite): list(kernel_packages(suite)) for suite in SUITES}
+    more.update({('debian', suite): tool_packages(suite) for suite in SUITES})
+    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components, more.get((directory, suite), [])))
             for key, host, directory, suite, components in repositories()]
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda job: gpg(home, '--local-user', job[0] + '@rack.example.org', '--digest-algo', 'SHA256', '--output',

@@ -203,6 +203,12 @@ class Catalogue:
         subsystem = ids[0]['subsystem_device_id']
         return Board('%s:%s' % (vendor, ids[0]['device_id']), '%s:%s' % (vendor, subsystem) if subsystem else None, rows[0])
 
+    def intel_sriov(self, ids):
+        """Whether i915-sriov-dkms makes VFs of the GPU with these ids."""
+        vendor, _, device = str(ids or '').partition(':')
+        platform = next((row['platform'] for row in self.table('intel_gpus.csv') if row['device_id'] == device), None)
+        return vendor == '8086' and any(row['platform'] == platform and row['dkms_from'] for row in self.table('intel_platforms.csv'))
+
     def types(self, board, driver, gaming=False):
         """Time-sliced types of a board in the order of their numbers: those of the A, B, C and Q series, or the gaming ones."""
         found = []

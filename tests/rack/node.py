@@ -172,6 +172,7 @@ class NodeSetup:
         if not first:
             self.firmware(spec)
             self.installed_nvidia(spec, started['kernel'], started['initrd']['modprobe.d'])
+            self.installed_i915(spec, started)
         if not first and not self.node['plain']:
             started.update(initramfs.run_top(self, spec, started, CAPABILITIES.values()))
         booted = machines.Machine(spec, self.described.catalogue, started)
@@ -242,6 +243,28 @@ class NodeSetup:
             if ids.startswith('10de:') and (
                     card.get('driver') is None or card['driver'] == 'nouveau' and 'nouveau' in configuration['blacklist']):
                 card['driver'] = 'nvidia'
+
+    def installed_i915(self, spec, started):
+        """The i915 of i915-sriov-dkms that is installed for the kernel that boots, as its initramfs has it, which loads it first: it makes
+        VFs of the processor's graphics. Secure Boot lets it in only with an enrolled key."""
+        built = started['initrd'].get('built', {}).get('i915')
+        if not built or 'max_vfs' not in built['parameters']:
+            return
+        trusted = bootfiles.read(self.at('var/lib/rack/mok')).startswith('enrolled')
+        for card in spec.get('cards', []):
+            if not self.described.catalogue.intel_sriov(card.get('id')) or card.get('driver') not in ('i915', 'xe'):
+                continue
+            if self.described.bios['secure_boot'] and not trusted:
+                card['driver'] = None
+                continue
+            listed = [word.partition('=')[2].split(',') for word in started['cmdline'].split() if word.startswith('module_blacklist=')]
+            if card['driver'] == 'xe' and 'xe' not in (listed[-1] if listed else ()):
+                continue
+            card['driver'] = 'i915'
+            given = dict(word[len('i915.'):].partition('=')[::2] for word in started['cmdline'].split() if word.startswith('i915.'))
+            card['total_vfs'] = min(7, int(given.get('max_vfs', 0))) if given.get('enable_guc') == '3' else 0
+            spec['modules'] = dict(spec.get('modules') or {}, i915={
+                'version': built['version'], 'parameters': {'enable_guc': -1, 'enable_gvt': False, 'force_probe': '*', 'max_vfs': 0}})
 
     def start_simfs(self):
         if os.path.lexists(os.path.join(self.state, 'simfs.sock')):

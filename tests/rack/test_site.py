@@ -57,6 +57,7 @@ class Run:
 @unittest.skipIf(why_not(), why_not())
 class SiteTest(unittest.TestCase):
     machines = []
+    sources = None  # files that describe them; else they are of machines/
 
     @classmethod
     def setUpClass(cls):
@@ -66,7 +67,7 @@ class SiteTest(unittest.TestCase):
         subprocess.run(['ansible-galaxy', 'collection', 'install', '--offline', '-p', cls.work, archive], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.rack = racks.Rack('test-%s-%d' % (cls.__name__.lower()[:12], os.getpid()))
-        cls.rack.up(cls.machines)
+        cls.rack.up(cls.sources or cls.machines)
         cls.addClassCleanup(cls.rack.down)
         with open(os.path.join(cls.work, 'inventory.yml'), 'w', encoding='utf-8') as file:
             file.write(cls.rack.inventory())

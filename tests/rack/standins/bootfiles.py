@@ -107,8 +107,20 @@ def hooked_modules(release):
         return sorted(set(read(wanted).split()))
 
 
+def built_modules(root, release):
+    """The modules that DKMS built for a kernel, by name: what an initramfs takes along, and what is loaded at boot."""
+    base, found = at(root, 'lib/modules/%s/updates/dkms' % release), {}
+    for name in sorted(os.listdir(base)) if os.path.isdir(base) else []:
+        with open(os.path.join(base, name), 'rb') as file:
+            words = [word.decode() for word in file.read().split(b'\0') if b'=' in word]
+        found[name[:-len('.ko')]] = {'version': next((word[8:] for word in words if word.startswith('version=')), ''),
+                                     'parameters': sorted(word[9:].split(':')[0] for word in words if word.startswith('parmtype='))}
+    return found
+
+
 def make_initramfs(root, release, taken=()):
-    write(at(root, 'boot/initrd.img-' + release), json.dumps(dict(configuration(root), kernel=release, taken=list(taken)), indent=1) + '\n')
+    write(at(root, 'boot/initrd.img-' + release), json.dumps(
+        dict(configuration(root), kernel=release, taken=list(taken), built=built_modules(root, release)), indent=1) + '\n')
 
 
 # --- GRUB --------------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Files that libkmod, modprobe and modinfo read: a module's information and the binary index that depmod makes.
+import os
 import struct
 
 
@@ -54,6 +55,14 @@ def read_index(path):
     except FileNotFoundError:
         pass
     return lines
+
+
+def own_line(directory, module):
+    """The line of modules.dep for the kernel's own module of that name, None without one: what depmod finds when the one in updates goes."""
+    for place, _, names in os.walk(directory + '/kernel'):
+        if module + '.ko' in names:
+            return os.path.relpath(os.path.join(place, module + '.ko'), directory) + ':'
+    return None
 
 
 def depmod(directory, changes):

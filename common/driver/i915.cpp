@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// i915-sriov-dkms.
+#include "common/driver/i915.hpp"
+
+#include "common/driver/install.hpp"
+#include "common/host/reader.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::driver {
+
+I915File parse_i915_file(std::string_view path) {
+  const std::string name = last_part(path), prefix = i915_package;
+  const auto between = [&](const std::string& before, std::string_view after) -> std::string {
+    if (!name.starts_with(before) || !name.ends_with(after) || name.size() <= before.size() + after.size()) return {};
+    const std::string middle = name.substr(before.size(), name.size() - before.size() - after.size());
+    const bool plain = middle.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-+~") == middle.npos;
+    return plain ? middle : std::string();
+  };
+  for (const char* after : {"_amd64.deb", "_all.deb"})
+    if (std::string version = between(prefix + "_", after); !version.empty()) return {I915File::Kind::package, std::move(version)};
+  for (const char* after : {".tar.gz", ".tgz"})
+    if (std::string version = between(prefix + "-", after); !version.empty()) return {I915File::Kind::source, std::move(version)};
+  return {};
+}
+
+std::optional<std::string> installed_i915(const HostView& host) {
+  const auto sources = dkms_sources(host, i915_package);
+  const auto record = read_record(host, i915_dir);
+  if (record && !record->complete && (!sources.empty() || host.exists(fmt::format("/var/lib/dpkg/info/{}.list", i915_package))))
+    return fmt::format("{} (half installed)", record->version.empty() ? "unknown version" : record->version);
+  if (sources.size() > 1) return fmt::format("{} (several versions)", fmt::join(sources, ", "));
+  if (sources.size() == 1) return sources[0];
+  return module_makes_vfs(host, "i915", host.kernel_release()) ? std::optional<std::string>("unknown version (not by DKMS)") : std::nullopt;
+}
+
+bool module_makes_vfs(const HostView& host, const std::string& module, const std::string& kernel) {
+  return why_no_vfs(host, module, kernel).empty();
+}
+
+std::string why_no_vfs(const HostView& host, const std::string& module, const std::string& kernel) {
+  const auto found = host.kernel_module(module, kernel);
+  if (!found) return found.error().message;
+  if (!found->available) return fmt::format("kernel {} has no module {}", kernel, module);
+  if (std::binary_search(found->parameters.begin(), found->parameters.end(), "max_vfs")) return {};
+  return fmt::format("the module {} that kernel {} will load is {}, which has no parameter max_vfs and makes no VFs", module, kernel,
+                     found->built_in ? "built in" : found->file);
+}
+
+std::vector<text::KernelParameter> i915_parameters(std::int64_t max_vfs) {
+  return {{"i915.enable_guc", "3"}, {"i915.max_vfs", std::to_string(max_vfs)}};
+}
+
+text::KernelParameter blacklisted(std::string_view cmdline, std::string_view rival, std::string_view driver) {
+  std::vector<std::string> names;
+  for (const text::KernelParameter& parameter : text::parse_kernel_cmdline(cmdline))
+    if (text::same_key(parameter.key, "module_blacklist")) names = text::split(parameter.value.value_or(""), ',');
+  std::erase_if(names, [&](const std::string& name) { return name.empty() || name == driver; });
+  if (std::find(names.begin(), names.end(), rival) == names.end()) names.emplace_back(rival);
+  return {"module_blacklist", fmt::format("{}", fmt::join(names, ","))};
+}
+
+}  // namespace pvegpu::driver

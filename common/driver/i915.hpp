@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// Intel's SR-IOV: strongtz's i915-sriov-dkms on this host, and the kernel parameters that it takes. GPU-FACTS 5.1.
+#pragma once
+
+#include "common/driver/dkms.hpp"
+#include "common/text/kernel_cmdline.hpp"
+
+namespace pvegpu::driver {
+
+inline constexpr const char* i915_package = "i915-sriov-dkms";
+inline constexpr const char* i915_dir = "/var/lib/pve-gpu/i915_sriov_driver";
+/// Only a branch, which has no packages, serves kernels before 6.8.
+inline constexpr const char* i915_branch = "intel-lts-v6.1";
+
+/// What its file names say: i915-sriov-dkms_VERSION_amd64.deb of a release, i915-sriov-dkms-REF.tar.gz of a branch or tag.
+struct I915File {
+  enum class Kind { package, source, other };
+  Kind kind = Kind::other;
+  std::string version;  ///< tag or branch
+};
+I915File parse_i915_file(std::string_view path);
+
+/// What is installed, as one word: "2025.07.22"; "2025.07.22 (half installed)" and the like for what has to be installed again; nullopt
+/// when nothing is.
+std::optional<std::string> installed_i915(const HostView& host);
+
+/// The module of that name that a kernel will load, as libkmod finds it, has the parameter max_vfs. The kernel's own i915 has not.
+bool module_makes_vfs(const HostView& host, const std::string& module, const std::string& kernel);
+/// The same as a sentence of what is wrong, "" when nothing is.
+std::string why_no_vfs(const HostView& host, const std::string& module, const std::string& kernel);
+
+/// What i915 needs on the kernel's command line.
+std::vector<text::KernelParameter> i915_parameters(std::int64_t max_vfs);
+/// module_blacklist= as it is on this command line, with `rival` and without `driver`. The kernel takes the last one only.
+text::KernelParameter blacklisted(std::string_view cmdline, std::string_view rival, std::string_view driver);
+
+}  // namespace pvegpu::driver

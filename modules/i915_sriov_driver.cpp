@@ -1,0 +1,658 @@
+// SPDX-License-Identifier: MIT
+// i915_sriov_driver: the driver that makes VFs of Intel graphics: strongtz's i915-sriov-dkms from the user's own file, or the kernel's xe.
+#include "common/boot/cmdline.hpp"
+#include "common/core/choices.hpp"
+#include "common/core/module.hpp"
+#include "common/driver/hardware.hpp"
+#include "common/driver/i915.hpp"
+#include "common/driver/install.hpp"
+#include "common/driver/kernels.hpp"
+#include "common/text/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu {
+namespace {
+
+using catalogue::Verdict;
+using driver::I915File;
+
+enum class Driver { automatic, i915, xe };
+
+struct Params {
+  std::optional<std::string> file, sha256, version;
+  bool allow_unverified = false;
+  bool prerequisites_will_come = false;
+  Driver driver = Driver::automatic;
+  std::optional<std::int64_t> max_vfs;
+  boot::Conflicts conflicts = boot::Conflicts::refuse;
+  State state = State::present;
+  FollowUps follow_ups = FollowUps::now;
+};
+
+using Observed = Result<std::optional<std::string>>;
+
+constexpr std::int64_t most_vfs = 7;  ///< of i915; a write of 8 is answered with ERANGE (GPU-FACTS 5.1)
+constexpr std::int64_t most_xe_vfs = 63;
+
+Observed installed_now(const HostView& host) { return driver::installed_i915(host); }
+
+/// Whatever of it is there is taken away, whole or not.
+Result<> remove_driver(Host& host) {
+  if (host.exists(fmt::format("/var/lib/dpkg/info/{}.list", driver::i915_package)))
+    (void)PVEGPU_TRY(driver::run(host, {"dpkg", "--purge", driver::i915_package}, std::chrono::seconds(1200)));
+  return driver::dkms_remove(host, driver::i915_package);
+}
+
+/// A branch's archive has a placeholder, or another version, where DKMS wants the one of the folder.
+std::string named_dkms_conf(const std::string& conf, const std::string& version) {
+  std::string out;
+  for (const std::string& line : text::lines(conf)) {
+    if (text::trim(line).starts_with("PACKAGE_NAME="))
+      out += fmt::format("PACKAGE_NAME=\"{}\"\n", driver::i915_package);
+    else if (text::trim(line).starts_with("PACKAGE_VERSION="))
+      out += fmt::format("PACKAGE_VERSION=\"{}\"\n", version);
+    else
+      out += line + "\n";
+  }
+  return out;
+}
+
+Result<> unpack_source(Host& host, const std::string& copy, const std::string& version) {
+  const std::string tree = fmt::format("/usr/src/{}-{}", driver::i915_package, version), conf = tree + "/dkms.conf";
+  (void)PVEGPU_TRY(driver::run(host, {"mkdir", "-p", "--", tree}));
+  (void)PVEGPU_TRY(driver::run(host, {"tar", "--extract", "--file", copy, "--directory", tree, "--strip-components=1", "--no-same-owner"}));
+  const auto text = host.read_file(conf);
+  if (!text) return Error{fmt::format("the archive has no dkms.conf: it is no source of {}", driver::i915_package)};
+  return host.write_file(conf, named_dkms_conf(*text, version));
+}
+
+class DriverPlanner {
+ public:
+  DriverPlanner(const Params& params, const HostView& host, Plan& out)
+      : params_(params),
+        host_(host),
+        out_(out),
+        hardware_(driver::read_hardware(host)),
+        facts_(hardware_.facts),
+        kernels_(driver::kernels_to_serve(host)) {}
+
+  void present() {
+    installed_ = driver::installed_i915(host_);
+    if (const std::string why = choose_gpus(); !why.empty()) {
+      report();
+      out_.refuse(why);
+      return;
+    }
+    own_ = driver_ == Driver::xe ? "xe" : "i915";
+    max_vfs_ = params_.max_vfs.value_or(most_vfs);
+    if (max_vfs_ < 1 || max_vfs_ > (driver_ == Driver::xe ? most_xe_vfs : most_vfs))
+      throw ModuleError(fmt::format("parameter 'max_vfs': {} makes from 1 to {} VFs, not {}", own_,
+                                    driver_ == Driver::xe ? most_xe_vfs : most_vfs, max_vfs_));
+    driver_ == Driver::xe ? present_xe() : present_i915();
+  }
+
+  void absent() {
+    const auto record = driver::read_record(host_, driver::i915_dir);
+    installed_ = driver::installed_i915(host_);
+    report();
+    if (record && installed_) {
+      Step step;
+      step.target = driver::i915_package;
+      step.current = installed_;
+      step.observe = installed_now;
+      step.apply = remove_driver;
+      step.then = {follow_up_initramfs()};
+      out_.effect(std::move(step));
+      out_.reboot_if(facts_.i915.max_vfs.has_value(), "the i915 of i915-sriov-dkms runs until the next boot");
+    } else if (installed_) {
+      out_.warn(fmt::format("{} {} stays: it was not installed by this module; apt-get purge {} removes it", driver::i915_package,
+                            *installed_, driver::i915_package));
+    }
+    driver::plan_forget(host_, driver::i915_dir, out_);
+    boot::plan_cmdline(host_, out_, {.module = "i915_sriov_driver", .withdrawn = all_parameters()});
+  }
+
+ private:
+  bool refuse(std::string reason) {
+    out_.refuse(std::move(reason));
+    return false;
+  }
+
+  // --- which GPUs, by which driver -----------------------------------------------------------------------------------------------
+  /// "" or why none of them can be split.
+  std::string choose_gpus() {
+    std::vector<const gpu::Gpu*> all, by_i915, by_xe;
+    for (const gpu::Gpu& gpu : hardware_.gpus) {
+      if (!gpu.is_intel() || gpu.kind != gpu::Kind::gpu) continue;
+      all.push_back(&gpu);
+      if (gpu.intel && !gpu.intel->dkms_from.empty()) by_i915.push_back(&gpu);
+      if (gpu.intel && gpu.intel->xe_kernel) by_xe.push_back(&gpu);
+    }
+    driver_ = params_.driver;
+    if (driver_ == Driver::automatic) driver_ = by_i915.empty() && !by_xe.empty() ? Driver::xe : Driver::i915;
+    gpus_ = driver_ == Driver::xe ? by_xe : by_i915;
+    if (!gpus_.empty()) return {};
+    if (all.empty())
+      return "this host has no Intel GPU: if the processor has one, switch it on in the BIOS setup ('iGPU Multi-Monitor' or 'Internal "
+             "Graphics')";
+    const gpu::Gpu& gpu = *all[0];
+    gpus_ = {&gpu};
+    if (!gpu.intel) return fmt::format("{} ({}) is not in the list of Intel GPUs with SR-IOV", gpu.address, gpu.name);
+    if (driver_ == Driver::xe || !by_xe.empty())
+      return fmt::format("{} ({}) is of {}, which {} gives no VFs{}", gpu.address, gpu.name, gpu.intel->platform,
+                         driver_ == Driver::xe ? "the kernel's driver xe" : "i915-sriov-dkms",
+                         driver_ == Driver::xe ? by_i915.empty() ? "" : ": take i915-sriov-dkms (driver=i915)" : ": take driver=xe");
+    return fmt::format(
+        "{} ({}) is of {}, which has no SR-IOV: Intel's processors have it from the 12th generation on, and of the 11th the mobile ones "
+        "(Tiger Lake), not Rocket Lake; it can be passed through whole (module vfio)",
+        gpu.address, gpu.name, gpu.intel->platform);
+  }
+
+  bool is_free() {
+    for (const gpu::Gpu* gpu : gpus_)
+      if (gpu->driver == "vfio-pci")
+        return refuse(
+            fmt::format("{} ({}) is bound to vfio-pci, to be passed through whole: give it back before (module vfio, state=absent)",
+                        gpu->address, gpu->name));
+    return true;
+  }
+
+  // --- i915-sriov-dkms ---------------------------------------------------------------------------------------------------------
+  void present_i915() {
+    if (!params_.file) {
+      report();
+      refuse("parameter 'file' is missing: the package i915-sriov-dkms_VERSION_amd64.deb of a release of strongtz/i915-sriov-dkms");
+      return;
+    }
+    const std::string& path = *params_.file;
+    if (path[0] != '/') throw ModuleError(fmt::format("parameter 'file': '{}' is no absolute path on the host", path));
+    named_ = driver::parse_i915_file(path);
+    version_ = named_.version;
+    report();
+    if (named_.kind == I915File::Kind::other) {
+      refuse(
+          fmt::format("{} is not named as strongtz names i915-sriov-dkms; take i915-sriov-dkms_VERSION_amd64.deb of a release, or for "
+                      "kernels 6.1 to 6.7 the source archive i915-sriov-dkms-{}.tar.gz of that branch, and keep its name",
+                      last_part(path), driver::i915_branch));
+      return;
+    }
+    if (params_.version && *params_.version != version_) {
+      refuse(fmt::format("{} is version {}, not {}", path, version_, *params_.version));
+      return;
+    }
+    tag_ = catalogue::find_dkms(version_);
+    if (!is_free() || !suits_gpus() || !suits_kernels()) return;
+    const bool install = installed_ != version_;
+    const bool build =
+        install || std::any_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) { return !is_served(kernel); });
+    if ((install && !can_install()) || (build && !can_build())) return;
+    if ((build || !runs_right()) && !is_signed()) return;
+    if (install) {
+      driver::plan_keep(file_, out_);
+      plan_install();
+    }
+    for (const std::string& kernel : build_for_)
+      if (install || !is_served(kernel)) plan_build(kernel);
+    needs_reboot();
+    boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
+    wish.present = driver::i915_parameters(max_vfs_);
+    if (wants_blacklist()) wish.present.push_back(blacklist("xe", "i915"));
+    wish.forbidden = {{"i915.enable_gvt", "1"}};
+    withdraw_others(wish);
+    boot::plan_cmdline(host_, out_, wish);
+    await_reboot();
+    if (out_.empty() && out_.waits().empty()) prove();
+  }
+
+  /// The releases from 2025.02.03 on want xe kept away; an older one needs it where xe has, or had, the GPU.
+  bool wants_blacklist() const {
+    const auto running = text::parse_kernel_cmdline(facts_.boot.cmdline.value_or(""));
+    return !tag_ || tag_->blacklist_xe || std::find(running.begin(), running.end(), blacklist("xe", "i915")) != running.end() ||
+           std::any_of(gpus_.begin(), gpus_.end(), [](const gpu::Gpu* gpu) { return gpu->driver == "xe"; });
+  }
+
+  bool suits_gpus() {
+    for (const gpu::Gpu* gpu : gpus_)
+      if (tag_ && tag_->kind != catalogue::DkmsKind::branch && version_ < gpu->intel->dkms_from)
+        return refuse(fmt::format("i915-sriov-dkms {} does not know {} ({}, {}): releases from {} on do", version_, gpu->address, gpu->name,
+                                  gpu->intel->platform, gpu->intel->dkms_from));
+    return true;
+  }
+
+  bool suits_kernels() {
+    for (const std::string& kernel : kernels_) {
+      const Verdict builds = catalogue::dkms_builds(version_, kernel);
+      if (builds != Verdict::no || is_served(kernel)) {
+        if (builds == Verdict::unknown && !is_served(kernel))
+          out_.warn(
+              fmt::format("i915-sriov-dkms {} is not in the catalogue: whether it builds on kernel {} is not known", version_, kernel));
+        build_for_.push_back(kernel);
+        continue;
+      }
+      if (kernel == kernels_.back())
+        return refuse(
+            fmt::format("i915-sriov-dkms {} is made for kernels {} to {}, and kernel {} {}: DKMS would skip it, and the kernel's "
+                        "own i915, which makes no VFs, would be loaded. {}",
+                        version_, catalogue::to_string(tag_->kernel_first), catalogue::to_string(tag_->kernel_last), kernel,
+                        kernels_.size() == 1 ? "runs" : "is what the next boot starts", what_fits(kernel)));
+      out_.reboot_if(true, fmt::format("kernel {} runs, for which i915-sriov-dkms {} is not made", kernel, version_));
+    }
+    return true;
+  }
+
+  /// What to do on a kernel for which this version is not made.
+  std::string what_fits(const std::string& kernel) const {
+    for (const std::string& other : driver::installed_kernels(host_))
+      if (catalogue::dkms_builds(version_, other) == Verdict::yes)
+        return fmt::format("Kernel {} is installed and fits: pin it (gpu_platform_kernel, or module kernel_pin), or take another release",
+                           other);
+    if (const auto tag = catalogue::newest_dkms(kernel)) return fmt::format("Release {} is made for this kernel", tag->tag);
+    const auto branch = catalogue::find_dkms(driver::i915_branch);
+    if (branch && catalogue::dkms_builds(branch->tag, kernel) == Verdict::yes)
+      return fmt::format("The branch {} is made for this kernel: give the source archive i915-sriov-dkms-{}.tar.gz", branch->tag,
+                         branch->tag);
+    const auto series = catalogue::parse_major_minor(kernel);
+    if (!branch || !series || !(*series < branch->kernel_first)) return "No release that is known is made for this kernel";
+    if (facts_.pve && facts_.pve->major == 7)
+      return fmt::format(
+          "Proxmox VE 7 has VFs of Intel graphics only with its opt-in kernel 6.2 (gpu_platform_kernel: \"6.2\") and the "
+          "source archive of the branch {}",
+          branch->tag);
+    return fmt::format("There is none for kernels before {}: install a newer one", catalogue::to_string(branch->kernel_first));
+  }
+
+  /// DKMS has built this version for it, and what it will load makes VFs.
+  bool is_served(const std::string& kernel) const {
+    return driver::dkms_installed(host_, driver::i915_package, kernel) == version_ && driver::module_makes_vfs(host_, "i915", kernel);
+  }
+
+  bool can_install() {
+    if (params_.prerequisites_will_come && params_.sha256 && !host_.exists(*params_.file)) {
+      file_.file = *params_.file;
+      file_.copy = fmt::format("{}/{}", driver::i915_dir, text::lower(*params_.sha256));
+      file_.kept = host_.exists(file_.copy);
+      return true;
+    }
+    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::i915_dir);
+    if (!file_.refusal.empty()) return refuse(file_.refusal);
+    const std::uint64_t size = host_.stat(file_.kept ? file_.copy : file_.file).or_fail("look at " + file_.file).size;
+    // Sources of i915 and xe, and what a build leaves, are estimated.
+    const std::string lacking =
+        driver::lack_of_room(host_, {{"/var/lib", size + 500 * driver::mebibyte}, {"/usr", 10 * size + 100 * driver::mebibyte}});
+    return lacking.empty() || refuse(lacking);
+  }
+
+  bool can_build() {
+    if (params_.prerequisites_will_come) return true;
+    for (const std::string& kernel : build_for_)
+      if (!is_served(kernel))
+        if (const auto missing = driver::missing_for_build(host_, kernel, facts_.pve ? facts_.pve->major : 8); !missing.empty())
+          return refuse(missing);
+    return true;
+  }
+
+  bool is_signed() {
+    signing_ = driver::signing(host_, facts_.boot);
+    if (signing_ != driver::Signing::missing && signing_ != driver::Signing::unknown) return true;
+    return refuse(driver::signing_advice(host_, signing_));
+  }
+
+  // --- steps -------------------------------------------------------------------------------------------------------------------
+  void plan_install() {
+    Step step;
+    step.target = driver::i915_package;
+    step.current = installed_;
+    step.desired = version_;
+    step.observe = installed_now;
+    step.apply = [version = version_, copy = file_.copy, kind = named_.kind](Host& host) -> Result<> {
+      const auto now = driver::installed_i915(host);
+      const bool package = host.exists(fmt::format("/var/lib/dpkg/info/{}.list", driver::i915_package));
+      // dpkg replaces a whole package by another version; all else goes first
+      if (now && (kind == I915File::Kind::source || !package || now->ends_with(")"))) (void)PVEGPU_TRY(remove_driver(host));
+      (void)PVEGPU_TRY(driver::write_record(host, driver::i915_dir, {version, copy, false}));
+      const auto done = kind == I915File::Kind::source ? unpack_source(host, copy, version)
+                                                       : driver::run(host, {"dpkg", "--install", copy}, std::chrono::seconds(3600));
+      if (done) return driver::complete_record(host, driver::i915_dir, version, copy);
+      const std::string log = host.read_file(fmt::format("/var/lib/dkms/{}/{}/build/make.log", driver::i915_package, version)).value_or("");
+      const auto lines = driver::telling_lines(log);
+      const auto removed = remove_driver(host);
+      return Error{
+          fmt::format("{}{}; {}", done.error().message, lines.empty() ? "" : fmt::format(" / {}", fmt::join(lines, " / ")),
+                      removed ? "what it left was removed again" : "what it left could not be removed: " + removed.error().message)};
+    };
+    step.then = {follow_up_initramfs()};
+    out_.effect(std::move(step));
+  }
+
+  /// The package's own script builds for some kernels, so there is nothing to observe before: only the outcome counts.
+  void plan_build(const std::string& kernel) {
+    Step step;
+    step.target = "i915 with SR-IOV for kernel " + kernel;
+    step.current =
+        driver::module_makes_vfs(host_, "i915", kernel) ? driver::dkms_installed(host_, driver::i915_package, kernel) : std::nullopt;
+    step.desired = version_;
+    step.apply = [kernel, version = version_](Host& host) -> Result<> {
+      if (driver::dkms_installed(host, driver::i915_package, kernel) == version && driver::module_makes_vfs(host, "i915", kernel))
+        return {};
+      return driver::dkms_install(host, driver::i915_package, version, kernel);
+    };
+    step.verify = [kernel, version = version_](const HostView& host) -> Result<> {
+      if (const std::string why = driver::why_no_vfs(host, "i915", kernel); !why.empty()) return Error{why};
+      const auto built = driver::dkms_installed(host, driver::i915_package, kernel);
+      if (built == version) return {};
+      return Error{fmt::format("DKMS has {} for it", built ? *built : std::string("nothing"))};
+    };
+    step.then = {follow_up_initramfs()};
+    out_.effect(std::move(step));
+  }
+
+  /// What runs is what the next boot would load.
+  bool runs_right() const {
+    const auto file = host_.kernel_module("i915", host_.kernel_release());
+    const bool other = file && facts_.i915.version && !file->version.empty() && file->version != *facts_.i915.version;
+    return facts_.i915.max_vfs == max_vfs_ && !other && driver_has_gpus();
+  }
+
+  bool driver_has_gpus() const {
+    return std::all_of(gpus_.begin(), gpus_.end(), [&](const gpu::Gpu* gpu) { return gpu->driver == own_; });
+  }
+
+  /// i915 draws the host's console: another one comes with the next boot only. The reason is the same until it has come, so that a boot
+  /// that did not bring it is noticed.
+  void needs_reboot() {
+    if (runs_right()) return;
+    const std::string loaded = facts_.i915.version ? " " + *facts_.i915.version : std::string();
+    out_.reboot_if(
+        true, !facts_.i915.loaded ? "i915 is not loaded"
+              : !facts_.i915.max_vfs
+                  ? fmt::format("the kernel's own i915 runs, which makes no VFs; the next boot loads that of i915-sriov-dkms {}", version_)
+              : facts_.i915.max_vfs != max_vfs_ ? fmt::format("i915 runs with max_vfs={}, not {}", *facts_.i915.max_vfs, max_vfs_)
+              : !driver_has_gpus() ? fmt::format("{} has {}, not i915", gpus_[0]->driver.value_or("no driver"), gpus_[0]->address)
+                                   : fmt::format("i915{} runs, not {}", loaded, version_));
+  }
+
+  void await_reboot() {
+    if (!out_.reboot_reason()) return;
+    const std::string advice = signing_ == driver::Signing::requested ? "; " + driver::signing_advice(host_, signing_) : std::string();
+    out_.later({"reboot", *out_.reboot_reason() + advice});
+  }
+
+  /// All is done: the driver shows VFs.
+  void prove() {
+    for (const gpu::Gpu* gpu : gpus_)
+      if (gpu->sriov.total == 0)
+        return (void)refuse(
+            fmt::format("{} runs with all that it needs and offers no VFs of {} ({}): switch on 'SR-IOV' and 'VT-d' in the BIOS "
+                        "setup, and see dmesg for 'VFs could be associated'",
+                        own_, gpu->address, gpu->name));
+  }
+
+  // --- the kernel's own xe -------------------------------------------------------------------------------------------------------
+  void present_xe() {
+    report();
+    if (params_.file) out_.warn("the file is not used: xe is part of the kernel");
+    if (!is_free()) return;
+    boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
+    for (const gpu::Gpu* gpu : gpus_) {
+      for (const std::string& kernel : kernels_) {
+        const auto series = catalogue::parse_major_minor(kernel);
+        const bool fits = series && !(*series < *gpu->intel->xe_kernel);
+        if (!fits && kernel == kernels_.back()) {
+          refuse(fmt::format("xe makes VFs of {} ({}, {}) from kernel {} on, and kernel {} {}: install a newer one (gpu_platform_kernel){}",
+                             gpu->address, gpu->name, gpu->intel->platform, catalogue::to_string(*gpu->intel->xe_kernel), kernel,
+                             kernels_.size() == 1 ? "runs" : "is what the next boot starts",
+                             gpu->intel->dkms_from.empty() ? "" : ", or take i915-sriov-dkms (driver=i915)"));
+          return;
+        }
+        if (!fits) {
+          out_.reboot_if(true, fmt::format("kernel {} runs, whose xe makes no VFs", kernel));
+        } else if (const auto module = host_.kernel_module("xe", kernel); module && !module->available) {
+          refuse(fmt::format("kernel {} has no module xe", kernel));
+          return;
+        } else if (params_.max_vfs && module) {
+          if (const std::string why = driver::why_no_vfs(host_, "xe", kernel); !why.empty()) out_.warn(why);
+        }
+      }
+      if (gpu->intel->xe_force_probe) wish.present.push_back({"xe.force_probe", gpu::hex4(gpu->ids.device)});
+      if (gpu->intel->xe_force_probe && gpu->intel->integrated) wish.present.push_back(blacklist("i915", "xe"));
+    }
+    if (params_.max_vfs) wish.present.push_back({"xe.max_vfs", std::to_string(max_vfs_)});
+    withdraw_others(wish);
+    out_.reboot_if(!driver_has_gpus(), fmt::format("{} has {}, not xe", gpus_[0]->driver.value_or("no driver"), gpus_[0]->address));
+    boot::plan_cmdline(host_, out_, wish);
+    await_reboot();
+    if (out_.empty() && out_.waits().empty()) prove();
+  }
+
+  // --- the command line ----------------------------------------------------------------------------------------------------------
+  text::KernelParameter blacklist(std::string_view rival, std::string_view own) const {
+    return driver::blacklisted(facts_.boot.cmdline.value_or(""), rival, own);
+  }
+
+  /// All that this module may ever have put there.
+  std::vector<text::KernelParameter> all_parameters() const {
+    std::vector<text::KernelParameter> out = {{"i915.enable_guc", "3"}};
+    for (std::int64_t count = 1; count <= most_vfs; ++count) out.push_back({"i915.max_vfs", std::to_string(count)});
+    for (std::int64_t count = 1; count <= most_xe_vfs; ++count) out.push_back({"xe.max_vfs", std::to_string(count)});
+    for (const gpu::Gpu& gpu : hardware_.gpus)
+      if (gpu.is_intel()) out.push_back({"xe.force_probe", gpu::hex4(gpu.ids.device)});
+    for (const auto& [rival, own] : {std::pair("xe", "i915"), std::pair("i915", "xe")}) {
+      out.push_back({"module_blacklist", rival});
+      out.push_back(blacklist(rival, own));
+    }
+    return out;
+  }
+
+  /// Those of the other driver, or of other numbers.
+  void withdraw_others(boot::CmdlineWish& wish) const {
+    for (text::KernelParameter& each : all_parameters())
+      if (std::find(wish.present.begin(), wish.present.end(), each) == wish.present.end()) wish.withdrawn.push_back(std::move(each));
+  }
+
+  // --- what is told --------------------------------------------------------------------------------------------------------------
+  void report() {
+    const bool dkms = driver_ != Driver::xe && !version_.empty();
+    json kernels = json::array();
+    for (const std::string& kernel : kernels_) {
+      const auto built = driver::dkms_installed(host_, driver::i915_package, kernel);
+      kernels.push_back({{"kernel", kernel},
+                         {"builds", dkms ? json(catalogue::to_text(catalogue::dkms_builds(version_, kernel))) : json(nullptr)},
+                         {"built", built ? json(*built) : json(nullptr)},
+                         {"makes_vfs", driver::module_makes_vfs(host_, driver_ == Driver::xe ? "xe" : "i915", kernel)}});
+    }
+    out_.report("driver", {{"module", driver_ == Driver::xe ? "xe" : "i915"},
+                           {"wanted", dkms ? json(version_) : json(nullptr)},
+                           {"installed", installed_ ? json(*installed_) : json(nullptr)},
+                           {"max_vfs", facts_.i915.max_vfs ? json(*facts_.i915.max_vfs) : json(nullptr)},
+                           {"kernels", std::move(kernels)}});
+    json gpus = json::array();
+    for (const gpu::Gpu* gpu : gpus_)
+      gpus.push_back({{"address", gpu->address},
+                      {"name", gpu->name},
+                      {"platform", gpu->intel ? json(gpu->intel->platform) : json(nullptr)},
+                      {"driver", gpu->driver ? json(*gpu->driver) : json(nullptr)},
+                      {"vfs", gpu->sriov.total}});
+    out_.report("gpus", std::move(gpus));
+    out_.report("boot_without",
+                fmt::format("If the host hangs or stays dark at boot: choose the entry in the boot menu, press e, add "
+                            "module_blacklist=i915,xe at the end of the line with the kernel's parameters, and start it with {}. It boots "
+                            "without graphics driver and without VFs; then run this module with state=absent",
+                            facts_.boot.loader == LoaderKind::systemd_boot ? "Enter" : "Ctrl-x"));
+  }
+
+  const Params& params_;
+  const HostView& host_;
+  Plan& out_;
+  driver::Hardware hardware_;
+  const gpu::HostFacts& facts_;
+  const std::vector<std::string> kernels_;  ///< the running one and the next
+  std::vector<std::string> build_for_;      ///< of these
+  std::vector<const gpu::Gpu*> gpus_;
+  Driver driver_ = Driver::automatic;
+  std::string own_;  ///< name of the module
+  std::int64_t max_vfs_ = most_vfs;
+  I915File named_;
+  std::string version_;  ///< wanted
+  std::optional<catalogue::DkmsTag> tag_;
+  std::optional<std::string> installed_;
+  driver::UserFile file_;
+  driver::Signing signing_ = driver::Signing::not_needed;
+};
+
+void plan(const Params& params, const HostView& host, Plan& out) {
+  if (params.follow_ups == FollowUps::later) out.put_off_next_boot_work();
+  DriverPlanner planner(params, host, out);
+  params.state == State::present ? planner.present() : planner.absent();
+}
+
+}  // namespace
+
+template <>
+struct EnumNames<Driver> {
+  static constexpr std::pair<Driver, const char*> values[] = {{Driver::automatic, "auto"}, {Driver::i915, "i915"}, {Driver::xe, "xe"}};
+};
+
+PVEGPU_MODULE(
+    i915_sriov_driver, Params,
+    (ModuleDoc{
+        .name = "i915_sriov_driver",
+        .summary = "The driver that makes virtual functions of Intel graphics",
+        .description =
+            {"Installs strongtz's C(i915-sriov-dkms) of one version from the user's own file, builds it for the kernel that runs and for "
+             "the one "
+             "that the next boot starts, proves that the i915 which these will load has the parameter C(max_vfs), and puts "
+             "C(i915.enable_guc=3 i915.max_vfs=7 module_blacklist=xe) on the kernel's command line where the boot loader reads it.",
+             "Before it does anything it judges whether that can work: the processor's generation, the kernels for which that version is "
+             "made "
+             "(outside of these DKMS skips it without a word, and the kernel's own i915 is loaded, which makes no VFs), headers and tools, "
+             "Secure "
+             "Boot, room.",
+             "i915 draws the host's console, so it is never reloaded: the task answers C(pending_on=reboot). After that reboot it proves "
+             "that the "
+             "GPU offers VFs. The VFs themselves are made by the modules C(sriov) and C(sriov_service).",
+             "Graphics which only the kernel's own C(xe) splits (Panther Lake, Battlemage) need no file: the kernel must be new enough."},
+        .examples = R"(- name: Seven VFs on an i5-12400, Proxmox VE 9
+  pve.gpu.i915_sriov_driver:
+    file: /root/i915-sriov-dkms_2025.07.22_amd64.deb
+    sha256: 1f0e8cd3b1b6a2d0f6b6a7a5a8f7c7f3c1a9a3e3b5d4c2b1a0f9e8d7c6b5a493
+
+- name: Kernel 6.5 is served by a branch only
+  pve.gpu.i915_sriov_driver:
+    file: /root/i915-sriov-dkms-intel-lts-v6.1.tar.gz
+    sha256: 5b3f0b7a2c1d4e6f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7
+
+- name: Remove it
+  pve.gpu.i915_sriov_driver:
+    state: absent
+)",
+        .returns = R"(driver:
+  description: The driver that is wanted and the one that is there.
+  returned: always
+  type: dict
+  contains:
+    module:
+      description: The kernel module that makes the VFs, C(i915) or C(xe).
+      type: str
+    wanted:
+      description: Version of i915-sriov-dkms, from the name of the file; null for C(xe).
+      type: str
+      sample: 2025.07.22
+    installed:
+      description: Version that is installed, with a remark in brackets when it has to be installed again; null for none.
+      type: str
+    max_vfs:
+      description: Value of this parameter in the i915 that runs; null for one without it, which makes no VFs.
+      type: int
+    kernels:
+      description: The running kernel, and the one that the next boot starts if that is another.
+      type: list
+      elements: dict
+      contains:
+        kernel:
+          description: Kernel release.
+          type: str
+        builds:
+          description: Whether the wanted version is made for it, one of V(yes), V(no), V(unknown).
+          type: str
+        built:
+          description: The version that DKMS has installed for it, null for none.
+          type: str
+        makes_vfs:
+          description: Whether the module that it will load has the parameter C(max_vfs).
+          type: bool
+gpus:
+  description: The Intel GPUs that are meant.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: PCI address.
+      type: str
+    name:
+      description: Name.
+      type: str
+    platform:
+      description: The processor's or card's family, null when it is not known.
+      type: str
+      sample: Alder Lake-S
+    driver:
+      description: The driver that has it, null for none.
+      type: str
+    vfs:
+      description: How many VFs it offers now.
+      type: int
+boot_without:
+  description: What to do at the boot menu when the host does not come up with this driver.
+  returned: always
+  type: str
+loader:
+  description: The boot loader, how that is known, and the files that are kept for it; see C(kernel_cmdline).
+  returned: when the command line was looked at
+  type: dict
+conflicting:
+  description: Kernel parameters of others that contradict the wish, with their file and line.
+  returned: when the command line was looked at
+  type: list
+  elements: dict
+)",
+        .notes =
+            {"The driver is not in this collection and is not downloaded: take it from the releases of strongtz/i915-sriov-dkms, and keep "
+             "its SHA-256.",
+             "If a host hangs or stays dark at boot with it, choose the entry in the boot menu, press C(e), add "
+             "C(module_blacklist=i915,xe) at the end of the line with the kernel's parameters, and start it with Ctrl-x (GRUB) or Enter "
+             "(systemd-boot). It boots without graphics driver and without VFs; then run this module with O(state=absent).",
+             "The card itself, C(0000:00:02.0), must not be given to a guest: its VFs would vanish.",
+             "C(state=absent) removes a driver that this module installed. One that was there before is named and left."},
+    }),
+    Spec<Params>{}
+        .param(
+            "file", &Params::file,
+            {.doc = "The driver on the host, with the name that its release gave it: C(i915-sriov-dkms_VERSION_amd64.deb), or for kernels "
+                    "that only a branch serves C(i915-sriov-dkms-intel-lts-v6.1.tar.gz). It is not needed any more once that version is "
+                    "installed. Required with O(state=present) but for C(xe)."})
+        .param("sha256", &Params::sha256, {.doc = "SHA-256 of O(file). Required with it unless O(allow_unverified=true)."})
+        .param("allow_unverified", &Params::allow_unverified, {.doc = "Install the file without knowing that it is the right one."})
+        .param(
+            "prerequisites_will_come", &Params::prerequisites_will_come,
+            {.doc =
+                 "Earlier tasks bring O(file), headers and tools, and in check mode have only said so: that they are not there yet is no "
+                 "error then. The file needs O(sha256)."})
+        .param("version", &Params::version, {.doc = "The version that O(file) must have; by default whatever its name says."})
+        .param("driver", &Params::driver,
+               {.doc = "Which driver makes the VFs. V(auto) takes i915-sriov-dkms for all GPUs that it knows, and the kernel's C(xe) for "
+                       "those that only this splits. V(xe) on older ones (Tiger Lake, Alder Lake, Raptor Lake) needs kernel 6.18 and "
+                       "forces it on them."})
+        .param("max_vfs", &Params::max_vfs,
+               {.doc = "How many VFs the GPU offers at most, from 1 to 7; by default 7, and with C(xe) as many as it has."})
+        .param(
+            "conflicts", &Params::conflicts,
+            {.doc = "What to do with kernel parameters of others that contradict: refuse with their file and line, or remove them there."})
+        .param("state", &Params::state, {.doc = "Whether the driver shall be there."})
+        .param("follow_ups", &Params::follow_ups,
+               {.doc = "When C(update-initramfs), C(update-grub) and C(proxmox-boot-tool refresh) run. V(later) leaves them to the module "
+                       "C(follow_ups)."}),
+    plan)
+
+}  // namespace pvegpu
