@@ -20,6 +20,7 @@ struct Params {
   std::vector<std::string> devices;
   Mode mode = Mode::disabled;
   bool again = false;
+  driver::Missing missing = driver::Missing::refuse;
 };
 
 using Observed = Result<std::optional<std::string>>;
@@ -131,7 +132,7 @@ class ModePlanner {
     }
     for (const gpu::Gpu* card : todo)
       if (!may_change(*card)) return;
-    if (!has_tool() || !frees_cards(todo)) return;
+    if (!has_tool() || lacks_tool_ || !frees_cards(todo)) return;
     keep_tool();
     for (const gpu::Gpu* card : todo) change(*card);
     forget_tool(true);
@@ -208,7 +209,13 @@ class ModePlanner {
     if (!params_.sha256 && !params_.allow_unverified)
       return refuse(fmt::format("parameter 'sha256' is missing: give the SHA-256 of {}, or allow_unverified=true", tool));
     const auto sum = host_.sha256_of(tool);
-    if (!sum && sum.error().not_found()) return refuse(fmt::format("{} is not on this host: copy it there", tool));
+    if (!sum && sum.error().not_found()) {
+      if (params_.missing == driver::Missing::refuse) return refuse(fmt::format("{} is not on this host: copy it there", tool));
+      lacks_tool_ = true;
+      out_.later({"file", fmt::format("{} is not on this host yet", tool)});
+      cold_boot("the display mode is in the card's firmware from the next power-on");
+      return true;
+    }
     if (!sum) return refuse(sum.error().message);
     if (params_.sha256 && *sum != text::lower(*params_.sha256))
       return refuse(fmt::format("{} has the SHA-256 {}, not {}: get the file again, or correct the checksum", tool, *sum, *params_.sha256));
@@ -346,7 +353,7 @@ class ModePlanner {
   Plan& out_;
   driver::Hardware hardware_;
   std::string wanted_, copy_;
-  bool forgot_ = false;
+  bool forgot_ = false, lacks_tool_ = false;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { ModePlanner(params, host, out).run(); }
@@ -411,6 +418,10 @@ PVEGPU_MODULE(
         .param("allow_unverified", &Params::allow_unverified, {.doc = "Run the tool without knowing that it is the right one."})
         .param("devices", &Params::devices, {.doc = "The cards, by address or by name of the board.", .required = true})
         .param("mode", &Params::mode, {.doc = "The mode that the cards shall have.", .required = true})
+        .param("missing", &Params::missing,
+               {.doc = "What to do while O(tool) is needed and not on the host: refuse, or wait, that is answer RV(pending_on) V(file). "
+                       "For check "
+                       "mode, in which an earlier task only said that it would bring it."})
         .param("again", &Params::again, {.doc = "Run the tool again for a card that was set before the last boot and does not show it."}),
     plan)
 

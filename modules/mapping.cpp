@@ -353,7 +353,7 @@ stale:
                        "mapping. The last entry takes the mapping along."})
         .param("devices", &Params::devices,
                {.doc = "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card."})
-        .param("vfs_of", &Params::vfs_of, {.doc = "Cards by address, whose virtual functions are mapped."})
+        .param("vfs_of", &Params::vfs_of, {.doc = "Cards by address or by model, whose virtual functions are mapped."})
         .param("model", &Params::model,
                {.doc = "All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless it "
                        "offers mediated devices itself."})

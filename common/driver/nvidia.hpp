@@ -2,6 +2,7 @@
 // NVIDIA's vGPU host driver on this host: the user's file, what is installed, what runs, which cards it is for.
 #pragma once
 
+#include "common/core/params.hpp"
 #include "common/core/plan.hpp"
 #include "common/driver/dkms.hpp"
 #include "common/gpu/gpu.hpp"
@@ -9,6 +10,9 @@
 #include "common/gpu/host_facts.hpp"
 
 namespace pvegpu::driver {
+
+/// What a task does while files or packages are not there yet: in check mode an earlier task has only said that it would bring them.
+enum class Missing { refuse, wait };
 
 inline constexpr const char* vgpu_manager = "nvidia-vgpu-mgr.service";
 inline constexpr const char* vgpu_daemon = "nvidia-vgpud.service";
@@ -71,3 +75,11 @@ std::string unit_state(const HostView& host, const std::string& unit, std::strin
 std::vector<std::string> cards_refused_by_vgpud(std::string_view log);
 
 }  // namespace pvegpu::driver
+
+namespace pvegpu {
+template <>
+struct EnumNames<driver::Missing> {
+  static constexpr std::pair<driver::Missing, const char*> values[] = {{driver::Missing::refuse, "refuse"},
+                                                                       {driver::Missing::wait, "wait"}};
+};
+}  // namespace pvegpu

@@ -42,7 +42,7 @@ options:
     default: []
   vfs_of:
     description:
-      - Cards by address, whose virtual functions are mapped.
+      - Cards by address or by model, whose virtual functions are mapped.
     type: list
     elements: str
     default: []

@@ -23,6 +23,7 @@ import rack as racks  # noqa: E402
 EXECUTABLE = os.environ.get('PVE_GPU_EXECUTABLE', os.path.join(PROJECT, 'build', 'portable', 'pve-gpu'))
 KERNEL = '6.8.12-9-pve'
 TOOLS = {'usr/bin/gcc': {'content': '', 'mode': '755'}, 'usr/bin/make': {'content': '', 'mode': '755'},
+         'usr/sbin/dkms': {'link': '/usr/lib/rack/bin/dkms'},
          'usr/src/linux-headers-%s/Makefile' % KERNEL: 'all:\n'}
 BASE = {'release': 8, 'kernel': KERNEL, 'files': TOOLS}
 NODES = {
