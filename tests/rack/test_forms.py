@@ -117,11 +117,8 @@ class Forms(test_site.SiteTest):
         for node, state in self.states().items():
             self.same(state, fresh[node], node)
         self.assertEqual(self.boot_numbers(), before)
-        self.assertTrue(checked.of('f8', 'gpu_nvidia_vgpu', 'Set the display mode'))
-
-        first = self.good(self.play('site', *places))
-        self.assertEqual(self.boot_numbers(), before, 'nobody allowed a reboot')
-        self.assertIn('waits for the vGPUs of a8', first.output)
+        self.assertIn('mapping vgpu waits for the vGPUs of a8', checked.output)
+        self.assertIn('f8: the rest of NVIDIA vGPU waits: ', checked.output)
 
         done = self.good(self.play('site', *places, *test_site.REBOOT))
         taken = {node: boots - before[node] for node, boots in self.boot_numbers().items()}
@@ -133,7 +130,6 @@ class Forms(test_site.SiteTest):
 
         again = self.play('site', *places, *test_site.REBOOT)
         self.assertEqual({node: again.changed(node) for node in self.machines}, {node: [] for node in self.machines}, again.output)
-        self.good(self.play('verify', *places))
 
         self.rack.order('reboot', *self.machines)
         after = self.good(self.play('verify', *places))
