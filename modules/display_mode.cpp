@@ -20,6 +20,7 @@ struct Params {
   std::vector<std::string> devices;
   Mode mode = Mode::disabled;
   bool again = false;
+  driver::Missing missing = driver::Missing::refuse;
 };
 
 using Observed = Result<std::optional<std::string>>;
@@ -131,8 +132,8 @@ class ModePlanner {
     }
     for (const gpu::Gpu* card : todo)
       if (!may_change(*card)) return;
-    if (!has_tool() || !frees_cards(todo)) return;
-    keep_tool();
+    if (!has_tool() || tool_.missing || !frees_cards(todo)) return;
+    driver::plan_keep(tool_, out_);  // our own copy is what runs: the user's file could change after it was looked at
     for (const gpu::Gpu* card : todo) change(*card);
     forget_tool(true);
     cold_boot("the display mode is in the card's firmware from the next power-on");
@@ -205,19 +206,14 @@ class ModePlanner {
     if (!params_.tool) return refuse(fmt::format("parameter 'tool' is missing: NVIDIA's displaymodeselector is needed to set {}", wanted_));
     const std::string& tool = *params_.tool;
     if (tool[0] != '/') throw ModuleError(fmt::format("parameter 'tool': '{}' is no absolute path on the host", tool));
-    if (!params_.sha256 && !params_.allow_unverified)
-      return refuse(fmt::format("parameter 'sha256' is missing: give the SHA-256 of {}, or allow_unverified=true", tool));
-    const auto sum = host_.sha256_of(tool);
-    if (!sum && sum.error().not_found()) return refuse(fmt::format("{} is not on this host: copy it there", tool));
-    if (!sum) return refuse(sum.error().message);
-    if (params_.sha256 && *sum != text::lower(*params_.sha256))
-      return refuse(fmt::format("{} has the SHA-256 {}, not {}: get the file again, or correct the checksum", tool, *sum, *params_.sha256));
-    copy_ = fmt::format("{}/{}", kept_dir, *sum);
+    tool_ = driver::check_user_file(host_, tool, params_.sha256, params_.allow_unverified, kept_dir, params_.missing);
+    if (!tool_.refusal.empty()) return refuse(tool_.refusal);
+    if (tool_.missing) {
+      out_.later({"file", fmt::format("{} is not on this host yet", tool)});
+      cold_boot("the display mode is in the card's firmware from the next power-on");
+    }
     return true;
   }
-
-  /// What is run is our own copy: the user's file could change after it was looked at.
-  void keep_tool() { driver::plan_keep({*params_.tool, copy_, host_.exists(copy_), {}}, out_); }
 
   /// No driver holds the cards, and NVIDIA's is not loaded at all: the tool looks for its module.
   bool frees_cards(const std::vector<const gpu::Gpu*>& cards) {
@@ -270,7 +266,7 @@ class ModePlanner {
     const std::string shown = shown_mode(host_, card);
     if (!shown.empty()) step.current = shown;
     step.desired = wanted_;
-    step.apply = [this_card = card, copy = copy_, wanted = wanted_](Host& host) -> Result<> {
+    step.apply = [this_card = card, copy = tool_.copy, wanted = wanted_](Host& host) -> Result<> {
       const CommandResult list = PVEGPU_TRY(host.run({{copy, "--list"}, std::chrono::seconds(120)}));
       const auto adapters = text::parse_display_adapters(list.out);
       const auto adapter = std::find_if(adapters.begin(), adapters.end(),
@@ -331,7 +327,8 @@ class ModePlanner {
   const HostView& host_;
   Plan& out_;
   driver::Hardware hardware_;
-  std::string wanted_, copy_;
+  std::string wanted_;
+  driver::UserFile tool_;
   bool forgot_ = false;
 };
 
@@ -397,6 +394,10 @@ PVEGPU_MODULE(
         .param("allow_unverified", &Params::allow_unverified, {.doc = "Run the tool without knowing that it is the right one."})
         .param("devices", &Params::devices, {.doc = "The cards, by address or by name of the board.", .required = true})
         .param("mode", &Params::mode, {.doc = "The mode that the cards shall have.", .required = true})
+        .param("missing", &Params::missing,
+               {.doc = "What to do while O(tool) is needed and not on the host: refuse, or wait, that is answer RV(pending_on) V(file). "
+                       "For check "
+                       "mode, in which an earlier task only said that it would bring it."})
         .param("again", &Params::again, {.doc = "Run the tool again for a card that was set before the last boot and does not show it."}),
     plan)
 

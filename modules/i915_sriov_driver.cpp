@@ -16,13 +16,14 @@ namespace {
 
 using catalogue::Verdict;
 using driver::I915File;
+using driver::Missing;
 
 enum class Driver { automatic, i915, xe };
 
 struct Params {
   std::optional<std::string> file, sha256, version;
   bool allow_unverified = false;
-  bool prerequisites_will_come = false;
+  Missing missing = Missing::refuse;
   Driver driver = Driver::automatic;
   std::optional<std::int64_t> max_vfs;
   boot::Conflicts conflicts = boot::Conflicts::refuse;
@@ -188,12 +189,14 @@ class DriverPlanner {
         install || std::any_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) { return !is_served(kernel); });
     if ((install && !can_install()) || (build && !can_build())) return;
     if ((build || !runs_right()) && !is_signed()) return;
-    if (install) {
-      driver::plan_keep(file_, out_);
-      plan_install();
+    if (file_.missing) out_.later({"file", fmt::format("{} is not on this host yet", path)});
+    if (!lacks_packages_.empty()) out_.later({"packages", fmt::format("{} must be installed first", fmt::join(lacks_packages_, " "))});
+    if (install && !file_.missing) driver::plan_keep(file_, out_);
+    if (out_.waits().empty()) {
+      if (install) plan_install();
+      for (const std::string& kernel : build_for_)
+        if (install || !is_served(kernel)) plan_build(kernel);
     }
-    for (const std::string& kernel : build_for_)
-      if (install || !is_served(kernel)) plan_build(kernel);
     needs_reboot();
     boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
     wish.present = driver::i915_parameters(max_vfs_);
@@ -268,14 +271,9 @@ class DriverPlanner {
   }
 
   bool can_install() {
-    if (params_.prerequisites_will_come && params_.sha256 && !host_.exists(*params_.file)) {
-      file_.file = *params_.file;
-      file_.copy = fmt::format("{}/{}", driver::i915_dir, text::lower(*params_.sha256));
-      file_.kept = host_.exists(file_.copy);
-      return true;
-    }
-    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::i915_dir);
+    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::i915_dir, params_.missing);
     if (!file_.refusal.empty()) return refuse(file_.refusal);
+    if (file_.missing) return true;
     const std::uint64_t size = host_.stat(file_.kept ? file_.copy : file_.file).or_fail("look at " + file_.file).size;
     // Sources of i915 and xe, and what a build leaves, are estimated.
     const std::string lacking =
@@ -284,11 +282,14 @@ class DriverPlanner {
   }
 
   bool can_build() {
-    if (params_.prerequisites_will_come) return true;
-    for (const std::string& kernel : build_for_)
-      if (!is_served(kernel))
-        if (const auto missing = driver::missing_for_build(host_, kernel, facts_.pve ? facts_.pve->major : 8); !missing.empty())
-          return refuse(missing);
+    for (const std::string& kernel : build_for_) {
+      if (is_served(kernel)) continue;
+      const int release = facts_.pve ? facts_.pve->major : 8;
+      const auto missing = driver::missing_for_build(host_, kernel, release);
+      if (!missing.empty() && params_.missing == Missing::refuse) return refuse(missing);
+      for (const std::string& package : driver::packages_for_build(host_, kernel, release))
+        if (std::find(lacks_packages_.begin(), lacks_packages_.end(), package) == lacks_packages_.end()) lacks_packages_.push_back(package);
+    }
     return true;
   }
 
@@ -497,6 +498,7 @@ class DriverPlanner {
   std::optional<catalogue::DkmsTag> tag_;
   std::optional<std::string> installed_;
   driver::UserFile file_;
+  std::vector<std::string> lacks_packages_;
   driver::Signing signing_ = driver::Signing::not_needed;
 };
 
@@ -635,10 +637,9 @@ conflicting:
         .param("sha256", &Params::sha256, {.doc = "SHA-256 of O(file). Required with it unless O(allow_unverified=true)."})
         .param("allow_unverified", &Params::allow_unverified, {.doc = "Install the file without knowing that it is the right one."})
         .param(
-            "prerequisites_will_come", &Params::prerequisites_will_come,
-            {.doc =
-                 "Earlier tasks bring O(file), headers and tools, and in check mode have only said so: that they are not there yet is no "
-                 "error then. The file needs O(sha256)."})
+            "missing", &Params::missing,
+            {.doc = "What to do while O(file), or what a build needs, is not on the host: refuse, or wait, that is say the rest and answer "
+                    "RV(pending_on) V(file) or V(packages). For check mode, in which earlier tasks only said that they would bring them."})
         .param("version", &Params::version, {.doc = "The version that O(file) must have; by default whatever its name says."})
         .param("driver", &Params::driver,
                {.doc = "Which driver makes the VFs. V(auto) takes i915-sriov-dkms for all GPUs that it knows, and the kernel's C(xe) for "

@@ -380,7 +380,7 @@ stale:
         .param("devices", &Params::devices,
                {.doc = "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card."})
         .param("vfs_of", &Params::vfs_of,
-               {.doc = "Cards by address, whose virtual functions are mapped. Where a card has none yet, the task "
+               {.doc = "Cards by address or by model, whose virtual functions are mapped. Where a card has none yet, the task "
                        "answers C(pending_on=sriov), and what is mapped of that node stays."})
         .param("model", &Params::model,
                {.doc = "All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless it "

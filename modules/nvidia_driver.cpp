@@ -14,6 +14,7 @@ namespace {
 
 using catalogue::Verdict;
 using driver::Flavour;
+using driver::Missing;
 
 struct Params {
   std::optional<std::string> file, sha256, version;
@@ -21,6 +22,7 @@ struct Params {
   std::vector<std::string> boards;
   Flavour kernel_module_type = Flavour::automatic;
   bool allow_unsupported_kernel = false;
+  Missing missing = Missing::refuse;
   State state = State::present;
   FollowUps follow_ups = FollowUps::now;
 };
@@ -115,11 +117,15 @@ class DriverPlanner {
     report();
     if (!suits_boards() || !suits_kernels()) return;
     const bool install = installed_ != version_;
-    if (install && !can_install()) return;
-    if ((install || loaded_ != version_) && !can_load()) return;
+    const bool fits = (!install || can_install()) && ((!install && loaded_ == version_) || can_load());
+    out_.report("lacks", {{"file", file_.missing}, {"packages", lacks_packages_}});
+    if (!fits) return;
     out_.ensure_file(blacklist_file, blacklist, {.meta = {}, .then = {follow_up_initramfs()}});
-    if (install) driver::plan_keep(file_, out_);
+    if (install && !file_.missing) driver::plan_keep(file_, out_);
     if (waits_for_reboot()) return;
+    if (file_.missing) out_.later({"file", fmt::format("{} is not on this host yet", file)});
+    if (!lacks_packages_.empty()) out_.later({"packages", fmt::format("{} must be installed first", fmt::join(lacks_packages_, " "))});
+    if (file_.missing || !lacks_packages_.empty()) return;
     if (loaded_ && loaded_ != version_ && !stop()) return;
     if (install && loaded_ == version_) stop();  // what runs is of a broken installation
     if (install) run_installer();
@@ -235,12 +241,13 @@ class DriverPlanner {
   }
 
   bool can_install() {
-    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::nvidia_dir);
+    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::nvidia_dir, params_.missing);
     if (!file_.refusal.empty()) return refuse(file_.refusal);
     if (const auto rival = driver::rival_driver(host_, host_.kernel_release()); !rival.empty()) return refuse(rival);
     const auto flavour = driver::flavour_options(params_.kernel_module_type, version_, boards_);
     if (!flavour) return refuse(flavour.error().message);
     options_ = *flavour;
+    if (file_.missing) return true;
     return has_space(host_.stat(file_.kept ? file_.copy : file_.file).or_fail("look at " + file_.file).size);
   }
 
@@ -255,7 +262,12 @@ class DriverPlanner {
   bool can_load() {
     for (const std::string& kernel : kernels())
       if (driver::built_version(host_, "nvidia", kernel) != version_ && !(needs_next_kernel_ && kernel == host_.kernel_release()))
-        if (const auto missing = driver::missing_for_build(host_, kernel, pve_release()); !missing.empty()) return refuse(missing);
+        if (const auto missing = driver::missing_for_build(host_, kernel, pve_release()); !missing.empty()) {
+          if (params_.missing == Missing::refuse) return refuse(missing);
+          for (const std::string& package : driver::packages_for_build(host_, kernel, pve_release()))
+            if (std::find(lacks_packages_.begin(), lacks_packages_.end(), package) == lacks_packages_.end())
+              lacks_packages_.push_back(package);
+        }
     for (const gpu::Gpu* card : cards_)
       if (card->driver == "vfio-pci" || card->driver == "pci-stub")
         return refuse(fmt::format("{} ({}) is bound to {}, to be passed through whole: give it back before (module vfio, state=absent)",
@@ -483,6 +495,7 @@ class DriverPlanner {
   std::optional<std::string> installed_, loaded_;
   driver::UserFile file_;
   bool needs_next_kernel_ = false;
+  std::vector<std::string> lacks_packages_;
   std::vector<std::string> options_;
   driver::Signing signing_ = driver::Signing::not_needed;
 };
@@ -569,6 +582,18 @@ PVEGPU_MODULE(
         built:
           description: Version of its module nvidia, null without one.
           type: str
+lacks:
+  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.
+  returned: unless the task is refused before it is looked for
+  type: dict
+  contains:
+    file:
+      description: O(file), which is not there and is needed.
+      type: bool
+    packages:
+      description: Packages that building the driver needs.
+      type: list
+      elements: str
 boards:
   description: The selected boards.
   returned: always
@@ -626,6 +651,10 @@ guest_driver_versions:
                        "proprietary ones where only these do or the driver is older than 560, and else what the installer prefers."})
         .param("allow_unsupported_kernel", &Params::allow_unsupported_kernel,
                {.doc = "Try to build although the driver is known not to build on the kernel."})
+        .param(
+            "missing", &Params::missing,
+            {.doc = "What to do while O(file), or what a build needs, is not on the host: refuse, or wait, that is say the rest and answer "
+                    "RV(pending_on) V(file) or V(packages). For check mode, in which earlier tasks only said that they would bring them."})
         .param("state", &Params::state, {.doc = "Whether the driver shall be there."})
         .param("follow_ups", &Params::follow_ups, {.doc = "When C(update-initramfs) runs. V(later) leaves it to the module C(follow_ups)."})
         .required_if("state", "present", {"file"}),

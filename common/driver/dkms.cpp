@@ -16,12 +16,13 @@ std::string headers_package(const std::string& kernel, int pve_release) {
   return (old ? "pve-headers-" : "proxmox-headers-") + kernel;
 }
 
-std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release) {
-  std::vector<std::string> what, packages;
+namespace {
+
+/// (what is missing, the package that has it)
+std::vector<std::pair<std::string, std::string>> missing_things(const HostView& host, const std::string& kernel, int pve_release) {
+  std::vector<std::pair<std::string, std::string>> out;
   const auto need = [&](bool there, const std::string& thing, const std::string& package) {
-    if (there) return;
-    what.push_back(thing);
-    packages.push_back(package);
+    if (!there) out.emplace_back(thing, package);
   };
   const auto any = [&](std::initializer_list<const char*> paths) {
     return std::any_of(paths.begin(), paths.end(), [&](const char* path) { return host.exists(path); });
@@ -33,6 +34,23 @@ std::string missing_for_build(const HostView& host, const std::string& kernel, i
   need(any({"/usr/bin/gcc", "/usr/bin/cc"}), "a C compiler", "gcc");
   need(any({"/usr/bin/make"}), "make", "make");
   need(any({"/usr/sbin/dkms", "/usr/bin/dkms"}), "DKMS", "dkms");
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> packages_for_build(const HostView& host, const std::string& kernel, int pve_release) {
+  std::vector<std::string> out;
+  for (const auto& [thing, package] : missing_things(host, kernel, pve_release)) out.push_back(package);
+  return out;
+}
+
+std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release) {
+  std::vector<std::string> what, packages;
+  for (const auto& [thing, package] : missing_things(host, kernel, pve_release)) {
+    what.push_back(thing);
+    packages.push_back(package);
+  }
   if (what.empty()) return {};
   return fmt::format("{} {} missing: install {}", fmt::join(what, ", "),
                      what.size() == 1 && !text::contains(what[0], "headers") ? "is" : "are", fmt::join(packages, " "));

@@ -10,6 +10,8 @@ inline constexpr const char* signing_key = "/var/lib/dkms/mok.pub";
 
 /// What is missing to build a module for this kernel: a sentence that names the packages; "" when all is there.
 std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release);
+/// The packages that it names.
+std::vector<std::string> packages_for_build(const HostView& host, const std::string& kernel, int pve_release);
 
 /// The name of the package with a kernel's headers (PVE-FACTS 5.2).
 std::string headers_package(const std::string& kernel, int pve_release);

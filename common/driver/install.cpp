@@ -14,7 +14,7 @@ std::string record_of(const std::string& directory) { return directory + "/drive
 }  // namespace
 
 UserFile check_user_file(const HostView& host, const std::string& file, const std::optional<std::string>& sha256, bool allow_unverified,
-                         const std::string& directory) {
+                         const std::string& directory, Missing missing) {
   UserFile out;
   out.file = file;
   const auto refuse = [&](std::string why) {
@@ -33,6 +33,8 @@ UserFile check_user_file(const HostView& host, const std::string& file, const st
   out.kept = !sum.empty() && host.exists(out.copy);
   if (out.kept) return out;
   const auto actual = host.sha256_of(file);
+  out.missing = !actual && actual.error().not_found() && missing == Missing::wait;
+  if (out.missing) return out;
   if (!actual && actual.error().not_found()) return refuse(fmt::format("{} is not on this host: copy it there", file));
   if (!actual) return refuse(actual.error().message);
   if (!sum.empty() && *actual != sum)

@@ -3,19 +3,24 @@
 // began, room for it, programs that they run.
 #pragma once
 
+#include "common/core/params.hpp"
 #include "common/core/plan.hpp"
 
 namespace pvegpu::driver {
 
+/// What a task does while files or packages are not there yet: in check mode an earlier task has only said that it would bring them.
+enum class Missing { refuse, wait };
+
 /// The user's file, and our copy of it below the module's directory: the copy is what is run, under its own SHA-256.
 struct UserFile {
   std::string file, copy;
-  bool kept = false;    ///< the copy is there, so the file itself is not needed any more
-  std::string refusal;  ///< why it must not be run, "" when it may
+  bool kept = false;     ///< the copy is there, so the file itself is not needed any more
+  std::string refusal;   ///< why it must not be run, "" when it may
+  bool missing = false;  ///< it is not on the host, and that may be so for now
 };
 /// Throws ModuleError for what is no SHA-256. Without one the file is taken as it is, if `allow_unverified`.
 UserFile check_user_file(const HostView& host, const std::string& file, const std::optional<std::string>& sha256, bool allow_unverified,
-                         const std::string& directory);
+                         const std::string& directory, Missing missing);
 /// A step that makes the copy, if it is not there.
 void plan_keep(const UserFile& file, Plan& out);
 
@@ -39,3 +44,11 @@ inline constexpr std::uint64_t mebibyte = 1U << 20;
 Result<> run(Host& host, const std::vector<std::string>& argv, std::chrono::seconds timeout = std::chrono::seconds(600));
 
 }  // namespace pvegpu::driver
+
+namespace pvegpu {
+template <>
+struct EnumNames<driver::Missing> {
+  static constexpr std::pair<driver::Missing, const char*> values[] = {{driver::Missing::refuse, "refuse"},
+                                                                       {driver::Missing::wait, "wait"}};
+};
+}  // namespace pvegpu

@@ -73,25 +73,28 @@ class Selector {
     if (!any) throw ModuleError(fmt::format("parameter 'devices': {}", why.empty() ? "there is no host to look at" : why));
   }
 
+  /// An address, or a model: then the cards of it wherever there are any.
   void add_vfs(const std::string& card) {
-    const std::string where = address(card, "vfs_of").first_function();
+    const auto where = text::parse_pci_address(card);
     std::string why;
     bool any = false;
-    for (const auto& host : hosts_) {
-      const auto vfs = host->vfs(where);
-      if (!vfs) {
-        if (why.empty()) why = vfs.error().message;
-        continue;
+    for (const auto& host : hosts_)
+      for (const std::string& one : where ? std::vector{where->first_function()} : host->cards(card)) {
+        const auto vfs = host->vfs(one);
+        if (!vfs) {
+          if (why.empty()) why = vfs.error().message;
+          continue;
+        }
+        if (vfs->empty() && wanted_.fingerprints) {
+          out_.without_vfs.push_back(fmt::format("{} on {}", one, host->node()));
+          std::erase(out_.nodes, host->node());  // what it had stays until they are back
+        }
+        for (const std::string& vf : *vfs) add(*host, address(vf, "vfs_of"), host->function(vf).or_fail("parameter 'vfs_of'"));
+        any = true;
       }
-      if (vfs->empty() && wanted_.fingerprints) {
-        out_.without_vfs.push_back(fmt::format("{} on {}", where, host->node()));
-        std::erase(out_.nodes, host->node());  // what it had stays until they are back
-      }
-      for (const std::string& vf : *vfs) add(*host, address(vf, "vfs_of"), host->function(vf).or_fail("parameter 'vfs_of'"));
-      any = true;
-    }
-    if (!any && wanted_.fingerprints)
-      throw ModuleError(fmt::format("parameter 'vfs_of': {}", why.empty() ? "there is no host to look at" : why));
+    if (any || !wanted_.fingerprints) return;
+    if (!where && why.empty() && !hosts_.empty()) why = fmt::format("'{}' is neither an address nor the model of a GPU here", card);
+    throw ModuleError(fmt::format("parameter 'vfs_of': {}", why.empty() ? "there is no host to look at" : why));
   }
 
   /// A card that a guest gets whole is mapped whole: a list of its functions can never validate (PVE::Mapping::PCI::assert_valid compares

@@ -48,6 +48,15 @@ options:
       - physical_display_disabled
       - physical_display_enabled_256MB_bar1
       - physical_display_enabled_8GB_bar1
+  missing:
+    description:
+      - 'What to do while I(tool) is needed and not on the host: refuse, or wait, that is answer C(pending_on) C(file).
+        For check mode, in which an earlier task only said that it would bring it.'
+    type: str
+    default: refuse
+    choices:
+      - refuse
+      - wait
   again:
     description:
       - Run the tool again for a card that was set before the last boot and does not show it.

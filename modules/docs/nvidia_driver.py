@@ -60,6 +60,16 @@ options:
       - Try to build although the driver is known not to build on the kernel.
     type: bool
     default: false
+  missing:
+    description:
+      - 'What to do while I(file), or what a build needs, is not on the host: refuse, or wait, that is say the rest and
+        answer C(pending_on) C(file) or C(packages). For check mode, in which earlier tasks only said that they would
+        bring them.'
+    type: str
+    default: refuse
+    choices:
+      - refuse
+      - wait
   state:
     description:
       - Whether the driver shall be there.
@@ -151,6 +161,18 @@ driver:
         built:
           description: Version of its module nvidia, null without one.
           type: str
+lacks:
+  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with I(missing=wait) only.
+  returned: unless the task is refused before it is looked for
+  type: dict
+  contains:
+    file:
+      description: I(file), which is not there and is needed.
+      type: bool
+    packages:
+      description: Packages that building the driver needs.
+      type: list
+      elements: str
 boards:
   description: The selected boards.
   returned: always

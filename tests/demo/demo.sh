@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The demo: real ansible-playbook with the built collection, on this machine and, over real ssh, on a simulated cluster of Proxmox VE
-# with one node for each hardware form: from fresh to an IOMMU that is proven on.
+# with one node for each hardware form: from fresh to guests with their cards or vGPUs, and back.
 #
 #   demo.sh [--keep]    --keep leaves the hosts up, to look inside
 #
@@ -69,7 +69,7 @@ install_collection() {
   sockets=$(mktemp -d /tmp/pve-gpu-demo.XXXXXX)
   cat >"$work/ansible.cfg" <<EOF
 [defaults]
-inventory = $work/rack.yml,$work/drivers.yml,$PWD/tests/demo/forms.yml,$PWD/tests/demo/this_machine.yml
+inventory = $work/rack.yml,$PWD/tests/demo/forms.yml,$work/files.yml,$PWD/tests/demo/this_machine.yml
 collections_path = $work/collections
 callback_plugins = $PWD/tests/demo/callbacks
 retry_files_enabled = false
@@ -84,21 +84,31 @@ EOF
     "$(find "$work/collections/ansible_collections/pve/gpu/plugins/modules" -name '*.py' | wc -l)"
 }
 
-# The files that users bring, as stand-ins, and the variables that name them.
-driver_files() {
-  intel=$(python3 -B tests/rack/standins/closed/make_i915.py "$work" 2025.07.22)
-  printf 'form_d:\n  vars:\n    gpu_intel_sriov_file: %s\n    gpu_intel_sriov_sha256: %s\n' "$intel" "$(sha256sum "$intel" | cut -c1-64)"
-}
-
 start_hosts() {
   # shellcheck disable=SC2086
   rack up $hosts
   rack inventory >"$work/rack.yml"
-  driver_files >"$work/drivers.yml"
   for host in $hosts; do
     printf '      %-13s %s\n' "$host" "$(rack ssh "$host" cat /etc/os-release | sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p')"
   done
 }
+
+# What users bring themselves: NVIDIA's driver and its display tool, and Intel's SR-IOV driver, played by stand-ins.
+bring_files() {
+  mkdir "$work/files"
+  tool=$work/files/displaymodeselector
+  printf '#!/bin/sh\nexec /usr/lib/rack/closed/displaymodeselector "$@"\n' >"$tool"
+  for pair in a:550.163.02 f:535.161.05; do
+    file=$(python3 -B tests/rack/standins/closed/make_run.py "$work/files" "${pair#*:}")
+    printf 'form_%s:\n  vars:\n    gpu_nvidia_vgpu_driver: %s\n    gpu_nvidia_vgpu_driver_sha256: "%s"\n' "${pair%%:*}" "$file" "$(sum_of "$file")"
+    printf '      %s\n' "${file##*/}" >&2
+  done >"$work/files.yml"
+  printf '    gpu_nvidia_vgpu_display_tool: %s\n    gpu_nvidia_vgpu_display_tool_sha256: "%s"\n' "$tool" "$(sum_of "$tool")" >>"$work/files.yml"
+  file=$(python3 -B tests/rack/standins/closed/make_i915.py "$work/files" 2025.07.22)
+  printf 'form_d:\n  vars:\n    gpu_intel_sriov_file: %s\n    gpu_intel_sriov_sha256: "%s"\n' "$file" "$(sum_of "$file")" >>"$work/files.yml"
+  printf '      %s\n' "${file##*/}"
+}
+sum_of() { sha256sum "$1" | cut -d ' ' -f 1; }
 
 # again NAME COMMAND...: the same once more, which must not change anything
 again() {
@@ -122,6 +132,7 @@ site() { collection site -e gpu_hosts=pve "$@"; }
 
 step "Install the collection" install_collection
 step "Start a simulated cluster: six hardware forms on Proxmox VE 7, 8 and 9, with GRUB and systemd-boot" start_hosts
+step "Bring what users bring: drivers and the display tool (stand-ins for them)" bring_files
 step "Read the GPU facts of this machine and of the six over ssh (pve.gpu.host_info)" collection discover --tags facts
 step "What would become of their package sources (pve.gpu.repo, --check --diff)" ansible-playbook tests/demo/repo.yml --check --diff
 step "Set their package sources" ansible-playbook tests/demo/repo.yml
@@ -130,8 +141,8 @@ step "The whole way, as a plan (ansible-playbook pve.gpu.site --check)" site --c
 step "Go it: all at once, reboots one after another, quorum and guests watched" site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
 step "Once more: nothing left to do" again site site -e gpu_reboot_allowed=true -e gpu_reboot_guests=stop
 step "Verify: what differs from the goal (ansible-playbook pve.gpu.verify)" collection verify -e gpu_hosts=pve
-step "Start guests on forms B, C, D and E, each with its card or VF" ansible-playbook tests/demo/guests.yml
+step "Start guests on all forms, each with its card, VF or vGPU" ansible-playbook tests/demo/guests.yml
 step "Which GPU would serve which desktop pool (ansible-playbook pve.gpu.plan)" collection plan -e gpu_hosts=pve
 step "All that is known now (ansible-playbook pve.gpu.discover)" collection discover
-step "Take it all back (ansible-playbook pve.gpu.undo)" collection undo -e gpu_hosts=pve
+step "Take it all back (ansible-playbook pve.gpu.undo)" collection undo -e gpu_hosts=pve -e gpu_nvidia_vgpu_remove_driver=true
 echo "Done in $(seconds "$began")."

@@ -7,7 +7,7 @@ archive.py --serve OUT ADDRESS: build it if it is not there, then serve it on AD
 OUT/www/HOST/... is what each host serves, OUT/keys/{debian,proxmox}.gpg the public keys, OUT/tls/cert.pem the server's
 certificate. Keys are made anew by every build. Every suite and component has one package, `rack-probe`, whose version names
 them: `apt-cache policy rack-probe` tells which sources are active. enterprise.proxmox.com answers 401 without a login, as the
-real one does, and takes any login. Proxmox VE's own sources have kernels and headers besides.
+real one does, and takes any login. Proxmox VE's own sources have kernels and headers besides, Debian's what DKMS needs.
 """
 import argparse
 import concurrent.futures
@@ -144,18 +144,19 @@ def kernel_packages(suite):
         yield package('proxmox-default-headers', version, 'all', 'proxmox-headers-' + series)
 
 
-def tool_packages(suite):
-    """(name of the file, (control data, .deb)) of what Debian's own sources have to build a driver with: dkms (a stand-in, which is in every
-    node) needs the two others."""
-    found = []
-    for name, depends, files in (('gcc', None, [('./usr/bin/gcc', b'#!/bin/sh\nexit 0\n', 0o755)]), ('make', None, [('./usr/bin/make', b'#!/bin/sh\nexit 0\n', 0o755)]),
-                                 ('dkms', 'gcc, make', [])):
-        version = {'bullseye': '2.8.4', 'bookworm': '3.0.10', 'trixie': '3.2.2'}[suite]
-        fields = [('Package', name), ('Version', version), ('Architecture', 'all'), ('Maintainer', 'nobody <nobody@example.org>')]
+# What building a driver needs. DKMS is played by a stand-in; nobody looks at what compilers do.
+BUILD_TOOLS = (('gcc', None, 'usr/bin/gcc', '#!/bin/sh\nexit 0\n'), ('make', None, 'usr/bin/make', '#!/bin/sh\nexit 0\n'),
+               ('dkms', 'gcc, make', 'usr/sbin/dkms', '#!/bin/sh\nexec /usr/lib/rack/bin/dkms "$@"\n'))
+
+
+def build_packages():
+    """(name of the file, (control data, .deb)) of Debian's packages that DKMS takes."""
+    for name, depends, path, content in BUILD_TOOLS:
+        fields = [('Package', name), ('Version', '1:1.0'), ('Architecture', 'all'), ('Maintainer', 'nobody <nobody@example.org>')]
         fields += ([('Depends', depends)] if depends else []) + [('Description', 'stands for the package of Debian')]
-        members = [('./usr/', None, 0o755), ('./usr/bin/', None, 0o755)] + files if files else []
-        found.append(('%s_%s_all' % (name, version), make_package(fields, (), members)))
-    return found
+        directories = path.split('/')[:-1]
+        members = [('./%s/' % '/'.join(directories[:count]), None, 0o755) for count in range(1, len(directories) + 1)]
+        yield name + '_1.0_all', make_package(fields, (), members + [('./' + path, content.encode(), 0o755)])
 
 
 def write(path, content):
@@ -164,13 +165,13 @@ def write(path, content):
         file.write(content)
 
 
-def build_repository(base, suite, components, more):
+def build_repository(base, suite, components, packages):
     """Packages and Release of one suite; returns the path of Release."""
     sums = []
     for component in components:
         version = '1.0+%s.%s' % (component.replace('-', '.'), suite.replace('-', '.'))
         index = b''
-        for file_name, (control, package) in [probe_package(version)] + more:
+        for file_name, (control, package) in [probe_package(version)] + packages:
             name = 'pool/%s/%s.deb' % (component, file_name)
             write(os.path.join(base, name), package)
             index += control + ('Filename: %s\nSize: %d\nSHA256: %s\n\n' % (
@@ -239,9 +240,10 @@ def build(out):
 
 def build_tree(out, home):
     www = os.path.join(out, 'www')
-    more = {('debian/pve', suite): list(kernel_packages(suite)) for suite in SUITES}
-    more.update({('debian', suite): tool_packages(suite) for suite in SUITES})
-    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components, more.get((directory, suite), [])))
+    tools = list(build_packages())
+    packages = {('debian/pve', suite): list(kernel_packages(suite)) for suite in SUITES}
+    packages.update({('debian', suite): tools for suite in SUITES})
+    jobs = [(key, build_repository(os.path.join(www, host, directory), suite, components, packages.get((directory, suite), [])))
             for key, host, directory, suite, components in repositories()]
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda job: gpg(home, '--local-user', job[0] + '@rack.example.org', '--digest-algo', 'SHA256', '--output',

@@ -444,7 +444,7 @@ class NodeSetup:
         os.symlink('/usr/sbin/sshd', self.at('usr/lib/systemd/systemd'))
         programs = dict(PROGRAMS)
         for name in os.listdir(os.path.join(STANDINS, 'bin')):
-            if name != 'sriov-manage':
+            if name not in ('sriov-manage', 'dkms'):  # installed by others
                 programs['%s/%s' % ('usr/bin' if name in IN_BIN else 'usr/sbin', name)] = name
         if machines.has_host_driver(self.described):
             programs['usr/lib/nvidia/sriov-manage'] = 'sriov-manage'

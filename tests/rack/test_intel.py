@@ -44,16 +44,12 @@ def why_not():
 class FormD(test_site.SiteTest):
     maxDiff = 3000
     machines = list(MACHINES)
+    descriptions = MACHINES
 
     @classmethod
     def setUpClass(cls):
         cls.place = test_site.tempfile.mkdtemp(prefix='pve-gpu-intel-')
         cls.addClassCleanup(test_site.shutil.rmtree, cls.place, ignore_errors=True)
-        cls.sources = []
-        for name, description in MACHINES.items():
-            cls.sources.append(os.path.join(cls.place, name + '.yml'))
-            with open(cls.sources[-1], 'w', encoding='utf-8') as file:
-                yaml.safe_dump(dict(description, node=name), file)
         super().setUpClass()
         cls.files = {version: make_i915.make(cls.place, version) for version in ('2025.01.22', '2025.03.27', '2025.07.22', 'intel-lts-v6.1')}
         hosts = {}

@@ -23,6 +23,7 @@ import rack as racks  # noqa: E402
 EXECUTABLE = os.environ.get('PVE_GPU_EXECUTABLE', os.path.join(PROJECT, 'build', 'portable', 'pve-gpu'))
 KERNEL = '6.8.12-9-pve'
 TOOLS = {'usr/bin/gcc': {'content': '', 'mode': '755'}, 'usr/bin/make': {'content': '', 'mode': '755'},
+         'usr/sbin/dkms': {'link': '/usr/lib/rack/bin/dkms'},
          'usr/src/linux-headers-%s/Makefile' % KERNEL: 'all:\n'}
 BASE = {'release': 8, 'kernel': KERNEL, 'files': TOOLS}
 NODES = {
@@ -52,23 +53,26 @@ def why_not():
 
 
 @unittest.skipIf(why_not(), why_not())
-class NvidiaTest(unittest.TestCase):
+class NvidiaRack(unittest.TestCase):
+    """Nodes with the executable and NVIDIA's files in /root, and what is asked of them."""
+    nodes, versions = {}, {}
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
         descriptions = []
-        for name, spec in NODES.items():
+        for name, spec in cls.nodes.items():
             descriptions.append(os.path.join(cls.directory.name, name + '.yml'))
             with open(descriptions[-1], 'w', encoding='utf-8') as file:
                 yaml.safe_dump(dict(spec, node=name), file)
         cls.files = {}
-        for release, version in VERSIONS.items():
+        for release, version in cls.versions.items():
             cls.files[release] = make_run.make(cls.directory.name, version)
-        cls.files['guest'] = make_run.make(cls.directory.name, VERSIONS['16.8'], 'grid')
-        cls.rack = racks.Rack('test-nvidia-%d' % os.getpid())
+        cls.files['guest'] = make_run.make(cls.directory.name, '535.216.01', 'grid')
+        cls.rack = racks.Rack('test-%s-%d' % (cls.__name__.lower(), os.getpid()))
         cls.rack.up(descriptions)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            list(pool.map(cls.provide, NODES))
+            list(pool.map(cls.provide, cls.nodes))
         cls.rack.order('snapshot')
 
     @classmethod
@@ -103,20 +107,33 @@ class NvidiaTest(unittest.TestCase):
             self.assertEqual(done.returncode, 0, (done.stdout + done.stderr).decode())
         return done.stdout.decode()
 
-    def module(self, node, name, check=False, **parameters):
-        parameters.update(_ansible_check_mode=check, _ansible_diff=True)
-        done = self.command('ssh', node, 'ASAN_OPTIONS=detect_leaks=0 /root/pve-gpu ' + name, data=json.dumps(parameters).encode())
+    def modules(self, node, *tasks):
+        """The answers of several modules, (name, check mode, parameters) each, in one go."""
+        script = ''
+        for name, check, parameters in tasks:
+            text = json.dumps(dict(parameters, _ansible_check_mode=check, _ansible_diff=True))
+            script += "ASAN_OPTIONS=detect_leaks=0 /root/pve-gpu %s <<'.'\n%s\n.\n" % (name, text)
+        done = self.command('ssh', node, 'sh', '-s', data=script.encode())
         try:
-            return json.loads(done.stdout.decode())
+            answers = [json.loads(line) for line in done.stdout.decode().splitlines()]
         except ValueError:
-            raise AssertionError('%s: %s' % (name, (done.stdout + done.stderr).decode())) from None
+            answers = []
+        if len(answers) != len(tasks):
+            raise AssertionError('%s: %s' % (tasks, (done.stdout + done.stderr).decode()))
+        return answers
 
-    def driver(self, node, release, check=False, **parameters):
+    def module(self, node, name, check=False, **parameters):
+        return self.modules(node, (name, check, parameters))[0]
+
+    def driver_task(self, release, **parameters):
         path = self.files[release]
         with open(path, 'rb') as file:
             given = {'file': '/root/' + os.path.basename(path), 'sha256': hashlib.sha256(file.read()).hexdigest()}
         given.update(parameters)
-        return self.module(node, 'nvidia_driver', check, **{key: value for key, value in given.items() if value is not None})
+        return {key: value for key, value in given.items() if value is not None}
+
+    def driver(self, node, release, check=False, **parameters):
+        return self.module(node, 'nvidia_driver', check, **self.driver_task(release, **parameters))
 
     def succeed(self, answer, **expected):
         self.assertFalse(answer.get('failed'), answer)
@@ -134,6 +151,10 @@ class NvidiaTest(unittest.TestCase):
 
     def loaded(self, node):
         return self.ssh(node, 'cat /sys/module/nvidia/version 2>/dev/null; true').strip()
+
+
+class NvidiaTest(NvidiaRack):
+    nodes, versions = NODES, VERSIONS
 
     # -- from fresh to the types
 

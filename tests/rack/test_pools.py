@@ -3,10 +3,10 @@
 # Desktop pools from the wish to guests that run: the plan, its mappings, what a broker sees, on simulated clusters with real ansible-playbook.
 import json
 import os
-import shutil
 import sys
-import tempfile
 import unittest
+
+import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -31,15 +31,10 @@ class PoolsTest(test_site.SiteTest):
 
     @classmethod
     def setUpClass(cls):
-        files = tempfile.mkdtemp(prefix='pve-gpu-pools-')
-        cls.addClassCleanup(shutil.rmtree, files)
-        cls.machines = []
-        for name, text in cls.described.items():
-            cls.machines.append(os.path.join(files, name + '.yml'))
-            with open(cls.machines[-1], 'w', encoding='ascii') as file:
-                file.write('node: %s\ncluster: {name: desks, nodes: [%s]}\n%s' % (name, ', '.join(cls.described), text))
+        cls.machines = list(cls.described)
+        cls.descriptions = {name: dict(yaml.safe_load(text), cluster={'name': 'desks', 'nodes': cls.machines}) for name, text in cls.described.items()}
         super().setUpClass()
-        cls.first = next(iter(cls.described))
+        cls.first = cls.machines[0]
 
     def pools(self, playbook, pools, *words, **settings):
         return self.play(playbook, '-e', json.dumps(dict(settings, gpu_pools_pools=pools)), *words)

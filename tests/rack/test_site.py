@@ -12,6 +12,8 @@ import sys
 import tempfile
 import unittest
 
+import yaml
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
@@ -57,7 +59,7 @@ class Run:
 @unittest.skipIf(why_not(), why_not())
 class SiteTest(unittest.TestCase):
     machines = []
-    sources = None  # files that describe them; else they are of machines/
+    descriptions = {}  # of machines that are not in tests/rack/machines
 
     @classmethod
     def setUpClass(cls):
@@ -67,7 +69,12 @@ class SiteTest(unittest.TestCase):
         subprocess.run(['ansible-galaxy', 'collection', 'install', '--offline', '-p', cls.work, archive], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.rack = racks.Rack('test-%s-%d' % (cls.__name__.lower()[:12], os.getpid()))
-        cls.rack.up(cls.sources or cls.machines)
+        files = {}
+        for node, description in cls.descriptions.items():
+            files[node] = os.path.join(cls.work, node + '.yml')
+            with open(files[node], 'w', encoding='utf-8') as file:
+                yaml.safe_dump(dict(description, node=node), file)
+        cls.rack.up([files.get(node, node) for node in cls.machines])
         cls.addClassCleanup(cls.rack.down)
         with open(os.path.join(cls.work, 'inventory.yml'), 'w', encoding='utf-8') as file:
             file.write(cls.rack.inventory())

@@ -4,6 +4,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -292,6 +293,27 @@ class SriovTest(unittest.TestCase):
         self.rack.fault('shipped', ['sriov-manage', 'ignore'])
         self.fails(self.run_module('shipped', 'sriov', device=A40), 'did not take effect: 0 VFs are enabled, not 32')
         self.rack.fault('shipped', ['clear'])
+
+
+class Recordings(unittest.TestCase):
+    """The stand-in says what NVIDIA's script was recorded to say."""
+
+    def test_messages(self):
+        shared = os.environ.get('PVE_GPU_SHARED', os.path.join(PROJECT, '..', 'shared'))
+        folder = os.path.join(shared, 'domain', 'samples', 'sriov_manage')
+        if not os.path.isdir(folder):
+            self.skipTest('no recordings in %s; set PVE_GPU_SHARED to the folder that holds domain/samples' % folder)
+        with open(os.path.join(HERE, 'standins', 'bin', 'sriov-manage'), encoding='utf-8') as file:
+            played = file.read()
+        with open(os.path.join(folder, 'messages.txt'), encoding='utf-8') as file:
+            lines = [line for line in file.read().splitlines() if line and not line.startswith('#')]
+        self.assertGreater(len(lines), 5)
+        for line in lines:
+            for part in re.split(r'[0-9a-f]+:[0-9a-f]+:[0-9a-f.]+', line):
+                self.assertIn(part.strip(), played, line)
+        with open(os.path.join(folder, 'help_new.txt'), encoding='utf-8') as file:
+            for line in file.read().splitlines():
+                self.assertIn(line.replace('/usr/lib/nvidia/sriov-manage', '{0}').strip(), played)
 
 
 if __name__ == '__main__':

@@ -84,13 +84,28 @@ TEST(GuestVersions, own_branch_the_one_before_and_the_lts_before_an_lts) {
   EXPECT_TRUE(branches("999.1").empty());
 }
 
+Result<std::string> sample(const std::string& name) {
+  const char* shared = std::getenv("PVE_GPU_SHARED");
+  return RealHost().read_file((shared ? std::string(shared) : std::string(PVE_GPU_SOURCE_DIR "/../shared")) + "/domain/samples/services/" +
+                              name);
+}
+
+TEST(TellingLines, of_recorded_installations) {
+  const auto failures = sample("installer_failures.txt"), success = sample("installer_output_535.54.06.txt");
+  if (!failures || !success) GTEST_SKIP() << "no recordings; set PVE_GPU_SHARED to the folder that holds domain/samples";
+  const auto lines = telling_lines(*failures);
+  ASSERT_EQ(lines.size(), 6U) << "each recorded line is one that says why";
+  EXPECT_TRUE(lines[0].find("Nouveau is loaded") != std::string::npos);
+  EXPECT_EQ(lines[2], "-> Kernel module load error: No such file or directory");
+  EXPECT_EQ(lines[5], "nvidia/nv.c:30:10: fatal error: nv-firmware.h: No such file or directory");
+  EXPECT_TRUE(telling_lines(*success).empty());
+}
+
 TEST(VgpuDaemon, names_the_cards_that_it_refuses) {
   EXPECT_EQ(cards_refused_by_vgpud("pciId of gpu [0]: 0:82:0:0\nGPU not supported by vGPU at PCI Id: 0:82:0:0 DevID: 0x10de / 0x1b39\n"),
             (std::vector<std::string>{"0000:82:00.0"}));
   EXPECT_TRUE(cards_refused_by_vgpud("GPU not supported by vGPU at PCI Id: \nGPU not supported by vGPU at PCI Id: 1:2\n").empty());
-  const char* shared = std::getenv("PVE_GPU_SHARED");
-  const std::string samples = (shared ? std::string(shared) : std::string(PVE_GPU_SOURCE_DIR "/../shared")) + "/domain/samples/services/";
-  const auto recorded = RealHost().read_file(samples + "nvidia-vgpud_failed_unsupported_gpu_510.txt");
+  const auto recorded = sample("nvidia-vgpud_failed_unsupported_gpu_510.txt");
   if (!recorded) GTEST_SKIP() << "no recordings; set PVE_GPU_SHARED to the folder that holds domain/samples";
   EXPECT_EQ(cards_refused_by_vgpud(*recorded), (std::vector<std::string>{"0000:82:00.0"}));
 }
