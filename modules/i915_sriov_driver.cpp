@@ -472,14 +472,14 @@ class DriverPlanner {
                            {"installed", installed_ ? json(*installed_) : json(nullptr)},
                            {"max_vfs", facts_.i915.max_vfs ? json(*facts_.i915.max_vfs) : json(nullptr)},
                            {"kernels", std::move(kernels)}});
-    json gpus = json::array();
+    json cards = json::array();
     for (const gpu::Gpu* gpu : gpus_)
-      gpus.push_back({{"address", gpu->address},
-                      {"name", gpu->name},
-                      {"platform", gpu->intel ? json(gpu->intel->platform) : json(nullptr)},
-                      {"driver", gpu->driver ? json(*gpu->driver) : json(nullptr)},
-                      {"vfs", gpu->sriov.total}});
-    out_.report("gpus", std::move(gpus));
+      cards.push_back({{"address", gpu->address},
+                       {"name", gpu->name},
+                       {"platform", gpu->intel ? json(gpu->intel->platform) : json(nullptr)},
+                       {"driver", gpu->driver ? json(*gpu->driver) : json(nullptr)},
+                       {"vfs", gpu->sriov.total}});
+    out_.report("cards", std::move(cards));
     out_.report("boot_without",
                 fmt::format("If the host hangs or stays dark at boot: choose the entry in the boot menu, press e, add "
                             "module_blacklist=i915,xe at the end of the line with the kernel's parameters, and start it with {}. It boots "
@@ -595,7 +595,7 @@ PVEGPU_MODULE(
         makes_vfs:
           description: Whether the module that it will load has the parameter C(max_vfs).
           type: bool
-gpus:
+cards:
   description: The Intel GPUs that are meant.
   returned: always
   type: list
