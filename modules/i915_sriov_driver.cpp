@@ -40,9 +40,13 @@ Observed installed_now(const HostView& host) { return driver::installed_i915(hos
 
 /// Whatever of it is there is taken away, whole or not.
 Result<> remove_driver(Host& host) {
-  if (host.exists(fmt::format("/var/lib/dpkg/info/{}.list", driver::i915_package)))
+  if (driver::i915_is_package(host))
     (void)PVEGPU_TRY(driver::run(host, {"dpkg", "--purge", driver::i915_package}, std::chrono::seconds(1200)));
-  return driver::dkms_remove(host, driver::i915_package);
+  (void)PVEGPU_TRY(driver::dkms_remove(host, driver::i915_package));
+  // a folder in which the archive was not unpacked yet
+  const auto record = driver::read_record(host, driver::i915_dir);
+  if (!record || record->version.empty() || !host.exists(driver::i915_source(record->version))) return {};
+  return driver::run(host, {"rm", "-rf", "--", driver::i915_source(record->version)});
 }
 
 /// A branch's archive has a placeholder, or another version, where DKMS wants the one of the folder.
@@ -60,12 +64,13 @@ std::string named_dkms_conf(const std::string& conf, const std::string& version)
 }
 
 Result<> unpack_source(Host& host, const std::string& copy, const std::string& version) {
-  const std::string tree = fmt::format("/usr/src/{}-{}", driver::i915_package, version), conf = tree + "/dkms.conf";
+  const std::string tree = driver::i915_source(version), conf = tree + "/dkms.conf";
   (void)PVEGPU_TRY(driver::run(host, {"mkdir", "-p", "--", tree}));
   (void)PVEGPU_TRY(driver::run(host, {"tar", "--extract", "--file", copy, "--directory", tree, "--strip-components=1", "--no-same-owner"}));
   const auto text = host.read_file(conf);
   if (!text) return Error{fmt::format("the archive has no dkms.conf: it is no source of {}", driver::i915_package)};
-  return host.write_file(conf, named_dkms_conf(*text, version));
+  (void)PVEGPU_TRY(host.write_file(conf, named_dkms_conf(*text, version)));
+  return driver::run(host, {"dkms", "add", "-m", driver::i915_package, "-v", version});
 }
 
 class DriverPlanner {
@@ -308,7 +313,7 @@ class DriverPlanner {
     step.observe = installed_now;
     step.apply = [version = version_, copy = file_.copy, kind = named_.kind](Host& host) -> Result<> {
       const auto now = driver::installed_i915(host);
-      const bool package = host.exists(fmt::format("/var/lib/dpkg/info/{}.list", driver::i915_package));
+      const bool package = driver::i915_is_package(host);
       // dpkg replaces a whole package by another version; all else goes first
       if (now && (kind == I915File::Kind::source || !package || now->ends_with(")"))) (void)PVEGPU_TRY(remove_driver(host));
       (void)PVEGPU_TRY(driver::write_record(host, driver::i915_dir, {version, copy, false}));
@@ -467,14 +472,14 @@ class DriverPlanner {
                            {"installed", installed_ ? json(*installed_) : json(nullptr)},
                            {"max_vfs", facts_.i915.max_vfs ? json(*facts_.i915.max_vfs) : json(nullptr)},
                            {"kernels", std::move(kernels)}});
-    json gpus = json::array();
+    json cards = json::array();
     for (const gpu::Gpu* gpu : gpus_)
-      gpus.push_back({{"address", gpu->address},
-                      {"name", gpu->name},
-                      {"platform", gpu->intel ? json(gpu->intel->platform) : json(nullptr)},
-                      {"driver", gpu->driver ? json(*gpu->driver) : json(nullptr)},
-                      {"vfs", gpu->sriov.total}});
-    out_.report("gpus", std::move(gpus));
+      cards.push_back({{"address", gpu->address},
+                       {"name", gpu->name},
+                       {"platform", gpu->intel ? json(gpu->intel->platform) : json(nullptr)},
+                       {"driver", gpu->driver ? json(*gpu->driver) : json(nullptr)},
+                       {"vfs", gpu->sriov.total}});
+    out_.report("cards", std::move(cards));
     out_.report("boot_without",
                 fmt::format("If the host hangs or stays dark at boot: choose the entry in the boot menu, press e, add "
                             "module_blacklist=i915,xe at the end of the line with the kernel's parameters, and start it with {}. It boots "
@@ -583,7 +588,7 @@ PVEGPU_MODULE(
         makes_vfs:
           description: Whether the module that it will load has the parameter C(max_vfs).
           type: bool
-gpus:
+cards:
   description: The Intel GPUs that are meant.
   returned: always
   type: list

@@ -25,13 +25,18 @@ I915File parse_i915_file(std::string_view path) {
   return {};
 }
 
+bool i915_is_package(const HostView& host) { return host.exists(fmt::format("/var/lib/dpkg/info/{}.list", i915_package)); }
+
+std::string i915_source(std::string_view version) { return fmt::format("/usr/src/{}-{}", i915_package, version); }
+
 std::optional<std::string> installed_i915(const HostView& host) {
   const auto sources = dkms_sources(host, i915_package);
   const auto record = read_record(host, i915_dir);
-  if (record && !record->complete && (!sources.empty() || host.exists(fmt::format("/var/lib/dpkg/info/{}.list", i915_package))))
+  if (record && !record->complete && (!sources.empty() || i915_is_package(host) || host.exists(i915_source(record->version))))
     return fmt::format("{} (half installed)", record->version.empty() ? "unknown version" : record->version);
   if (sources.size() > 1) return fmt::format("{} (several versions)", fmt::join(sources, ", "));
-  if (sources.size() == 1) return sources[0];
+  if (sources.size() == 1)
+    return host.exists(fmt::format("/var/lib/dkms/{}/{}", i915_package, sources[0])) ? sources[0] : sources[0] + " (not in DKMS)";
   return module_makes_vfs(host, "i915", host.kernel_release()) ? std::optional<std::string>("unknown version (not by DKMS)") : std::nullopt;
 }
 

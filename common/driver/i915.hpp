@@ -23,6 +23,9 @@ I915File parse_i915_file(std::string_view path);
 /// What is installed, as one word: "2025.07.22"; "2025.07.22 (half installed)" and the like for what has to be installed again; nullopt
 /// when nothing is.
 std::optional<std::string> installed_i915(const HostView& host);
+/// dpkg has it, whole or not; else its source was unpacked from an archive.
+bool i915_is_package(const HostView& host);
+std::string i915_source(std::string_view version);
 
 /// The module of that name that a kernel will load, as libkmod finds it, has the parameter max_vfs. The kernel's own i915 has not.
 bool module_makes_vfs(const HostView& host, const std::string& module, const std::string& kernel);

@@ -166,7 +166,7 @@ driver:
         makes_vfs:
           description: Whether the module that it will load has the parameter C(max_vfs).
           type: bool
-gpus:
+cards:
   description: The Intel GPUs that are meant.
   returned: always
   type: list

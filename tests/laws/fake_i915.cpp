@@ -62,6 +62,7 @@ CommandResult install(FakeHost& host, const std::string& version, const std::str
   host.file(package_list, "/.\n");
   host.file(source_of(version) + "/dkms.conf", fmt::format("PACKAGE_NAME=\"i915-sriov-dkms\"\nPACKAGE_VERSION=\"{}\"\n", version));
   if (mode == "dies") return {137, false, "", ""};
+  host.dir(tree + "/" + version);
   const CommandResult built = build(host, version, host.kernel_release(), mode);
   if (built.exit_code == 0 || built.exit_code == 77) return {};  // the script takes a skipped build for success
   return {1, false, "",
@@ -88,6 +89,10 @@ void add_i915(FakeHost& host, const json& knobs) {
   }
   host.program("dpkg --purge i915-sriov-dkms", [](FakeHost& h, const Argv&) {
     purge(h);
+    return CommandResult{};
+  });
+  host.program("dkms add", [](FakeHost& h, const Argv& argv) {
+    h.dir(tree + "/" + argv.at(5));
     return CommandResult{};
   });
   host.program("dkms install", [mode](FakeHost& h, const Argv& argv) { return build(h, argv.at(5), argv.at(7), mode); });
