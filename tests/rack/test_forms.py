@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 # The hardware forms from a fresh installation to guests that run with what they were promised, and back, by the shipped playbooks: NVIDIA
 # vGPU (forms A and F) on Proxmox VE 7, 8 and 9 in its three frameworks, and passthrough (B, C, E).
-import hashlib
 import os
 import sys
 import unittest
@@ -66,10 +65,6 @@ class Forms(test_site.SiteTest):
     descriptions = {**{node: entry[1] for node, entry in VGPU.items()}, **{node: alone(node) for node in WHOLE}}
     machines = list(descriptions)
 
-    def checksum(self, path):
-        with open(path, 'rb') as file:
-            return hashlib.sha256(file.read()).hexdigest()
-
     def inventory(self):
         """What people write: groups of the forms, and for each host what it shall be."""
         tool = os.path.join(self.work, 'displaymodeselector')
@@ -78,14 +73,14 @@ class Forms(test_site.SiteTest):
         groups = {}
         for node, (form, _, version, framework, kind, place, _) in VGPU.items():
             driver = make_run.make(self.work, version)
-            variables = {'gpu_nvidia_vgpu_driver': driver, 'gpu_nvidia_vgpu_driver_sha256': self.checksum(driver),
+            variables = {'gpu_nvidia_vgpu_driver': driver, 'gpu_nvidia_vgpu_driver_sha256': test_site.sha256(driver),
                          'gpu_nvidia_vgpu_types': [kind], 'gpu_guests_devices': [dict(place, vmid=301, mdev=kind)]}
             if 'mapping' in place:
                 what = {'model': 'Tesla P4', 'mdev': True} if framework == 'mdev' else {'vfs_of': ['A40' if form == 'a' else 'RTX A5000']}
                 variables['gpu_mapping_mappings'] = [dict(what, id='vgpu')]
             if form == 'f':
                 variables.update(gpu_nvidia_vgpu_display_off=['RTX A5000'], gpu_nvidia_vgpu_display_tool=tool,
-                                 gpu_nvidia_vgpu_display_tool_sha256=self.checksum(tool))
+                                 gpu_nvidia_vgpu_display_tool_sha256=test_site.sha256(tool))
             groups.setdefault('form_' + form, {'hosts': {}})['hosts'][node] = variables
         for node, (form, variables) in WHOLE.items():
             groups.setdefault('form_' + form, {'hosts': {}})['hosts'][node] = variables
@@ -160,6 +155,43 @@ class Forms(test_site.SiteTest):
             self.assertEqual(self.ssh(node, 'grep -vx 0 /sys/bus/pci/devices/*/nvidia/current_vgpu_type | wc -l').strip(), '1')
             self.assertEqual(self.ssh(node, 'mdevctl types').strip(), '')
         self.ssh(node, 'qm stop %d' % vmid)
+
+
+class Faults(test_site.SiteTest):
+    """What goes wrong on the way: the message reaches the person, and the host is as it was."""
+    descriptions = {'p4': {'release': 8, 'kernel': KERNELS[8], 'cpu': {'vendor': 'AuthenticAMD', 'model': 'AMD EPYC 7313 16-Core Processor'},
+                           'cards': [{'slot': '0000:81:00.0', 'board': 'Tesla P4'}]}}
+    machines = ['p4']
+    TRACES = 'find /usr/src/nvidia-* /usr/bin/nvidia-* /var/lib/dkms/nvidia /lib/modules/*/updates /var/lib/pve-gpu/files 2>/dev/null'
+
+    def form_a(self, version, checksum=None, kind='vgpu-kvm'):
+        path = make_run.make(self.work, version, kind)
+        return self.play('site', '-e', 'gpu_form=a', *self.BASE, '-e', 'gpu_nvidia_vgpu_driver=' + path, '-e', 'gpu_platform_nvidia_driver=',
+                         '-e', 'gpu_nvidia_vgpu_driver_sha256=' + (checksum or test_site.sha256(path)))
+
+    BASE = ['-e', 'gpu_platform_channel=no-subscription', '-e', 'gpu_platform_upgrade=never']
+
+    def test_faults(self):
+        self.assertEqual(self.play('site', *self.BASE).code, 0)
+        before = self.ssh('p4', test_site.STATE)
+        for words, pattern in ((('535.216.01', '0' * 64), 'has the SHA-256 .* get the file again, or correct the checksum'),
+                               (('535.216.01', None, 'grid'), 'is the driver for guests, not for the host'),
+                               (('550.163.02',), r'does not serve 0000:81:00.0 \(Tesla P4\): Tesla P4 is last served by branch 16'),
+                               (('535.161.05',), 'does not build on kernel ' + KERNELS[8])):
+            with self.subTest(words=words):
+                run = self.form_a(*words)
+                self.assertEqual(run.code, 2, run.output)
+                self.assertRegex(' / '.join(run.failed('p4')), pattern)
+                self.same(self.ssh('p4', test_site.STATE), before)
+                self.assertEqual(self.ssh('p4', self.TRACES), '')
+        self.rack.fault('p4', ['dkms', 'build*', 'exit', '10', 'Error! Bad return status for module build on kernel'])
+        run = self.form_a('535.216.01')
+        self.rack.fault('p4', ['clear'])
+        self.assertEqual(run.code, 2, run.output)
+        self.assertRegex(' / '.join(run.failed('p4')), 'Bad return status for module build.*what it left was removed again')
+        self.assertEqual(self.ssh('p4', self.TRACES), '')
+        good = self.form_a('535.216.01')
+        self.assertEqual(good.code, 0, good.output)
 
 
 if __name__ == '__main__':

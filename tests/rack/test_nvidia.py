@@ -211,6 +211,10 @@ class NvidiaTest(NvidiaRack):
         self.refused(self.module('ws', 'display_mode', **dict(tool, devices=['0000:17:00.0'])), 'has no display mode')
         self.ssh('ws', 'echo falcon >/run/rack/display')
         self.refused(self.module('ws', 'display_mode', **tool), 'Falcon')
+        self.ssh('ws', 'echo devmem >/run/rack/display')
+        self.refused(self.module('ws', 'display_mode', **tool), 'keeps /dev/mem closed')
+        self.assertEqual(self.ssh('ws', 'cat /var/lib/rack/firmware/* 2>/dev/null; ls /var/lib/pve-gpu/display_mode/*.json 2>/dev/null; true'), '',
+                         'nothing was written into a card, and nothing waits to be proven')
         self.ssh('ws', 'echo version 1.67.0 >/run/rack/display')
         self.succeed(self.module('ws', 'display_mode', **tool), pending_on='reboot', reboot_required=True, changed=True)
         self.succeed(self.module('ws', 'display_mode', **tool), pending_on='reboot', changed=False)

@@ -3,6 +3,7 @@
 # The shipped roles and playbooks on simulated nodes, over ssh, with real ansible-playbook.
 import concurrent.futures
 import glob
+import hashlib
 import json
 import os
 import re
@@ -38,6 +39,11 @@ def why_not():
     if not glob.glob(os.path.join(PROJECT, 'build', 'collection', 'pve-gpu-*.tar.gz')):
         return 'build/collection holds no collection: make it with ./dev collection'
     return None
+
+
+def sha256(path):
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 class Run:

@@ -46,7 +46,8 @@ class CallbackModule(CallbackBase):
             text = '%d GPU%s' % (count, '' if count == 1 else 's')
         else:
             # "file /etc/apt/sources.list.d/ceph.list" is "ceph.list"
-            text = ', '.join(os.path.basename(step) if step.startswith('file ') else step for step in answer.get('steps', []))
+            steps = [step for one in answer.get('results', [answer]) for step in one.get('steps', [])]  # of a loop, those of all items
+            text = ', '.join(os.path.basename(step) if step.startswith('file ') else step for step in steps)
         self.line(name, 'ok' if not answer.get('changed') else 'would change' if task.check_mode else 'changed', text or 'nothing to do')
         if answer.get('pending_on'):
             self._display.display('        the rest waits for a %s: %s' % (answer['pending_on'], answer.get('pending_reason', '')))
