@@ -11,12 +11,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import test_site  # noqa: E402
 
-FORMS = os.path.join(test_site.PROJECT, 'tests', 'demo', 'forms.yml')
+FORMS = """
+form_b: {hosts: {form-b: {gpu_guests_devices: [{vmid: 210, mapping: a4000, pcie: true}]}}}
+form_c: {hosts: {form-c: {gpu_passthrough_devices: ["0000:01:00"], gpu_passthrough_boot_display: allow,
+                          gpu_guests_devices: [{vmid: 220, mapping: farm, pcie: true}]}}}
+form_e: {hosts: {form-e: {gpu_guests_devices: [{vmid: 230, host: ["0000:65:00"], pcie: true}]}}}
+pve: {vars: {gpu_mapping_mappings: [{id: a4000, model: RTX A4000, description: whole cards}, {id: farm, model: GeForce RTX 3060 Ti Lite Hash Rate}],
+             gpu_platform_channel: no-subscription, gpu_platform_upgrade: never, gpu_boot_parameters: [pcie_aspm=off]}}
+"""
 SOURCES = '/etc/apt/sources.list.d/'
 IOMMU_MODULES = '/etc/modules-load.d/pve-gpu-iommu.conf'
 VFIO = '/etc/initramfs-tools/scripts/init-top/pve-gpu-vfio'
 MAPPINGS = '/etc/pve/mapping/pci.cfg'
-SETTINGS = ['-e', 'gpu_platform_channel=no-subscription', '-e', 'gpu_platform_upgrade=never', '-e', '{"gpu_boot_parameters": ["pcie_aspm=off"]}']
 # node, what somebody does to it, the step that must name it, words of the line. The first node writes for the cluster.
 PLANTED = [
     ('form-a', "printf 'deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\\n' >%spve-enterprise.list" % SOURCES, 'package sources',
@@ -48,11 +54,18 @@ class VerifyTest(test_site.SiteTest):
     maxDiff = None
     machines = test_site.CLUSTER
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with open(os.path.join(cls.work, 'forms.yml'), 'w', encoding='ascii') as file:
+            file.write(FORMS)
+        cls.inventories = [word for name in ('inventory', 'forms') for word in ('-i', os.path.join(cls.work, name + '.yml'))]
+
     def verify(self):
         """Of each node its drift as (step, difference)."""
         reports = os.path.join(self.work, 'reports')
         os.makedirs(reports, exist_ok=True)
-        run = self.play('verify', '-i', os.path.join(self.work, 'inventory.yml'), '-i', FORMS, *SETTINGS, '-e', 'gpu_verify_junit=' + reports)
+        run = self.play('verify', *self.inventories, '-e', 'gpu_verify_junit=' + reports)
         found = {}
         for node in self.machines:
             suite = xml.etree.ElementTree.parse(os.path.join(reports, node + '.xml')).getroot()
@@ -67,7 +80,7 @@ class VerifyTest(test_site.SiteTest):
         return {node: self.ssh(node, test_site.STATE + '; find /etc/pve -type f -exec sha256sum {} + 2>/dev/null | sort -k 2') for node in self.machines}
 
     def test_twenty_differences(self):
-        site = self.play('site', '-i', os.path.join(self.work, 'inventory.yml'), '-i', FORMS, *SETTINGS, *test_site.REBOOT)
+        site = self.play('site', *self.inventories, *test_site.REBOOT)
         self.assertEqual(site.code, 0, site.output)
         run, found = self.verify()
         self.assertEqual(found, {node: [] for node in self.machines}, run.output)
