@@ -48,13 +48,9 @@ class PoolsTest(test_site.SiteTest):
         properties = {one['id']: [dict(part.split('=', 1) for part in entry.split(',')) for entry in one['map']] for one in listed}
         return {name: sorted((entry['node'], entry['path']) for entry in entries) for name, entries in properties.items()}
 
-    def resources(self, node):
-        """What a broker is offered on a node: mapping or model, and what guests ask of it."""
-        words = 'echo \'{}\' | %s host_info -' % self.executable(node)
-        return [(one.get('mapping') or one['model'], one['resource']) for one in json.loads(self.ssh(node, words))['resources']]
-
-    def executable(self, node):
-        return self.ssh(node, 'ls /var/lib/pve-gpu/bin/*/pve-gpu /var/lib/pve-gpu/bin/pve-gpu* 2>/dev/null').split()[0]
+    def resources(self, run, node):
+        """What a broker is offered on a node."""
+        return [one['text'] for one in run.of(node, task='See the cards as they are now')[0]['result']['resources']]
 
     def start(self, node, vmid, device):
         """Gives a guest a device and starts it; what Proxmox VE says if it does not."""
@@ -73,8 +69,7 @@ class TwoPools(PoolsTest):
         by_type = [{key: pool[key] for key in ('name', 'type', 'desktops')} for pool in self.POOLS]
         refused = self.pools('pools', by_type, gpu_pools_separate_by='type')
         self.assertEqual(refused.code, 2, refused.output)
-        self.assertIn('No mapping was made: pool Pool', refused.failed(self.first)[0])
-        print(refused.failed(self.first)[0], file=sys.stderr)
+        self.assertIn('want different types on one GPU model, Tesla P4, and no mapping keeps them apart', refused.failed(self.first)[0])
         self.assertEqual(self.mappings(), {})
 
         checked = self.pools('pools', self.POOLS, '--check', gpu_pools_strategy='spread')
@@ -90,9 +85,9 @@ class TwoPools(PoolsTest):
         self.assertEqual({gpu['change'] for gpu in self.plan_of(again)['gpus']}, {'keep'})
 
         for node in self.described:
-            offered = self.resources(node)
-            self.assertIn(('GPUA', 'GRID P4-1Q'), offered)
-            self.assertIn(('GPUB', 'GRID P4-2Q'), offered)
+            offered = self.resources(again, node)
+            self.assertIn('mapping GPUA → pool GPUA → GRID P4-1Q', offered)
+            self.assertIn('mapping GPUB → pool GPUB → GRID P4-2Q', offered)
         self.assertEqual(self.start('node1', 101, 'mapping=GPUA,mdev=nvidia-63'), '')
         self.assertEqual(self.start('node1', 102, 'mapping=GPUB,mdev=nvidia-64'), '')
         self.assertEqual(self.start('node2', 201, 'mapping=GPUA,mdev=nvidia-63'), '')
@@ -102,9 +97,14 @@ class TwoPools(PoolsTest):
         moved = self.plan_of(self.pools('plan', grown))
         self.assertEqual(sorted(gpu['change'] for gpu in moved['gpus']), ['keep', 'keep', 'keep', 'move'])
 
+        short = self.pools('pools', [dict(self.POOLS[0], desktops=25), self.POOLS[1]])
+        self.assertEqual(short.code, 2, short.output)
+        self.assertIn('No mapping was made: pool Pool A does not fit', short.failed(self.first)[0])
+        self.assertEqual(self.mappings(), self.BOTH)
+
         gone = self.pools('pools', self.POOLS, '-e', 'gpu_pools_state=absent')
         self.assertEqual(gone.code, 2, gone.output)
-        self.assertIn('uses mapping GPUA', ' '.join(gone.failed(self.first)))
+        self.assertIn('uses mapping GPUA', json.dumps(gone.of(self.first, task='Mappings of the plan')[0]['result']))
         for node, vmid in (('node1', 101), ('node1', 102), ('node2', 201)):
             self.ssh(node, 'qm stop %d && qm set %d --delete hostpci0' % (vmid, vmid))
         gone = self.pools('pools', self.POOLS, '-e', 'gpu_pools_state=absent')
@@ -129,7 +129,6 @@ class SixteenNodes(PoolsTest):
         self.assertEqual(made.code, 0, made.output)
         plan = self.plan_of(made)
         self.assertTrue(plan['fits'])
-        print(json.dumps(plan['pools'], indent=1), file=sys.stderr)
         mappings = self.mappings()
         self.assertEqual({name: len(entries) for name, entries in mappings.items()}, {'cad': 18, 'kiosk': 14})
         self.assertEqual(len(set(mappings['kiosk'])), 14)
@@ -137,8 +136,9 @@ class SixteenNodes(PoolsTest):
         again = self.pools('pools', self.POOLS)
         self.assertEqual([task for node in self.described for task in again.changed(node)], [], again.output)
 
-        self.assertIn(('Tesla P4', 'GRID P4-1Q'), self.resources('p4-1'))
-        self.assertIn(('cad', 'NVIDIA A40-8Q'), self.resources('a40-2'))
+        self.assertIn('Tesla P4 → GRID P4-1Q', self.resources(again, 'p4-1'))
+        self.assertIn('mapping cad → pool cad → NVIDIA A40-8Q', self.resources(again, 'a40-2'))
+        self.assertIn('mapping kiosk → pool kiosk → Intel-vGPU', self.resources(again, 'pc-1'))
         self.assertEqual(self.start('p4-1', 101, '0000:41:00.0,mdev=nvidia-63'), '')
         self.assertEqual(self.start('pc-1', 103, 'mapping=kiosk,pcie=1'), '')
 

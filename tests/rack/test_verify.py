@@ -39,7 +39,7 @@ PLANTED = [
     ('form-c', "sed -i 's/0000:01:00/0000:09:00/' " + VFIO, 'passthrough', VFIO),
     ('form-c', 'rm ' + IOMMU_MODULES, 'IOMMU', IOMMU_MODULES),
     ('form-d', "sed -i 's/ pcie_aspm=off//' /etc/kernel/cmdline", 'kernel parameters', '/etc/kernel/cmdline'),
-    ('form-d', 'sed -i s/no-subscription/test/ %sproxmox.sources' % SOURCES, 'package sources', 'proxmox.sources'),
+    ('form-d', 'rm %sproxmox.sources' % SOURCES, 'package sources', 'proxmox.sources'),
     ('form-d', 'echo >>' + IOMMU_MODULES, 'IOMMU', IOMMU_MODULES),
     ('form-e', 'rm /etc/default/grub.d/pve-gpu-iommu.cfg', 'IOMMU', 'pve-gpu-iommu.cfg'),
     ('form-e', 'qm set 230 --hostpci0 0000:65:00.0,pcie=1', 'guest', '230'),
