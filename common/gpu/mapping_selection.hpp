@@ -38,7 +38,7 @@ struct MappingSelection {
   std::vector<std::string> nodes;      ///< that were looked at, or are named by hand
   std::vector<std::string> with_mdev;  ///< functions whose hardware is known and offers mediated devices
   std::vector<std::string> without_mdev;
-  std::vector<std::string> without_vfs;  ///< cards of `vfs_of` and `planned` that have none now; nothing is selected on their nodes for them
+  std::vector<std::string> without_vfs;  ///< cards whose VFs are wanted and are not there yet; nothing is selected on their nodes for them
 };
 
 /// Throws ModuleError for what is not there, and for lists of functions that could never validate.

@@ -472,7 +472,7 @@ resources:
     text:
       description: The line as the broker writes it.
       type: str
-      sample: "mapping TeslaP4 → GRID P4-1Q"
+      sample: "mapping TeslaP4 → pool TeslaP4 → GRID P4-1Q"
 form:
   description: The hardware form that the host looks like.
   returned: always

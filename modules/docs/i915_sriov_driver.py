@@ -39,12 +39,16 @@ options:
       - Install the file without knowing that it is the right one.
     type: bool
     default: false
-  prerequisites_will_come:
+  missing:
     description:
-      - 'Earlier tasks bring I(file), headers and tools, and in check mode have only said so: that they are not there
-        yet is no error then. The file needs I(sha256).'
-    type: bool
-    default: false
+      - 'What to do while I(file), or what a build needs, is not on the host: refuse, or wait, that is say the rest and
+        answer C(pending_on) C(file) or C(packages). For check mode, in which earlier tasks only said that they would
+        bring them.'
+    type: str
+    default: refuse
+    choices:
+      - refuse
+      - wait
   version:
     description:
       - The version that I(file) must have; by default whatever its name says.

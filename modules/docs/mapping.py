@@ -42,8 +42,8 @@ options:
     default: []
   vfs_of:
     description:
-      - Cards by address, whose virtual functions are mapped. Where a card has none yet, the task answers C(pending_on=sriov),
-        and what is mapped of that node stays.
+      - Cards by address or by model, whose virtual functions are mapped. Where a card has none yet, the task answers
+        C(pending_on=sriov), and what is mapped of that node stays.
     type: list
     elements: str
     default: []
@@ -56,6 +56,37 @@ options:
     description:
       - Whether I(devices) and I(model) mean the whole card, whatever is written or found.
     type: bool
+  cards:
+    description:
+      - 'GPUs of nodes as C(pve.gpu.pools#module:mappings[].entries) lists them: each with as many virtual functions
+        as it has seats, or whole.'
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      node:
+        description:
+          - Name of the node.
+        type: str
+        required: true
+      address:
+        description:
+          - PCI address of the GPU.
+        type: str
+        required: true
+      functions:
+        description:
+          - The GPU itself, or its virtual functions.
+        type: str
+        default: card
+        choices:
+          - card
+          - vfs
+      seats:
+        description:
+          - With C(vfs), how many of them.
+        type: int
+        default: 0
   entries:
     description:
       - Entries by hand.
@@ -88,8 +119,8 @@ options:
         type: int
   hosts:
     description:
-      - 'What C(host_info) returned of one or more nodes: I(devices), I(vfs_of) and I(model) are looked up there instead
-        of on this node.'
+      - 'What C(host_info) returned of one or more nodes: I(devices), I(vfs_of), I(model) and I(cards) are looked up there
+        instead of on this node.'
     type: list
     elements: dict
   purge:

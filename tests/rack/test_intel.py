@@ -30,7 +30,7 @@ MACHINES = {
     'forced': {'release': 8, 'kernel': '6.8.12-9-pve', 'cmdline': 'quiet xe.force_probe=4692', 'cpu': CPU, 'cards': [dict(CARD, driver='xe')]},
 }
 SITE = {'pc': ('2025.07.22', 240), 'old': ('intel-lts-v6.1', 241)}
-TOOLS = 'touch /usr/bin/gcc /usr/bin/make; mkdir -p /usr/src/linux-headers-$(uname -r); touch /usr/src/linux-headers-$(uname -r)/Makefile\n'
+TOOLS = 'touch /usr/bin/gcc /usr/bin/make; ln -sf /usr/lib/rack/bin/dkms /usr/sbin/dkms; mkdir -p /usr/src/linux-headers-$(uname -r); touch /usr/src/linux-headers-$(uname -r)/Makefile\n'
 
 
 def why_not():
@@ -81,7 +81,8 @@ class FormD(test_site.SiteTest):
                 self.assertEqual(status[node]['boots'], 2, 'one reboot from fresh to goal')
                 task = 'The driver that makes virtual functions'
                 foreseen, done = checked.of(node, task=task)[0]['result'], run.of(node, task=task)[0]['result']
-                self.assertEqual(foreseen['steps'], done['steps'])
+                self.assertEqual(foreseen['pending_on'], 'file')
+                self.assertLessEqual(set(foreseen['steps']), set(done['steps']))
                 self.assertEqual(done['pending_on'], 'reboot')
                 self.assertIn('module_blacklist=i915,xe', done['boot_without'])
                 self.assertIn('i915.enable_guc=3 i915.max_vfs=7', self.ssh(node, 'cat /proc/cmdline'))
