@@ -81,6 +81,8 @@ class Forms(test_site.SiteTest):
             if form == 'f':
                 variables.update(gpu_nvidia_vgpu_display_off=['RTX A5000'], gpu_nvidia_vgpu_display_tool=tool,
                                  gpu_nvidia_vgpu_display_tool_sha256=test_site.sha256(tool))
+            if node == 'f9':
+                variables['gpu_nvidia_vgpu_display_restored'] = 'physical_display_enabled_8GB_bar1'
             groups.setdefault('form_' + form, {'hosts': {}})['hosts'][node] = variables
         for node, (form, variables) in WHOLE.items():
             groups.setdefault('form_' + form, {'hosts': {}})['hosts'][node] = variables
@@ -141,8 +143,9 @@ class Forms(test_site.SiteTest):
         self.rack.order('reboot', *self.machines)
         for node in VGPU:
             self.assertEqual(self.ssh(node, 'cat /sys/module/nvidia/version; ls -d /sys/bus/pci/devices/*/virtfn0'), '', node)
-        # the display mode stays: it is in the card's firmware and was not asked for
-        self.assertEqual(self.ssh('f8', 'cat /sys/bus/pci/devices/0000:65:00.0/class').strip(), '0x030200')
+        # the display mode is in the card's firmware: it stays where it was not asked for
+        for node, pci_class in (('f8', '0x030200'), ('f9', '0x030000')):
+            self.assertEqual(self.ssh(node, 'cat /sys/bus/pci/devices/0000:65:00.0/class').strip(), pci_class)
 
     def runs_with_its_card(self, node):
         vmid = self.guest(node)
