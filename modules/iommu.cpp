@@ -116,7 +116,8 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   boot::CmdlineWish wish{.module = "iommu", .conflicts = params.conflicts};
   if (params.state == State::present) {
     const auto all = kernels(host);
-    if (intel && std::any_of(all.begin(), all.end(), [&](const std::string& release) { return boot::needs_intel_iommu_on(host, release); }))
+    if (intel &&
+        std::any_of(all.begin(), all.end(), [&](const std::string& release) { return driver::needs_intel_iommu_on(host, release); }))
       wish.present.push_back(intel_on);
     if (params.dma_mode == DmaMode::pt) wish.present.push_back(identity);
     wish.forbidden = {{"intel_iommu", "off"}, {"amd_iommu", "off"}, {"iommu", "off"}};

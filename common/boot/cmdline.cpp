@@ -2,7 +2,6 @@
 // Kernel parameters in GRUB's defaults, in /etc/kernel/cmdline, or in both.
 #include "common/boot/cmdline.hpp"
 
-#include "common/catalogue/catalogue.hpp"
 #include "common/host/boot_facts.hpp"
 #include "common/text/grub_defaults.hpp"
 #include "common/text/strings.hpp"
@@ -280,13 +279,5 @@ class Planner {
 }  // namespace
 
 void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish) { Planner(host, plan, wish).run(); }
-
-bool needs_intel_iommu_on(const HostView& host, const std::string& kernel) {
-  const std::string config = host.read_file("/boot/config-" + kernel).value_or("");
-  if (text::contains(config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y")) return false;
-  if (text::contains(config, "\n# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set")) return true;
-  const auto series = catalogue::parse_major_minor(kernel);
-  return series && *series < catalogue::MajorMinor{6, 8};
-}
 
 }  // namespace pvegpu::boot

@@ -24,10 +24,6 @@ struct CmdlineWish {
 /// /proc/cmdline, and reports `loader` and `conflicting`. Refuses hosts whose loader has no place for them.
 void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish);
 
-/// Whether a kernel leaves Intel's IOMMU off unless told intel_iommu=on. Proxmox kernels switch it on by themselves from 6.8 on (pve-docs);
-/// a kernel's own configuration knows better than its number.
-bool needs_intel_iommu_on(const HostView& host, const std::string& kernel);
-
 }  // namespace pvegpu::boot
 
 template <>

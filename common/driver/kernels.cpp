@@ -2,6 +2,7 @@
 // Installed kernels and the next one.
 #include "common/driver/kernels.hpp"
 
+#include "common/catalogue/catalogue.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -61,6 +62,14 @@ std::vector<std::string> kernels_to_serve(const HostView& host) {
   std::vector<std::string> out = {host.kernel_release()};
   if (const std::string next = next_kernel(host, installed_kernels(host)); next != out[0]) out.push_back(next);
   return out;
+}
+
+bool needs_intel_iommu_on(const HostView& host, const std::string& kernel) {
+  const std::string config = host.read_file("/boot/config-" + kernel).value_or("");
+  if (text::contains(config, "\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y")) return false;
+  if (text::contains(config, "\n# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set")) return true;
+  const auto series = catalogue::parse_major_minor(kernel);
+  return series && *series < catalogue::MajorMinor{6, 8};
 }
 
 }  // namespace pvegpu::driver

@@ -22,4 +22,8 @@ std::string next_kernel(const HostView& host, const std::vector<std::string>& in
 /// What a driver has to be built for: the kernel that runs, and the next one if that is another.
 std::vector<std::string> kernels_to_serve(const HostView& host);
 
+/// Whether a kernel leaves Intel's IOMMU off unless told intel_iommu=on. Proxmox kernels switch it on by themselves from 6.8 on (pve-docs);
+/// a kernel's own configuration knows better than its number.
+bool needs_intel_iommu_on(const HostView& host, const std::string& kernel);
+
 }  // namespace pvegpu::driver

@@ -4,6 +4,7 @@
 
 #include "common/boot/cmdline.hpp"
 #include "common/driver/i915.hpp"
+#include "common/driver/kernels.hpp"
 #include "common/driver/nvidia.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/strings.hpp"
@@ -140,7 +141,7 @@ class Ladder {
 
   std::vector<text::KernelParameter> wanted_parameters() const {
     std::vector<text::KernelParameter> out;
-    if (facts_.cpu.intel() && boot::needs_intel_iommu_on(host_, facts_.kernel)) out.push_back({"intel_iommu", "on"});
+    if (facts_.cpu.intel() && driver::needs_intel_iommu_on(host_, facts_.kernel)) out.push_back({"intel_iommu", "on"});
     if (target_.way == Way::intel_vgpu && target_.gpu && target_.gpu->driver != "xe" &&
         (facts_.i915.max_vfs || facts_.i915.installed_has_max_vfs)) {
       std::int64_t count = 7;  // or as many as somebody wanted

@@ -8,6 +8,7 @@ a single one. A mutant whose text is not in its file any more, or that its test 
 """
 import concurrent.futures
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def make(build, top):
     for name, text in texts().items():
         path = os.path.join(build, 'mutated', name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if not os.path.exists(path) or open(path, encoding='utf-8').read() != text:
+        if not os.path.exists(path) or pathlib.Path(path).read_text(encoding='utf-8') != text:
             with open(path, 'w', encoding='utf-8') as file:
                 file.write(text)
     for command in (['cmake', '-G', 'Ninja', '-S', HERE, '-B', build, '-DPVE_GPU_BINARY_DIR=' + top, '-DPVE_GPU_PYTHON=' + sys.executable,
