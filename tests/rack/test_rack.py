@@ -293,9 +293,12 @@ class RackCase(unittest.TestCase):
 
     @classmethod
     def command(cls, *words, check=True, text=None, name=None):
-        return subprocess.run([sys.executable, os.path.join(HERE, 'rack.py'), '--name', name or cls.name] + list(words),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=check,
+        done = subprocess.run([sys.executable, os.path.join(HERE, 'rack.py'), '--name', name or cls.name] + list(words),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False,
                               **({'stdin': subprocess.DEVNULL} if text is None else {'input': text}))
+        if check and done.returncode:
+            raise AssertionError('rack.py %s ends with %d: %s%s' % (' '.join(words), done.returncode, done.stdout, done.stderr))
+        return done
 
     def ssh(self, node, script, user='root', check=True):
         """As rack.py ssh does, but quicker: without a new process and a new connection for each."""
