@@ -154,7 +154,7 @@ class ModePlanner {
   /// True: nothing is to be changed on this card.
   bool plan_card(const gpu::Gpu& card, const std::string& shown, const std::optional<Note>& note) {
     const bool on_wanted = wanted_ != word_of(Mode::disabled);
-    const bool done = shown == wanted_ || (shown.empty() && on_wanted && !note);
+    const bool done = shown == wanted_ || (shown.empty() && on_wanted && (!note || note->mode == wanted_));
     if (done && (!note || note->boot_id != boot_id(host_))) {
       if (shown.empty())
         out_.warn(fmt::format("{}: its outputs are on, and which of the two sizes of BAR1 it has can't be told; it is left as it is",
