@@ -208,8 +208,7 @@ class ModePlanner {
     if (tool[0] != '/') throw ModuleError(fmt::format("parameter 'tool': '{}' is no absolute path on the host", tool));
     tool_ = driver::check_user_file(host_, tool, params_.sha256, params_.allow_unverified, kept_dir, params_.missing);
     if (!tool_.refusal.empty()) return refuse(tool_.refusal);
-    if (tool_.missing) {
-      out_.later({"file", fmt::format("{} is not on this host yet", tool)});
+    if (driver::plan_wait(tool_, {}, out_)) {
       cold_boot("the display mode is in the card's firmware from the next power-on");
     }
     return true;

@@ -194,10 +194,8 @@ class DriverPlanner {
         install || std::any_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) { return !is_served(kernel); });
     if ((install && !can_install()) || (build && !can_build())) return;
     if ((build || !runs_right()) && !is_signed()) return;
-    if (file_.missing) out_.later({"file", fmt::format("{} is not on this host yet", path)});
-    if (!lacks_packages_.empty()) out_.later({"packages", fmt::format("{} must be installed first", fmt::join(lacks_packages_, " "))});
     if (install && !file_.missing) driver::plan_keep(file_, out_);
-    if (out_.waits().empty()) {
+    if (!driver::plan_wait(file_, lacks_packages_, out_)) {
       if (install) plan_install();
       for (const std::string& kernel : build_for_)
         if (install || !is_served(kernel)) plan_build(kernel);
@@ -287,14 +285,11 @@ class DriverPlanner {
   }
 
   bool can_build() {
-    for (const std::string& kernel : build_for_) {
-      if (is_served(kernel)) continue;
-      const int release = facts_.pve ? facts_.pve->major : 8;
-      const auto missing = driver::missing_for_build(host_, kernel, release);
-      if (!missing.empty() && params_.missing == Missing::refuse) return refuse(missing);
-      for (const std::string& package : driver::packages_for_build(host_, kernel, release))
-        if (std::find(lacks_packages_.begin(), lacks_packages_.end(), package) == lacks_packages_.end()) lacks_packages_.push_back(package);
-    }
+    const int release = facts_.pve ? facts_.pve->major : 8;
+    for (const std::string& kernel : build_for_)
+      if (!is_served(kernel))
+        if (const auto missing = driver::missing_for_build(host_, kernel, release, params_.missing, lacks_packages_); !missing.empty())
+          return refuse(missing);
     return true;
   }
 

@@ -123,9 +123,7 @@ class DriverPlanner {
     out_.ensure_file(blacklist_file, blacklist, {.meta = {}, .then = {follow_up_initramfs()}});
     if (install && !file_.missing) driver::plan_keep(file_, out_);
     if (waits_for_reboot()) return;
-    if (file_.missing) out_.later({"file", fmt::format("{} is not on this host yet", file)});
-    if (!lacks_packages_.empty()) out_.later({"packages", fmt::format("{} must be installed first", fmt::join(lacks_packages_, " "))});
-    if (file_.missing || !lacks_packages_.empty()) return;
+    if (driver::plan_wait(file_, lacks_packages_, out_)) return;
     if (loaded_ && loaded_ != version_ && !stop()) return;
     if (install && loaded_ == version_) stop();  // what runs is of a broken installation
     if (install) run_installer();
@@ -262,12 +260,9 @@ class DriverPlanner {
   bool can_load() {
     for (const std::string& kernel : kernels())
       if (driver::built_version(host_, "nvidia", kernel) != version_ && !(needs_next_kernel_ && kernel == host_.kernel_release()))
-        if (const auto missing = driver::missing_for_build(host_, kernel, pve_release()); !missing.empty()) {
-          if (params_.missing == Missing::refuse) return refuse(missing);
-          for (const std::string& package : driver::packages_for_build(host_, kernel, pve_release()))
-            if (std::find(lacks_packages_.begin(), lacks_packages_.end(), package) == lacks_packages_.end())
-              lacks_packages_.push_back(package);
-        }
+        if (const auto missing = driver::missing_for_build(host_, kernel, pve_release(), params_.missing, lacks_packages_);
+            !missing.empty())
+          return refuse(missing);
     for (const gpu::Gpu* card : cards_)
       if (card->driver == "vfio-pci" || card->driver == "pci-stub")
         return refuse(fmt::format("{} ({}) is bound to {}, to be passed through whole: give it back before (module vfio, state=absent)",

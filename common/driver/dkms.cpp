@@ -3,7 +3,6 @@
 #include "common/driver/dkms.hpp"
 
 #include "common/catalogue/catalogue.hpp"
-#include "common/driver/install.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -39,12 +38,6 @@ std::vector<std::pair<std::string, std::string>> missing_things(const HostView& 
 
 }  // namespace
 
-std::vector<std::string> packages_for_build(const HostView& host, const std::string& kernel, int pve_release) {
-  std::vector<std::string> out;
-  for (const auto& [thing, package] : missing_things(host, kernel, pve_release)) out.push_back(package);
-  return out;
-}
-
 std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release) {
   std::vector<std::string> what, packages;
   for (const auto& [thing, package] : missing_things(host, kernel, pve_release)) {
@@ -54,6 +47,14 @@ std::string missing_for_build(const HostView& host, const std::string& kernel, i
   if (what.empty()) return {};
   return fmt::format("{} {} missing: install {}", fmt::join(what, ", "),
                      what.size() == 1 && !text::contains(what[0], "headers") ? "is" : "are", fmt::join(packages, " "));
+}
+
+std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release, Missing missing,
+                              std::vector<std::string>& packages) {
+  if (missing == Missing::refuse) return missing_for_build(host, kernel, pve_release);
+  for (const auto& [thing, package] : missing_things(host, kernel, pve_release))
+    if (std::find(packages.begin(), packages.end(), package) == packages.end()) packages.push_back(package);
+  return {};
 }
 
 std::optional<std::string> built_version(const HostView& host, const std::string& module, const std::string& kernel) {

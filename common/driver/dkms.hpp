@@ -2,6 +2,7 @@
 // What DKMS needs to build a driver and to sign it, and what its logs say when it could not. For every driver that comes by DKMS.
 #pragma once
 
+#include "common/driver/install.hpp"
 #include "common/host/boot_facts.hpp"
 
 namespace pvegpu::driver {
@@ -10,8 +11,9 @@ inline constexpr const char* signing_key = "/var/lib/dkms/mok.pub";
 
 /// What is missing to build a module for this kernel: a sentence that names the packages; "" when all is there.
 std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release);
-/// The packages that it names.
-std::vector<std::string> packages_for_build(const HostView& host, const std::string& kernel, int pve_release);
+/// The same sentence when a task refuses to wait; otherwise "", and the packages that it would name are among `packages`.
+std::string missing_for_build(const HostView& host, const std::string& kernel, int pve_release, Missing missing,
+                              std::vector<std::string>& packages);
 
 /// The name of the package with a kernel's headers (PVE-FACTS 5.2).
 std::string headers_package(const std::string& kernel, int pve_release);

@@ -44,6 +44,12 @@ UserFile check_user_file(const HostView& host, const std::string& file, const st
   return out;
 }
 
+bool plan_wait(const UserFile& file, const std::vector<std::string>& packages, Plan& out) {
+  if (file.missing) out.later({"file", fmt::format("{} is not on this host yet", file.file)});
+  if (!packages.empty()) out.later({"packages", fmt::format("{} must be installed first", fmt::join(packages, " "))});
+  return file.missing || !packages.empty();
+}
+
 void plan_keep(const UserFile& file, Plan& out) {
   if (file.kept) return;
   Step step;

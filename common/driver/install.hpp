@@ -21,6 +21,8 @@ struct UserFile {
 /// Throws ModuleError for what is no SHA-256. Without one the file is taken as it is, if `allow_unverified`.
 UserFile check_user_file(const HostView& host, const std::string& file, const std::optional<std::string>& sha256, bool allow_unverified,
                          const std::string& directory, Missing missing);
+/// Leaves the plan waiting for what is not there yet, the file and these packages; false when nothing is.
+bool plan_wait(const UserFile& file, const std::vector<std::string>& packages, Plan& out);
 /// A step that makes the copy, if it is not there.
 void plan_keep(const UserFile& file, Plan& out);
 
