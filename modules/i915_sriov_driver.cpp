@@ -192,8 +192,9 @@ class DriverPlanner {
     const bool install = installed_ != version_;
     const bool build =
         install || std::any_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) { return !is_served(kernel); });
-    if ((install && !can_install()) || (build && !can_build())) return;
-    if ((build || !runs_right()) && !is_signed()) return;
+    const bool fits = (!install || can_install()) && (!build || can_build());
+    report_lacks();
+    if (!fits || ((build || !runs_right()) && !is_signed())) return;
     if (install && !file_.missing) driver::plan_keep(file_, out_);
     if (!driver::plan_wait(file_, lacks_packages_, out_)) {
       if (install) plan_install();
@@ -392,6 +393,7 @@ class DriverPlanner {
   // --- the kernel's own xe -------------------------------------------------------------------------------------------------------
   void present_xe() {
     report();
+    report_lacks();
     if (params_.file) out_.warn("the file is not used: xe is part of the kernel");
     if (!is_free()) return;
     boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
@@ -481,6 +483,8 @@ class DriverPlanner {
                             "without graphics driver and without VFs; then run this module with state=absent",
                             facts_.boot.loader == LoaderKind::systemd_boot ? "Enter" : "Ctrl-x"));
   }
+
+  void report_lacks() { out_.report("lacks", {{"file", file_.missing}, {"packages", lacks_packages_}}); }
 
   const Params& params_;
   const HostView& host_;
@@ -605,6 +609,18 @@ cards:
     vfs:
       description: How many VFs it offers now.
       type: int
+lacks:
+  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.
+  returned: with C(state=present), unless the task is refused before it is looked for
+  type: dict
+  contains:
+    file:
+      description: O(file), which is not there and is needed.
+      type: bool
+    packages:
+      description: Packages that building the driver needs.
+      type: list
+      elements: str
 boot_without:
   description: What to do at the boot menu when the host does not come up with this driver.
   returned: always

@@ -5,6 +5,7 @@
 #include "common/core/module.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/driver/nvidia.hpp"
+#include "common/host/units.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -45,9 +46,10 @@ std::optional<std::string> loaded_version(const HostView& host) {
 
 /// "active, enabled" of the daemon that guests need.
 Observed manager_now(const HostView& host) {
-  const std::string active = driver::unit_state(host, driver::vgpu_manager);
-  if (active.empty() || driver::unit_state(host, driver::vgpu_manager, "LoadState") == "not-found") return std::optional<std::string>();
-  const std::string boot = driver::unit_state(host, driver::vgpu_manager, "UnitFileState");
+  const auto shown = host.query(Query::unit_state(driver::vgpu_manager));
+  if (!shown || unit_property(shown->out, "LoadState") == "not-found") return std::optional<std::string>();
+  const std::string active = unit_property(shown->out, "ActiveState"), boot = unit_property(shown->out, "UnitFileState");
+  if (active.empty()) return std::optional<std::string>();
   return std::optional<std::string>(active + (boot.empty() ? "" : ", " + boot));
 }
 
@@ -77,7 +79,7 @@ std::string why_failed(const HostView& host, const std::string& version, const C
 
 /// What nvidia-vgpud says against the selected cards, "" when it ended well or failed over others only.
 std::string vgpud_complaint(const HostView& host, const std::vector<std::string>& selected) {
-  if (driver::unit_state(host, driver::vgpu_daemon) != "failed") return {};
+  if (unit_state(host, driver::vgpu_daemon) != "failed") return {};
   const auto log = host.query(Query::unit_log(driver::vgpu_daemon));
   if (!log) return fmt::format("nvidia-vgpud failed, and its log can't be read: {}", log.error().message);
   const auto refused = driver::cards_refused_by_vgpud(log->out);
@@ -413,7 +415,7 @@ class DriverPlanner {
       return driver::run(host, {"systemctl", "start", "--", driver::vgpu_manager});
     };
     step.verify = [selected](const HostView& host) -> Result<> {
-      const std::string state = driver::unit_state(host, driver::vgpu_manager);
+      const std::string state = unit_state(host, driver::vgpu_manager);
       if (state == "active") {
         const std::string told = vgpud_complaint(host, selected);
         return told.empty() ? Result<>() : Error{told};
@@ -433,7 +435,7 @@ class DriverPlanner {
         return (void)refuse(fmt::format("the loaded driver {} does not see {} ({}){}: see dmesg for NVRM", version_, card->address,
                                         card->name,
                                         card->driver && card->driver != "nvidia" ? ", which the driver " + *card->driver + " has" : ""));
-    if (driver::unit_state(host_, driver::vgpu_daemon) != "failed") return;
+    if (unit_state(host_, driver::vgpu_daemon) != "failed") return;
     const auto log = host_.query(Query::unit_log(driver::vgpu_daemon));
     out_.warn(fmt::format("nvidia-vgpud failed because of {}, which is not among the selected boards",
                           fmt::join(driver::cards_refused_by_vgpud(log ? log->out : std::string()), ", ")));

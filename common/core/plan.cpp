@@ -3,6 +3,7 @@
 #include "common/core/plan.hpp"
 
 #include "common/core/journal.hpp"
+#include "common/host/units.hpp"
 #include "common/text/strings.hpp"
 
 namespace pvegpu {
@@ -43,17 +44,10 @@ std::vector<std::string> missing_directories(const HostView& host, const std::st
   return out;
 }
 
-/// One property of `systemctl show`.
-std::string property(const std::string& shown, std::string_view name) {
-  for (const std::string& line : text::lines(shown))
-    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == '=') return line.substr(name.size() + 1);
-  return {};
-}
-
-Observed unit_property(const HostView& host, const std::string& unit, std::string_view name) {
+Observed property_now(const HostView& host, const std::string& unit, std::string_view name) {
   const CommandResult shown = PVEGPU_TRY(host.query(Query::unit_state(unit)));
   if (shown.exit_code != 0) return Error{fmt::format("systemctl show {}: exit code {}: {}", unit, shown.exit_code, text::trim(shown.err))};
-  return std::optional<std::string>(property(shown.out, name));
+  return std::optional<std::string>(unit_property(shown.out, name));
 }
 
 }  // namespace
@@ -133,7 +127,7 @@ Plan& Plan::ensure_loaded(const std::string& name, const std::string& options) {
 
 Plan& Plan::ensure_unit(const std::string& unit, UnitWish wish) {
   const auto want = [&](std::string_view what, std::string desired, const char* verb, std::vector<std::string> as_good) {
-    auto now = unit_property(host_, unit, what).or_fail("look at unit " + unit);
+    auto now = property_now(host_, unit, what).or_fail("look at unit " + unit);
     as_good.push_back(desired);
     const auto is_good = [as_good](const std::optional<std::string>& state) {
       for (const auto& good : as_good)
@@ -145,9 +139,9 @@ Plan& Plan::ensure_unit(const std::string& unit, UnitWish wish) {
     step.target = fmt::format("unit {}", unit);
     step.current = std::move(now);
     step.desired = std::move(desired);
-    step.observe = [unit, name = std::string(what)](const HostView& host) { return unit_property(host, unit, name); };
+    step.observe = [unit, name = std::string(what)](const HostView& host) { return property_now(host, unit, name); };
     step.verify = [unit, name = std::string(what), is_good](const HostView& host) -> Result<> {
-      const auto state = PVEGPU_TRY(unit_property(host, unit, name));
+      const auto state = PVEGPU_TRY(property_now(host, unit, name));
       if (is_good(state)) return {};
       return Error{fmt::format("its {} is '{}'; see: systemctl status {}", name, state.value_or(""), unit)};
     };

@@ -2,6 +2,7 @@
 // NVIDIA's vGPU host driver.
 #include "common/driver/nvidia.hpp"
 
+#include "common/host/units.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/text/strings.hpp"
 
@@ -225,15 +226,6 @@ void plan_unload(const HostView& host, const std::vector<std::string>& cards_wit
     step.within = std::chrono::seconds(5);
     out.effect(std::move(step));
   }
-}
-
-std::string unit_state(const HostView& host, const std::string& unit, std::string_view property) {
-  const auto shown = host.query(Query::unit_state(unit));
-  if (shown && property == "ActiveState" && text::contains(shown->out, "LoadState=not-found")) return {};
-  for (const std::string& line : text::lines(shown ? shown->out : std::string()))
-    if (line.size() > property.size() && line.starts_with(property) && line[property.size()] == '=')
-      return line.substr(property.size() + 1);
-  return {};
 }
 
 std::vector<std::string> cards_refused_by_vgpud(std::string_view log) {

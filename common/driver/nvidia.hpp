@@ -46,9 +46,6 @@ std::vector<std::string> loaded_nvidia_modules(const HostView& host);
 /// Steps that stop what uses the driver, take the VFs away and unload it, one effect each. An error names who holds it.
 void plan_unload(const HostView& host, const std::vector<std::string>& cards_with_vfs, Plan& out);
 
-/// ActiveState of a unit, "" when systemd does not know.
-std::string unit_state(const HostView& host, const std::string& unit, std::string_view property = "ActiveState");
-
 /// What nvidia-vgpud says about cards (GPU-FACTS 1.3): addresses that it does not support.
 std::vector<std::string> cards_refused_by_vgpud(std::string_view log);
 

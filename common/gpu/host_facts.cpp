@@ -2,6 +2,7 @@
 // What the host is.
 #include "common/gpu/host_facts.hpp"
 
+#include "common/driver/kernels.hpp"
 #include "common/text/corosync_conf.hpp"
 #include "common/text/strings.hpp"
 
@@ -49,7 +50,7 @@ Machine read_machine(Reader& reader) {
 }
 
 /// Why there is no IOMMU although it was looked for: GPU-FACTS 10, PVE-FACTS 4.2.
-std::string iommu_cause(const HostFacts& facts, bool firmware_known, bool firmware_table) {
+std::string iommu_cause(const HostView& host, const HostFacts& facts, bool firmware_known, bool firmware_table) {
   for (const std::string& word : text::words(facts.boot.cmdline.value_or("")))
     if (word == "intel_iommu=off" || word == "amd_iommu=off" || word == "iommu=off")
       return fmt::format("{} on the kernel command line switches the IOMMU off: remove it and reboot", word);
@@ -57,9 +58,7 @@ std::string iommu_cause(const HostFacts& facts, bool firmware_known, bool firmwa
   if (firmware_known && !firmware_table)
     return fmt::format("the firmware announces no IOMMU (no ACPI table {}): switch on {} in the BIOS setup", iommu_table(facts.cpu),
                        amd ? "IOMMU (AMD-Vi)" : "VT-d");
-  // Intel's is on by default from 6.8 on, AMD's always.
-  const auto version = catalogue::parse_major_minor(facts.kernel);
-  if (!amd && version && *version < catalogue::MajorMinor{6, 8} && !text::contains(facts.boot.cmdline.value_or(""), "intel_iommu=on"))
+  if (!amd && !text::contains(facts.boot.cmdline.value_or(""), "intel_iommu=on") && driver::needs_intel_iommu_on(host, facts.kernel))
     return fmt::format("kernel {} needs intel_iommu=on on its command line: add it and reboot", facts.kernel);
   return "the kernel made no IOMMU unit: see dmesg for DMAR (Intel) or AMD-Vi (AMD)";
 }
@@ -89,7 +88,7 @@ Iommu read_iommu(Reader& reader, const HostFacts& facts) {
   for (const std::string& word : text::words(facts.boot.cmdline.value_or("")))
     if (word.starts_with("intel_iommu=") || word.starts_with("amd_iommu=") || word.starts_with("iommu="))
       out.evidence.push_back(word + " is on the kernel command line");
-  if (out.active == false) out.cause = iommu_cause(facts, firmware_known, dmar || ivrs);
+  if (out.active == false) out.cause = iommu_cause(reader.host(), facts, firmware_known, dmar || ivrs);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include "common/driver/i915.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/driver/nvidia.hpp"
+#include "common/host/units.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/strings.hpp"
 
@@ -316,13 +317,13 @@ class Ladder {
                   "pve.gpu.sriov, which gives it back to nvidia");
     if (!gpu->driver) return fail(rung, "no driver has it although nvidia is loaded", "dmesg says why: look for NVRM");
     for (const std::string& problem : gpu->problems) return fail(rung, problem, "dmesg says why: look for NVRM");
-    if (const std::string state = driver::unit_state(host_, driver::vgpu_manager); !state.empty()) {
+    if (const std::string state = unit_state(host_, driver::vgpu_manager); !state.empty()) {
       const bool active = state == "active";
       rung.evidence.push_back(fmt::format("nvidia-vgpu-mgr is {}active", active ? "" : "not "));
       if (!active)
         return fail(rung, "the service nvidia-vgpu-mgr does not run", "systemctl start nvidia-vgpu-mgr; journalctl -u nvidia-vgpu-mgr");
     }
-    if (driver::unit_state(host_, driver::vgpu_daemon) == "failed")
+    if (unit_state(host_, driver::vgpu_daemon) == "failed")
       fail(rung, "the service nvidia-vgpud failed", "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there");
   }
 

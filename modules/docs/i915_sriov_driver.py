@@ -192,6 +192,18 @@ cards:
     vfs:
       description: How many VFs it offers now.
       type: int
+lacks:
+  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with I(missing=wait) only.
+  returned: with C(state=present), unless the task is refused before it is looked for
+  type: dict
+  contains:
+    file:
+      description: I(file), which is not there and is needed.
+      type: bool
+    packages:
+      description: Packages that building the driver needs.
+      type: list
+      elements: str
 boot_without:
   description: What to do at the boot menu when the host does not come up with this driver.
   returned: always

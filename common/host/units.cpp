@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#include "common/host/units.hpp"
+
+#include "common/text/strings.hpp"
+
+namespace pvegpu {
+
+std::string unit_property(std::string_view shown, std::string_view name) {
+  for (const std::string& line : text::lines(shown))
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == '=') return line.substr(name.size() + 1);
+  return {};
+}
+
+std::string unit_state(const HostView& host, const std::string& unit) {
+  const auto shown = host.query(Query::unit_state(unit));
+  // systemd calls a unit that it does not know inactive
+  if (!shown || unit_property(shown->out, "LoadState") == "not-found") return {};
+  return unit_property(shown->out, "ActiveState");
+}
+
+}  // namespace pvegpu
