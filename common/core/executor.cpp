@@ -3,6 +3,7 @@
 #include "common/core/executor.hpp"
 
 #include "common/core/journal.hpp"
+#include "common/core/system_log.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -209,6 +210,7 @@ class Execution {
   }
 
   void perform(const Step& step) {
+    SystemLog::say("Begins: " + step.target);
     if (!step.file) {
       if (!step.apply) return;
       auto applied = step.apply(host_);
@@ -270,6 +272,7 @@ class Execution {
 
   // --- follow-ups -----------------------------------------------------------------------------------------------------------
   void follow_up(const FollowUp& f) {
+    SystemLog::say("Begins: " + f.title());
     const auto result = host_.run({f.argv, f.timeout});
     Judgement judgement;
     if (result)

@@ -1,40 +1,21 @@
 // SPDX-License-Identifier: MIT
-// One task: arguments in, one masked line out, a line in the system log as Python modules write it.
+// One task: arguments in, one masked line out, and a line in the system log as Python modules write it.
 #include "common/core/run.hpp"
 
 #include "common/core/mask.hpp"
+#include "common/core/system_log.hpp"
 #include "common/text/strings.hpp"
-
-#include <syslog.h>
 
 namespace pvegpu {
 namespace {
 
-struct Facility {
-  const char* name;
-  int value;
-};
-constexpr Facility facilities[] = {{"LOG_USER", LOG_USER},         {"LOG_DAEMON", LOG_DAEMON}, {"LOG_AUTH", LOG_AUTH},
-                                   {"LOG_AUTHPRIV", LOG_AUTHPRIV}, {"LOG_SYSLOG", LOG_SYSLOG}, {"LOG_CRON", LOG_CRON},
-                                   {"LOG_KERN", LOG_KERN},         {"LOG_LOCAL0", LOG_LOCAL0}, {"LOG_LOCAL1", LOG_LOCAL1},
-                                   {"LOG_LOCAL2", LOG_LOCAL2},     {"LOG_LOCAL3", LOG_LOCAL3}, {"LOG_LOCAL4", LOG_LOCAL4},
-                                   {"LOG_LOCAL5", LOG_LOCAL5},     {"LOG_LOCAL6", LOG_LOCAL6}, {"LOG_LOCAL7", LOG_LOCAL7}};
-
-/// "Invoked with a=b c=d", as AnsibleModule._log_invocation() does; nothing under no_log.
-void log_invocation(const std::string& module, const json& args, const json& answer) {
-  if (args.contains("_ansible_no_log") && params::parse_bool(args["_ansible_no_log"]).value_or(true)) return;
+/// "Invoked with a=b c=d", as AnsibleModule._log_invocation() does.
+void log_invocation(const json& answer) {
   const json& shown = answer.contains("invocation") ? answer["invocation"]["module_args"] : json::object();
   std::string line = "Invoked with";
   for (const auto& [key, value] : shown.items())
     line += fmt::format(" {}={}", key, value.is_string() ? value.get<std::string>() : value.is_null() ? "None" : dump_json(value));
-  int facility = LOG_USER;
-  if (args.contains("_ansible_syslog_facility"))
-    for (const Facility& f : facilities)
-      if (args["_ansible_syslog_facility"] == f.name) facility = f.value;
-  const std::string identity = "ansible-" + module;
-  ::openlog(identity.c_str(), 0, facility);
-  ::syslog(LOG_INFO, "%s", line.c_str());
-  ::closelog();
+  SystemLog::say(line);
 }
 
 /// "pve.gpu.repo" and "ansible.legacy.repo" are "repo".
@@ -73,8 +54,10 @@ Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name
   for (const RegistryEntry& entry : modules) {
     if (name != entry.name) continue;
     const Module& module = entry.module();
-    const json answer = mask(run_module(module, *args, host), module.secrets(*args));
-    log_invocation(name, *args, answer);
+    const auto secrets = module.secrets(*args);
+    const SystemLog log(name, *args, secrets);
+    const json answer = mask(run_module(module, *args, host), secrets);
+    log_invocation(answer);
     return {dump_json(answer), answer.value("failed", false)};
   }
   std::vector<std::string> names;
