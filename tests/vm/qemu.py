@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -15,6 +16,19 @@ HARDWARE = ['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'q
 
 # What a kernel needs to keep time under emulation on busy processors.
 CLOCK = 'tsc=unstable clocksource=hpet no_timer_check nowatchdog'
+
+
+# Programs of every test with a machine, and those of tests with images, and the packages that have them.
+KERNEL = {'qemu-system-x86_64': 'qemu-system-x86', 'mmdebstrap': 'mmdebstrap'}
+IMAGE = {**KERNEL, 'qemu-img': 'qemu-utils', 'sfdisk': 'fdisk', 'mkfs.vfat': 'dosfstools', 'mke2fs': 'e2fsprogs', 'ssh': 'openssh-client'}
+
+
+def why_not(tools):
+    """why machines that need these programs can't be made here, or None"""
+    if os.geteuid():
+        return 'making machines needs root'
+    missing = [package for tool, package in tools.items() if not shutil.which(tool)]
+    return 'needs apt-get install ' + ' '.join(missing) if missing else None
 
 
 class QemuError(Exception):

@@ -6,9 +6,7 @@ by our own module `nvidia`. Vendor VFIO has no second witness here: only NVIDIA'
 """
 import concurrent.futures
 import difflib
-import os
 import pathlib
-import shutil
 import sys
 import tempfile
 import time
@@ -19,13 +17,9 @@ RACK = HERE.parent / 'rack'
 sys.path.insert(0, str(HERE))
 
 import kernel  # noqa: E402  pylint: disable=wrong-import-position
+import qemu  # noqa: E402  pylint: disable=wrong-import-position
 
-def why_not():
-    """why these tests cannot run here, or None"""
-    if os.geteuid():
-        return 'making images needs root'
-    missing = [package for tool, package in (('qemu-system-x86_64', 'qemu-system-x86'), ('mmdebstrap', 'mmdebstrap')) if not shutil.which(tool)]
-    return 'needs apt-get install ' + ' '.join(missing) if missing else None
+WHY_NOT = qemu.why_not(qemu.KERNEL)
 
 
 def transcript(options):
@@ -37,7 +31,7 @@ def transcript(options):
     return answer, time.monotonic() - began
 
 
-@unittest.skipIf(why_not(), why_not())
+@unittest.skipIf(WHY_NOT, WHY_NOT)
 class ConformanceTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

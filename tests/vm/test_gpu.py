@@ -22,12 +22,11 @@ REPOSITORY = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 import gpu  # noqa: E402  pylint: disable=wrong-import-position
+import qemu  # noqa: E402  pylint: disable=wrong-import-position
 import vm  # noqa: E402  pylint: disable=wrong-import-position
 
 EXECUTABLE = pathlib.Path(os.environ.get('PVE_GPU_EXECUTABLE') or REPOSITORY / 'build/portable/pve-gpu')
 BUILD = pathlib.Path(os.environ.get('PVE_GPU_BINARY_DIR') or REPOSITORY / 'build')
-TOOLS = {'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils', 'mmdebstrap': 'mmdebstrap', 'sfdisk': 'fdisk', 'mkfs.vfat': 'dosfstools',
-         'mke2fs': 'e2fsprogs', 'ssh': 'openssh-client'}
 A40, L4, P4, UHD = (card.address for card in (gpu.A40, gpu.L4, gpu.P4, gpu.UHD_730))
 FIRST, SECOND, TWIN = (card.address for card in gpu.K80)
 VFS = {UHD: 7, A40: 4, L4: 4}
@@ -37,12 +36,7 @@ PCI = '/sys/bus/pci/devices/'
 
 def why_not():
     """why these tests cannot run here, or None"""
-    if os.geteuid():
-        return 'making images needs root'
-    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
-    if missing:
-        return 'needs apt-get install ' + ' '.join(missing)
-    return None if EXECUTABLE.exists() else '%s is missing: ./dev build makes it' % EXECUTABLE
+    return qemu.why_not(qemu.IMAGE) or (None if EXECUTABLE.exists() else '%s is missing: ./dev build makes it' % EXECUTABLE)
 
 
 def unit_of(address):

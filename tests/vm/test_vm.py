@@ -21,13 +21,12 @@ REPOSITORY = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 import images  # noqa: E402  pylint: disable=wrong-import-position
+import qemu  # noqa: E402  pylint: disable=wrong-import-position
 import vm  # noqa: E402  pylint: disable=wrong-import-position
 
 COLLECTIONS = REPOSITORY / 'build' / 'collection'
 BUILD = pathlib.Path(os.environ.get('PVE_GPU_BINARY_DIR') or REPOSITORY / 'build')
 ALL = bool(os.environ.get('PVE_GPU_TEST_ALL'))
-TOOLS = {'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils', 'mmdebstrap': 'mmdebstrap', 'sfdisk': 'fdisk', 'mkfs.vfat': 'dosfstools',
-         'mke2fs': 'e2fsprogs', 'ansible-playbook': 'ansible-core', 'ssh': 'openssh-client'}
 
 # Everything below /etc: kind, mode, owner, where a link leads, contents.
 ETC = "cd /etc && find . -printf '%p %y %m %u:%g %l\\n' | sort && find . -type f -exec sha256sum {} + | sort -k2"
@@ -37,14 +36,8 @@ VARIABLES = {'gpu_platform_upgrade': 'never', 'gpu_boot_conflicts': 'remove', 'g
 
 def why_not():
     """why these tests cannot run here, or None"""
-    if os.geteuid():
-        return 'making images needs root'
-    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
-    if missing:
-        return 'needs apt-get install ' + ' '.join(missing)
-    if not (COLLECTIONS / 'ansible_collections').is_dir():
-        return '%s is not there: ./dev collection' % COLLECTIONS
-    return None
+    made = (COLLECTIONS / 'ansible_collections').is_dir()
+    return qemu.why_not({**qemu.IMAGE, 'ansible-playbook': 'ansible-core'}) or (None if made else '%s is not there: ./dev collection' % COLLECTIONS)
 
 
 class Journey:
