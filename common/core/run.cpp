@@ -9,9 +9,11 @@
 namespace pvegpu {
 namespace {
 
-/// "Invoked with a=b c=d", as AnsibleModule._log_invocation() does.
-void log_invocation(const json& answer) {
-  const json& shown = answer.contains("invocation") ? answer["invocation"]["module_args"] : json::object();
+/// "Invoked with a=b c=d", as AnsibleModule._log_invocation() does. The arguments are masked on their own: in the masked answer a secret
+/// may have taken the place of their name.
+void log_invocation(const json& answer, const std::vector<std::string>& secrets) {
+  const json invocation = answer.value("invocation", json::object());
+  const json shown = mask(invocation.value("module_args", json::object()), secrets);
   std::string line = "Invoked with";
   for (const auto& [key, value] : shown.items())
     line += fmt::format(" {}={}", key, value.is_string() ? value.get<std::string>() : value.is_null() ? "None" : dump_json(value));
@@ -56,8 +58,9 @@ Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name
     const Module& module = entry.module();
     const auto secrets = module.secrets(*args);
     const SystemLog log(name, *args, secrets);
-    const json answer = mask(run_module(module, *args, host), secrets);
-    log_invocation(answer);
+    const json told = run_module(module, *args, host);
+    log_invocation(told, secrets);
+    const json answer = mask(told, secrets);
     return {dump_json(answer), answer.value("failed", false)};
   }
   std::vector<std::string> names;

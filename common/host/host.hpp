@@ -142,9 +142,9 @@ class Host : public HostView {
   virtual Result<> make_symlink(const std::string& path, const std::string& target) = 0;
   virtual Result<> make_dir(const std::string& path, unsigned mode) = 0;
   virtual Result<> remove_dir(const std::string& path) = 0;  ///< an empty one; ENOTEMPTY, ENOENT else
-  /// One write(2) of the value as it is: sysfs attributes take a value whole or answer with an errno.
   /// Access and modification time, in seconds. On pmxcfs the time 0 of a directory below priv/lock asks for it to be unlocked.
   virtual Result<> touch(const std::string& path, std::chrono::system_clock::time_point time) = 0;
+  /// One write(2) of the value as it is: sysfs attributes take a value whole or answer with an errno.
   virtual Result<> write_attr(const std::string& path, const std::string& value) = 0;
   virtual Result<CommandResult> run(const Command& command) = 0;
   virtual Result<> load_module(const std::string& name, const std::string& options = {}) = 0;
