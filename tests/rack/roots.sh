@@ -53,8 +53,9 @@ make_root() {
       if awk -v r="$root/" 'index($5 "/", r) == 1 {found = 1} END {exit !found}' /proc/self/mountinfo; then die "something is mounted below $root: unmount it first"; fi
       rm -rf --one-file-system "$root"
       echo "roots: making $name ($suite), once, about a minute" >&2
+      # A mirror's copy of sid may be older than its Release file is valid for; the signature is checked all the same.
       mmdebstrap --quiet --variant=minbase --mode=root --skip=check/qemu \
-        --aptopt='APT::Install-Recommends "false"' \
+        --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --include="$packages" "$suite" "$root" "deb $(mirror) $suite main" >"$cache/log/$name.log" 2>&1 9>&- ||
         { tail -n 5 "$cache/log/$name.log" >&2; rm -rf --one-file-system "$root"; die "mmdebstrap failed for $name: see $cache/log/$name.log"; }
