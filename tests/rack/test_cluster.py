@@ -99,6 +99,13 @@ class AroundAReboot(test_site.SiteTest):
         kernels = 'ls /boot/vmlinuz-*; cat /etc/kernel/proxmox-boot-pin'
         self.assertEqual(self.play('site', *driver).code, 0)
         before = self.ssh('alone', kernels + '; ' + test_site.STATE)
+        compare = ['-l', 'alone', *SOURCES, '-e', 'gpu_platform_headers=true']
+        compared = self.play('verify', *compare, '-e', 'gpu_platform_kernel=6.8')
+        drift = compared.drift('alone')
+        self.assertTrue([line for line in drift if line.startswith('kernel series: not installed: proxmox-kernel-6.8.12-15-pve')], compared.output)
+        self.assertTrue([line for line in drift if line.startswith('kernel headers: not installed: proxmox-headers-6.5.13-6-pve')], compared.output)
+        compared = self.play('verify', *compare, '-e', 'gpu_platform_kernel=6.99')
+        self.assertRegex('\n'.join(compared.drift('alone')), "gpu_platform: alone can't have proxmox-kernel-6.99: E: Unable to locate package.* Set gpu_platform_kernel")
         self.assertIn('vmlinuz-6.5.13-6-pve', before)
 
         for mode in (['--check'], []):
@@ -129,6 +136,8 @@ class AroundAReboot(test_site.SiteTest):
         pinned = self.play('site', *driver, '-e', 'gpu_platform_kernel=6.5')
         self.assertEqual(pinned.code, 0, pinned.output)
         self.assertIn('6.5.13-6-pve', self.ssh('alone', 'cat /etc/kernel/proxmox-boot-pin'))
+        compared = self.play('verify', *compare[:-2], '-e', 'gpu_platform_kernel=6.5')
+        self.assertFalse([line for line in compared.drift('alone') if 'kernel' in line.split(':')[0] or line.startswith('gpu_platform')], compared.output)
 
 
 if __name__ == '__main__':

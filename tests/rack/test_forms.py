@@ -117,6 +117,16 @@ class Forms(test_site.SiteTest):
         self.assertIn('mapping vgpu waits for the vGPUs of a8', checked.output)
         self.assertIn('f8: the rest of NVIDIA vGPU waits: ', checked.output)
 
+        compared = self.play('verify', *places)
+        self.assertEqual(compared.code, 2, compared.output)
+        for words in ('items failed', 'copy it there', 'this can take minutes'):
+            self.assertNotIn(words, compared.output)
+        for node, state in self.states().items():
+            self.same(state, fresh[node], node)
+        for node in self.machines:
+            drift = compared.drift(node)
+            self.assertTrue([line for line in drift if line.startswith('NVIDIA driver: waits for ' if node in VGPU else 'passthrough: ')], (node, drift))
+
         done = self.good(self.play('site', *places, *test_site.REBOOT))
         taken = {node: boots - before[node] for node, boots in self.boot_numbers().items()}
         print('reboots:', taken)

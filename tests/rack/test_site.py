@@ -61,6 +61,10 @@ class Run:
     def failed(self, host):
         return [r['result'].get('msg', '') for r in self.of(host) if r['outcome'] != 'ok']
 
+    def drift(self, host):
+        """The lines that verify shows of a host."""
+        return self.of(host, 'gpu_verify', 'Show the drift')[-1]['result']['msg']
+
 
 @unittest.skipIf(why_not(), why_not())
 class SiteTest(unittest.TestCase):

