@@ -222,6 +222,12 @@ class Collection:
             size = (self.work / 'pve-gpu').stat().st_size
             self.assertEqual([member.name for member in archive if member.size >= size], ['plugins/native/pve-gpu'])
 
+    def test_what_travels_keeps_to_its_budget(self):
+        executable = REPOSITORY / 'build' / 'portable' / 'pve-gpu'
+        if not executable.is_file():
+            self.skipTest('build/portable/pve-gpu is not built')
+        self.assertLessEqual(executable.stat().st_size, 2_000_000)
+
     def test_it_is_whole(self):
         for name in ('README.md', 'LICENSE', 'meta/runtime.yml', 'plugins/action/native.py', 'tests/sanity/README.md'):
             self.assertTrue((self.collection / name).is_file(), name)

@@ -68,6 +68,19 @@ class TreeCase(unittest.TestCase):
         return out
 
 
+class FilesTest(unittest.TestCase):
+    def test_many_write_one_file_at_once(self):
+        path = os.path.join(tempfile.mkdtemp(prefix='rack-files.'), 'file')
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        writer = 'import sys; sys.path.insert(0, %r); import bootfiles\nfor _ in range(300): bootfiles.write(%r, "whole")' % (
+            os.path.join(HERE, 'standins'), path)
+        writers = [subprocess.Popen([sys.executable, '-B', '-c', writer]) for _ in range(3)]
+        self.assertEqual([writer.wait(60) for writer in writers], [0, 0, 0])
+        with open(path, encoding='ascii') as file:
+            self.assertEqual(file.read(), 'whole')
+        self.assertEqual(os.listdir(os.path.dirname(path)), ['file'])
+
+
 class TreesTest(TreeCase):
     def test_the_same_description_gives_the_same_tree(self):
         for name in ('pve7', 'pve8', 'pve9'):

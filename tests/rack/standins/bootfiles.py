@@ -52,10 +52,12 @@ def first_line(path):
 
 
 def write(path, text):
+    """As a whole. Its new content has a name of its own: nodes of one cluster write the same file at once, and have equal process ids."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + '.new', 'w', encoding='utf-8', errors='surrogateescape') as file:
+    new = '%s.new.%s' % (path, os.urandom(4).hex())
+    with open(new, 'w', encoding='utf-8', errors='surrogateescape') as file:
         file.write(text)
-    os.rename(path + '.new', path)
+    os.rename(new, path)
 
 
 def version_key(text):
