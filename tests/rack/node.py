@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # A node of the rack from inside: what is installed on it once, and what each boot sets up until its first process is sshd's parent.
+import contextlib
 import copy
+import fcntl
 import glob
 import json
 import os
@@ -307,7 +309,8 @@ class NodeSetup:
                 os.unlink(self.at('etc/apt/' + name))
         for top in sorted(os.listdir(out)):
             if top == 'etc' and not self.node['plain']:
-                self.install_pve(os.path.join(out, 'etc/pve'))
+                with self.alone():
+                    self.install_pve(os.path.join(out, 'etc/pve'))
             if top not in machines.VOLATILE:
                 copy_over(os.path.join(out, top), self.at(top))
         shutil.rmtree(out)
@@ -323,13 +326,24 @@ class NodeSetup:
             ['127.0.0.1 localhost\n'] + ['%s %s\n' % (node['address'], node['name']) for node in self.rack.nodes] +
             ['%s %s\n' % (self.rack.archive_address, ' '.join(self.rack.archive_hosts))]))
         self.write('etc/resolv.conf', '# no name server: /etc/hosts has every name\n')
-        self.install_ceph()
+        with self.alone():
+            self.install_ceph()
         self.people()
         self.archive_keys()
         self.packages()
         self.programs()
         self.loader(facts)
         self.write('var/lib/rack/installed', '')
+
+    @contextlib.contextmanager
+    def alone(self):
+        """While no other node installs what they share."""
+        directory = os.open(self.node['shared'], os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
 
     def install_pve(self, described):
         """Moves the described /etc/pve to the cluster's: what others have brought already stays, mappings are put together."""
@@ -352,8 +366,7 @@ class NodeSetup:
                 if re.fullmatch(r'\d+\.conf', name):  # it may have moved since
                     for other in glob.glob(os.path.join(glob.escape(self.pve_tree), 'nodes', '*', '*', name)):
                         os.unlink(other)
-                with open(target, 'ab' if add else 'wb') as file:
-                    file.write(content)
+                bootfiles.write(target, (bootfiles.read(target) if add else '') + content.decode('utf-8', 'surrogateescape'))
         nodes = (self.described.spec.get('cluster') or {'nodes': [self.described.node]})['nodes']
         storage = os.path.join(self.pve_tree, 'storage.cfg')
         if nodes[0] == self.described.node and not os.path.exists(storage):  # as the installer leaves it

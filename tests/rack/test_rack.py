@@ -1023,8 +1023,9 @@ class ManyTest(RackCase):
         names = ['n%d' % number for number in range(1, 33)]
         for number, name in enumerate(names):
             with open(os.path.join(directory, name + '.yml'), 'w', encoding='ascii') as file:
-                file.write('node: %s\nrelease: %d\nloader: %s\ncluster: {name: many, nodes: [%s]}\nguests: {%d: {name: g, running: true}}\n' % (
-                    name, 7 + number % 3, ('grub', 'grub-pbt', 'systemd-boot')[number % 3], ', '.join(names), 100 + number))
+                file.write('node: %s\nrelease: %d\nloader: %s\ncluster: {name: many, nodes: [%s]}\nguests: {%d: {name: g, running: true}}\n'
+                           'cards: [{slot: "0000:01:00.0", board: A10}]\nmappings: {map-%s: {map: ["0000:01:00.0"]}}\n' % (
+                               name, 7 + number % 3, ('grub', 'grub-pbt', 'systemd-boot')[number % 3], ', '.join(names), 100 + number, name))
         self.addCleanup(self.command, 'down')
         began = time.monotonic()
         self.command('up', *[os.path.join(directory, name + '.yml') for name in names])
@@ -1038,6 +1039,7 @@ class ManyTest(RackCase):
         print('32 nodes: up in %.1f s, rebooted in %.1f s, %.1f MB the largest' % (seconds, time.monotonic() - began, max(megabytes)), file=sys.stderr)
         self.assertLess(max(megabytes), 60)
         self.assertIn('Total votes:      32', self.ssh('n32', 'pvecm status').stdout)
+        self.assertEqual(self.ssh('n32', 'grep -c ^map- /etc/pve/mapping/pci.cfg').stdout, '32\n')
 
 
 if __name__ == '__main__':
