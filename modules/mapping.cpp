@@ -207,7 +207,7 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   cluster::MappingWish wish{params.id,         present,      !present && !selects && params.purge == Purge::none,
                             selection.entries, params.purge, selection.nodes};
   if (present) {
-    wish.description = params.description;
+    if (params.description) wish.description = text::trim(*params.description);  // as Proxmox VE reads it back
     wish.live_migration_capable = params.live_migration_capable;
     wish.mdev = mdev_wish(params, selection, change.now, compared, out);
     if (out.refusal()) return;
@@ -291,7 +291,7 @@ const Spec<Entry>& Entry::spec() {
           .param("id", &Entry::id,
                  {.doc = "Vendor and device, V(10de:2235). Without it all of the fingerprint is looked up, on this node or in O(hosts)."})
           .param("subsystem_id", &Entry::subsystem_id, {.doc = "Vendor and device of the subsystem; with O(entries[].id)."})
-          .param("iommu_group", &Entry::iommu_group, {.doc = "IOMMU group; with O(entries[].id)."});
+          .param("iommu_group", &Entry::iommu_group, {.doc = "IOMMU group; with O(entries[].id). V(-1), as Proxmox VE lists it, is none."});
   return value;
 }
 

@@ -2,6 +2,7 @@
 // Reading and writing /etc/pve/mapping/pci.cfg.
 #include "common/cluster/mapping_store.hpp"
 
+#include "common/cluster/api_error.hpp"
 #include "common/cluster/cluster_lock.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/property_string.hpp"
@@ -38,12 +39,6 @@ bool lost_a_race(const std::string& err) {
   return false;
 }
 
-/// What pvesh said at its end, without its warnings about lines of the file.
-std::string complaint(const CommandResult& result) {
-  const auto lines = text::lines(text::trim(result.err));
-  return lines.empty() ? fmt::format("exit code {}", result.exit_code) : lines.back();
-}
-
 Result<> write(Host& host, const MappingWish& wish) {
   std::string last;
   for (int attempt = 0; attempt < most_tries; ++attempt) {
@@ -57,7 +52,7 @@ Result<> write(Host& host, const MappingWish& wish) {
     if (result.timed_out)
       return Error{fmt::format("pvesh did not end within {} s; see: systemctl status pve-cluster", pvesh_timeout.count())};
     if (result.exit_code == 0) return {};
-    last = complaint(result);
+    last = cause_of(result);
     if (!lost_a_race(result.err)) return Error{fmt::format("pvesh: {}", last)};
     pause_about(host, std::min(100ms * (attempt + 1), 1000ms), attempt);
   }

@@ -56,7 +56,7 @@ Result<std::optional<std::string>> next_vm_option(const HostView& host, const st
 
 Result<> set_vm_option(Host& host, const std::string& path, std::int64_t vmid, const std::string& key,
                        const std::optional<std::string>& now, const std::optional<std::string>& wanted) {
-  std::string said;
+  std::string cause;
   for (int clash = 0; clash < most_clashes; ++clash) {
     if (clash > 0) host.pause(std::chrono::milliseconds(100 * clash));
     const std::string bytes = PVEGPU_TRY(host.read_file(path));
@@ -71,11 +71,12 @@ Result<> set_vm_option(Host& host, const std::string& path, std::int64_t vmid, c
     const CommandResult done = PVEGPU_TRY(host.run({argv}));
     if (done.timed_out) return Error{fmt::format("qm set {} did not end within 120 s", vmid)};
     if (done.exit_code == 0) return {};
-    said = text::trim(done.err);
+    const std::string said = text::trim(done.err);
+    cause = cause_of(done);
     // API2/Qemu.pm (update_vm_api), and PVE::Tools::assert_if_modified.
     if (!text::contains(said, "checksum mismatch") && !text::contains(said, "detected modified configuration")) break;
   }
-  return Error{fmt::format("qm set {}: {}", vmid, said)};
+  return Error{fmt::format("qm set {}: {}", vmid, cause)};
 }
 
 }  // namespace pvegpu::cluster

@@ -44,6 +44,9 @@ STARTED = 'pve-gpu:started'  # what the executable prints before anything else
 # alone() is for what goes by names: each folder on the way to the executable must belong to root or to the user and be writable by
 # nobody else (0drwxr-xr-x). After them it counts the folders, to miss none that can't be looked at.
 #
+# clean() removes what is older than a day: other versions, and leftovers of broken transfers. A listing tells whether there is anything;
+# only then it costs processes.
+#
 # PATH is the script's own while it looks, since a task's `environment` may hold another. Variables begin with _: an exported
 # namesake would reach the module.
 SCRIPT = r'''[ -t 0 ] && { echo; echo '{"pve_gpu_staging":"no","msg":"standard input is a terminal"}'; exit; }
@@ -56,6 +59,7 @@ sha256sum --status -c 2>/dev/null <<. &
 _i=$(stat -Lc %f /proc/self/fd/3 2>/dev/null)
 wait $! && [ "$_i" = 8140 ] || return
 [ -x /proc/self/fd/3 ] || say no "the staging folder is on a file system mounted noexec"
+clean
 @ONCE@PATH=$_P
 _i=@ARGS@
 exec /proc/self/fd/3 --staged <<.
@@ -75,6 +79,12 @@ for _i in $_s; do case $_i in *d[r-]*) _u=${_i%%d*};; esac; done
 for _i in $_s; do case $_i in 0d????-??-?|"$_u"d????-??-?) _n=$((_n+1));; esac; done
 [ "$_i" = n$_n ] || say unsafe "other users can write to the staging folder or to a folder above it"
 }
+clean() {
+set -- "$_d"/* "$_d"/.new.*
+[ "$*" = "$_f $_d/.new.*" ] && return
+[ "$(find "$_d" -type f ! -name @SUM@ -mmin +1440 2>/dev/null)" ] || return
+(alone; find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} +) >/dev/null 2>&1
+}
 fetch() {
 @FETCH@
 }
@@ -87,6 +97,9 @@ _d=$_d/pve-gpu/bin; _f=$_d/@SUM@
 [ -O "$_d" ] && [ -d "$_d" ] && [ ! -L "$_d" ] || say unsafe "the staging folder belongs to another user or is none"
 [ -f "$_f" ] && [ ! -L "$_f" ] && run 3<"$_f"
 [ -L "$_f" ] || [ ! -d "$_f" ] || say no "a folder has the executable's name"
+for _i in sha256sum base64 stat mktemp chmod mv rm; do
+command -v $_i >/dev/null || say lacks "the program $_i is missing; install the package coreutils"
+done
 alone
 fetch
 }
@@ -100,7 +113,7 @@ chmod 0500 "$_t"; [ -x "$_t" ]; _i=$?; rm -f "$_t"
 command -v gzip >/dev/null && say gzip "not staged yet"
 say cat "not staged yet"'''
 
-# Then it comes in the script. Other versions go when they are older than a day, and so do leftovers of broken transfers.
+# Then it comes in the script.
 BRING = r'''_t=$(mktemp "$_d/.new.XXXXXXXX" 2>/dev/null) || say no "the staging folder cannot be written"
 trap 'rm -f "$_t"' EXIT; trap exit HUP INT TERM
 base64 -d 2>/dev/null <<'.' | @UNPACK@ >"$_t" 2>/dev/null
@@ -109,17 +122,18 @@ base64 -d 2>/dev/null <<'.' | @UNPACK@ >"$_t" 2>/dev/null
 [ "$(sha256sum <"$_t")" = "@SUM@  -" ] || say no "the executable did not arrive whole: the disk may be full"
 chmod 0500 "$_t" && mv -fT "$_t" "$_f" 2>/dev/null || say no "the executable cannot be moved into the staging folder"
 trap - EXIT HUP INT TERM
-find "$_d" -type f ! -name @SUM@ -mmin +1440 -exec rm -f {} + 2>/dev/null
 run 3<"$_f"
 say no "the executable was changed while it was brought along"'''
 
 UNSAFE = ('pve.gpu on %s: the executable is uploaded for every task, because %s. It is kept in /var/lib/pve-gpu/bin for root and in '
           '~/.cache/pve-gpu/bin for others: correct owner and mode there, or remove that folder.')
+LACKS = 'pve.gpu on %s: the executable is uploaded for every task, because %s.'
 AGAIN = ('The connection broke after the module had started, and ssh connected again: the module was not run a second time, so what it has '
          'done is unknown. Run the playbook again once the connection is stable.')
 SILENT = ('The module %s but gave no answer (exit code %s), and was not run again, so what it has done is unknown. See module_stderr and '
           'the host\'s journal, then run the task again.')
 
+WARNINGS = {'unsafe': UNSAFE, 'lacks': LACKS}    # by the script's answer: what the operator can mend
 UNPACK = {'gzip': 'gzip -dc', 'cat': 'cat'}    # the script's answer, and what then unpacks the executable
 
 # With `ansible_ssh_retries`, Ansible's connection sends a command again after it broke, no matter how far the command had come.
@@ -202,8 +216,8 @@ class ActionModule(NormalAction):
                 return result
             self._say(task_vars, '%s: %s' % (state, result.get('msg')))
             if state not in UNPACK or self._unpack:
-                if state == 'unsafe':
-                    self._display.warning(UNSAFE % (self._host(task_vars), result.get('msg')))
+                if state in WARNINGS:
+                    self._display.warning(WARNINGS[state] % (self._host(task_vars), result.get('msg')))
                 return None
             self._unpack = state
 

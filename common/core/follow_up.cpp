@@ -55,8 +55,8 @@ Result<FollowUp> FollowUp::from_json(const json& value) {
     out.argv = value.at("argv").get<std::vector<std::string>>();
     out.when = value.at("when") == "now" ? When::now : When::next_boot;
     out.on_failure = value.at("on_failure") == "revert" ? OnFailure::revert : OnFailure::keep_pending;
-    out.rank = value.at("rank").get<int>();
-    out.timeout = std::chrono::seconds(value.at("timeout").get<std::int64_t>());
+    out.rank = static_cast<int>(integer_of(value.at("rank"), 0, 1000));
+    out.timeout = std::chrono::seconds(integer_of(value.at("timeout"), 1, 86400));
     out.data = value.at("data");
     if (out.argv.empty()) return Error{"a follow-up without a program"};
     return out;

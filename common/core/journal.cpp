@@ -26,8 +26,31 @@ Result<std::optional<std::string>> bytes_of(const HostView& host, const std::str
 
 Error damaged(const std::string& path) { return {fmt::format("{} is damaged; look at what it says, then move it away", path)}; }
 
+/// What a record says is done as root: it, and the directories down to it, must be root's alone. What is absent is fine.
+Result<> trusted(const HostView& host, const std::string& path) {
+  if (path.size() > std::string_view(state_dir).size()) PVEGPU_TRY(trusted(host, path.substr(0, path.rfind('/'))));
+  auto checked = host.trusted(path);
+  return checked || checked.error().not_found() ? Result<>() : checked;
+}
+
+/// The bytes of a record.
+Result<std::optional<std::string>> record_bytes(const HostView& host, const std::string& path) {
+  PVEGPU_TRY(trusted(host, path));
+  return bytes_of(host, path);
+}
+
+/// Names of the records of one kind.
+Result<std::vector<std::string>> records(const HostView& host, std::string_view kind) {
+  auto names = host.list_dir(directory(kind));
+  if (!names && names.error().not_found()) return std::vector<std::string>();
+  if (!names) return names.error();
+  PVEGPU_TRY(trusted(host, directory(kind)));
+  std::erase_if(*names, [](const std::string& name) { return !name.ends_with(".json"); });
+  return names;
+}
+
 Result<std::optional<json>> load(const HostView& host, const std::string& path) {
-  const auto bytes = PVEGPU_TRY(bytes_of(host, path));
+  const auto bytes = PVEGPU_TRY(record_bytes(host, path));
   if (!bytes) return std::optional<json>();
   auto value = parse_json(*bytes);
   if (!value || !value->is_object()) return damaged(path);
@@ -38,6 +61,7 @@ Result<> save(Host& host, const std::string& kind, const std::string& path, cons
   for (const std::string& each : {std::string(state_dir), directory(kind)})
     if (!host.exists(each))
       if (auto made = host.make_dir(each, 0700); !made && made.error().code != EEXIST) return made.error();
+  PVEGPU_TRY(trusted(host, path));
   return host.write_file(path, dump_json(value) + "\n", {.mode = 0600, .uid = {}, .gid = {}});
 }
 
@@ -50,9 +74,18 @@ json meta_to_json(const FileMeta& meta) {
 }
 FileMeta meta_from_json(const json& value) {
   FileMeta out;
-  if (value.contains("mode")) out.mode = value["mode"].get<unsigned>();
-  if (value.contains("uid")) out.uid = value["uid"].get<uid_t>();
-  if (value.contains("gid")) out.gid = value["gid"].get<gid_t>();
+  constexpr std::int64_t most_id = 0xfffffffe;  // the next is chown's "leave it"
+  if (value.contains("mode")) out.mode = static_cast<unsigned>(integer_of(value["mode"], 0, 07777));
+  if (value.contains("uid")) out.uid = static_cast<uid_t>(integer_of(value["uid"], 0, most_id));
+  if (value.contains("gid")) out.gid = static_cast<gid_t>(integer_of(value["gid"], 0, most_id));
+  return out;
+}
+
+/// Bytes in base64. Throws as json does for what is none: it must not pass for an empty file.
+std::string bytes_from_json(const json& value) {
+  const std::string text = value.get<std::string>();
+  std::string out = text::from_base64(text);
+  if (out.empty() && !text.empty()) throw_type_error();
   return out;
 }
 
@@ -71,7 +104,7 @@ BeforeImage image_from_json(const json& value) {
   BeforeImage out;
   out.path = value.at("path").get<std::string>();
   out.existed = value.at("existed").get<bool>();
-  out.bytes = text::from_base64(value.at("bytes").get<std::string>());
+  out.bytes = bytes_from_json(value.at("bytes"));
   out.meta = meta_from_json(value.at("meta"));
   out.after = value.at("after").get<std::string>();
   out.directories = value.at("directories").get<std::vector<std::string>>();
@@ -123,7 +156,7 @@ Result<Contributions> contributions(const HostView& host, const std::string& pat
       Contribution c;
       c.module = value.at("module").get<std::string>();
       c.existed = value.at("existed").get<bool>();
-      c.before = text::from_base64(value.at("before").get<std::string>());
+      c.before = bytes_from_json(value.at("before"));
       c.meta = meta_from_json(value.at("meta"));
       c.after = value.at("after").get<std::string>();
       c.earlier = value.at("earlier").get<std::string>();
@@ -159,10 +192,9 @@ Result<> save_contributions(Host& host, const std::string& path, const Contribut
 /// Every path that has an undo record. What only root may see is none for others, who can but check.
 Result<std::vector<std::string>> recorded_paths(const HostView& host) {
   std::vector<std::string> out;
-  const auto names = host.list_dir(directory("undo"));
-  if (!names && !names.error().not_found() && names.error().code != EACCES) return names.error();
+  const auto names = records(host, "undo");
+  if (!names && names.error().code != EACCES) return names.error();
   for (const std::string& name : names.value_or({})) {
-    if (!name.ends_with(".json")) continue;
     const std::string file = directory("undo") + "/" + name;
     const auto record = PVEGPU_TRY(load(host, file));
     if (!record) continue;
@@ -197,13 +229,7 @@ Contributions::iterator find(Contributions& all, const std::string& module) {
 
 Result<std::vector<Owed>> owed(const HostView& host) {
   std::vector<Owed> out;
-  auto names = host.list_dir(directory("pending"));
-  if (!names) {
-    if (names.error().not_found()) return out;
-    return names.error();
-  }
-  for (const std::string& name : *names) {
-    if (!name.ends_with(".json")) continue;
+  for (const std::string& name : PVEGPU_TRY(records(host, "pending"))) {
     const std::string path = directory("pending") + "/" + name;
     const auto record = PVEGPU_TRY(load(host, path));
     if (record) out.push_back(PVEGPU_TRY(owed_from_json(*record, path)));
@@ -261,7 +287,7 @@ Result<std::vector<std::string>> undo_paths(const HostView& host, const std::str
   return out;
 }
 
-Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path) { return bytes_of(host, undo_file(path)); }
+Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path) { return record_bytes(host, undo_file(path)); }
 
 Result<> record_undo(Host& host, const std::string& module, const FileChange& change) {
   Contributions all = PVEGPU_TRY(contributions(host, change.path));
@@ -344,10 +370,13 @@ Result<> tidy(Host& host) {
   for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), std::string(state_dir)}) {
     auto names = host.list_dir(each);
     if (!names) continue;
+    PVEGPU_TRY(trusted(host, each));
     for (const std::string& name : *names)
       if (name.ends_with(temporary_suffix)) (void)PVEGPU_TRY(host.remove_file(each + "/" + name));  // of a killed run
     std::erase_if(*names, [](const std::string& name) { return name.ends_with(temporary_suffix); });
-    if (names->empty()) (void)PVEGPU_TRY(host.remove_dir(each));
+    if (!names->empty()) continue;
+    // A mount point stays, and what somebody put there meanwhile.
+    if (auto gone = host.remove_dir(each); !gone && gone.error().code != EBUSY && gone.error().code != ENOTEMPTY) return gone;
   }
   return {};
 }

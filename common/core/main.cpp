@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The executable: one answer a run, whoever calls and however. The only place that prints.
 #include "common/core/run.hpp"
+#include "common/host/fd.hpp"
 #include "common/host/real_host.hpp"
 
 #include "version.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -33,17 +35,24 @@ int answer(const Answer& result) {
   return result.failed || !written ? 1 : 0;
 }
 
-Result<std::string> read_all(int fd) {
+Result<std::string> read_all(int fd, std::string_view name = "standard input") {
   std::string out;
   char buffer[16384];
   while (true) {
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno("read arguments from standard input", errno);
+    if (n < 0) return Error::from_errno(fmt::format("read arguments from {}", name), errno);
     if (n == 0) return out;
     out.append(buffer, static_cast<std::size_t>(n));
     if (out.size() > std::size_t{64} << 20) return Error{"the arguments are larger than 64 MiB"};
   }
+}
+
+/// Arguments may come through a pipe, too: pve-gpu NAME <(COMMAND).
+Result<std::string> read_file(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return Error::from_errno("read " + path, errno);
+  return read_all(fd.get(), path);
 }
 
 int run(const std::vector<RegistryEntry>& modules, std::string name, Result<std::string> args, Host& host) {
@@ -60,7 +69,7 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
   };
   RealHost host;
 
-  if (known(called_as)) return run(modules, called_as, words.empty() ? read_all(0) : host.read_file(words[0]), host);
+  if (known(called_as)) return run(modules, called_as, words.empty() ? read_all(0) : read_file(words[0]), host);
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     std::fputs(usage, words.empty() ? stderr : stdout);
     return words.empty() ? 2 : 0;
@@ -93,12 +102,12 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
     return run(modules, {}, read_all(0), host);
   }
   if (known(words[0])) {
-    if (words.size() > 1 && words[1] != "-") return run(modules, words[0], host.read_file(words[1]), host);
+    if (words.size() > 1 && words[1] != "-") return run(modules, words[0], read_file(words[1]), host);
     if (words.size() == 1 && ::isatty(0)) return run(modules, words[0], std::string("{}"), host);
     auto args = read_all(0);
     return run(modules, words[0], args && args->empty() ? std::string("{}") : std::move(args), host);
   }
-  auto args = host.read_file(words[0]);
+  auto args = read_file(words[0]);
   if (!args && args.error().not_found())
     return answer(failed_answer(
         fmt::format("there is neither a module nor a file of arguments called '{}'; pve-gpu --list names the modules", words[0])));
@@ -117,7 +126,12 @@ std::string own_name(const char* argv0) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Ours, whatever our parent ignores or blocks: with SIGCHLD ignored, how a program ended could not be found out.
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   try {
     return dispatch({argv + (argc > 0 ? 1 : 0), argv + argc}, own_name(argc > 0 ? argv[0] : nullptr));
   } catch (const std::exception& e) {

@@ -4,12 +4,14 @@
 
 #include "common/text/strings.hpp"
 
+#include <algorithm>
+
 namespace pvegpu {
 namespace {
 
 // What the executor adds to every module's answer (executor.hpp), as YAML in RETURN's form.
 constexpr const char* returns_of_all = R"(invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked.
+  description: The parameters that the task ran with, defaults included, secrets masked and long values cut short.
   returned: always
   type: dict
 msg:
@@ -71,6 +73,17 @@ bool flag(const json& args, const char* name) {
   return params::parse_bool(*it).or_fail(fmt::format("parameter '{}'", name));
 }
 
+/// Ansible tells its version with every task, and a newer one may send keys that we don't know. By hand, one that is nearly right
+/// ("_ansible_checkmode") must not turn a dry run into a real one either.
+void check_keys_by_hand(const json& args) {
+  constexpr std::string_view known[] = {"_ansible_check_mode", "_ansible_diff", "_ansible_no_log", "_ansible_module_name",
+                                        "_ansible_syslog_facility"};
+  if (!args.is_object() || (args.contains("_ansible_version") && args["_ansible_version"].is_string())) return;
+  for (const auto& [key, value] : args.items())
+    if (key.starts_with("_ansible_") && std::find(std::begin(known), std::end(known), key) == std::end(known))
+      throw ModuleError(fmt::format("there is no key '{}'; by hand there are: {}", key.substr(0, 60), fmt::join(known, ", ")));
+}
+
 json sentences(const std::vector<const char*>& texts) {
   json out = json::array();
   for (const char* text : texts) out.push_back(text);
@@ -105,6 +118,7 @@ json Module::describe() const {
 json Module::run(const json& args, Host& host) const {
   json invocation = nullptr, answer;
   try {
+    check_keys_by_hand(args);
     const RunMode mode{flag(args, "_ansible_check_mode"), flag(args, "_ansible_diff")};
     const Planner plan = planner(args, invocation);
     const Task task{doc_.name, fmt::format("{} {}", doc_.name, dump_json(identity(invocation))), doc_.effects};

@@ -46,6 +46,30 @@ std::string without_markup(const std::string& doc) {
   return out;
 }
 
+/// What must not get into a file of lines, or "".
+std::string control_character(const json& value) {
+  if (value.is_array())
+    for (const json& item : value)
+      if (std::string found = control_character(item); !found.empty()) return found;
+  if (!value.is_string()) return {};
+  for (const char c : value.get_ref<const std::string&>()) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte == '\n') return "a line break; remove it (YAML's > and | leave one at the end, >- and |- do not)";
+    if (byte < ' ' || byte == 127) return fmt::format("the control character 0x{:02x}; remove it", byte);
+  }
+  return {};
+}
+
+/// "user:password" of a URL, whether the rest of it is right or not; "" without. A name alone is masked in URLs only.
+std::string login_of(const std::string& url) {
+  const auto at = url.rfind('@');
+  if (at == url.npos) return {};
+  const auto scheme = url.find("://");
+  const auto begin = scheme < at ? scheme + 3 : 0;
+  std::string login = url.substr(begin, at - begin);
+  return text::contains(login, ":") ? login : std::string();
+}
+
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
 
 }  // namespace
@@ -120,6 +144,13 @@ Result<json> parse_dict(const json& value) {
   if (value.is_string())
     if (auto parsed = parse_json(value.get_ref<const std::string&>()); parsed && parsed->is_object()) return *parsed;
   return Error{"not a dict; write key: value pairs"};  // not quoted: it may be a secret that got one level too high
+}
+
+Result<json> parse_suboptions(const json& value) {
+  json dict = PVEGPU_TRY(parse_dict(value));
+  for (const auto& [key, item] : dict.items())
+    if (key.starts_with("_ansible_")) return Error{fmt::format("unsupported parameter {}", shown(json(key)))};
+  return dict;
 }
 
 Error no_such_choice(const json& value, const std::vector<std::string>& choices) {
@@ -205,6 +236,7 @@ std::vector<std::string> SpecBase::secrets(const json& args) const {
       const auto it = args.find(name);
       if (it == args.end()) continue;
       if (e.shape.secret) collect(*it);
+      if (e.options.url && it->is_string()) out.push_back(login_of(it->get<std::string>()));
       if (e.shape.secret && e.shape.elements)
         for (const json& item : parse_list(*it).value_or({})) collect(item);  // it may be written "a,b"
       if (e.shape.nested) collect_nested(*e.shape.nested, *it);
@@ -232,6 +264,10 @@ void SpecBase::parse_into(void* params, const json& args, json* invocation) cons
       if (e.options.required) throw ModuleError(fmt::format("missing parameter '{}': {}", e.name, without_markup(e.options.doc)));
       continue;
     }
+    const bool text = std::string_view(e.shape.elements ? e.shape.elements : e.shape.type) == "str";
+    if (text && !e.shape.secret && !e.options.lines)
+      if (const std::string found = control_character(*value); !found.empty())
+        throw ModuleError(fmt::format("parameter '{}': the value holds {}", e.name, found));
     if (auto done = e.set(params, *value); !done) {
       if (e.shape.secret) throw ModuleError(fmt::format("parameter '{}' is not of type {}", e.name, e.shape.type));
       throw ModuleError(fmt::format("parameter '{}': {}", e.name, done.error().message));

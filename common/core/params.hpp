@@ -36,6 +36,8 @@ Result<std::string> parse_string(const json& value);
 Result<std::vector<json>> parse_list(const json& value);
 /// An object; a string that holds one is parsed.
 Result<json> parse_dict(const json& value);
+/// The same where its keys are parameters: Ansible's own are none of them.
+Result<json> parse_suboptions(const json& value);
 Error no_such_choice(const json& value, const std::vector<std::string>& choices);
 
 class SpecBase;
@@ -141,7 +143,7 @@ struct Type<T> {
     return s;
   }
   static Result<T> parse(const json& v) {
-    const json dict = PVEGPU_TRY(parse_dict(v));
+    const json dict = PVEGPU_TRY(parse_suboptions(v));
     try {
       return T::spec().parse(dict, nullptr);
     } catch (const ModuleError& e) {
@@ -157,6 +159,8 @@ struct Options {
   std::vector<const char*> aliases = {};
   /// Of large documents: the keys that are read, as paths ("gpus.address"). All others are dropped before arguments are parsed.
   std::vector<std::string> reads = {};
+  bool lines = false;  ///< a text that may hold line breaks and other control characters; all other strings are refused with them
+  bool url = false;    ///< a login in it is as secret as a Secret
 };
 
 /// The part of Spec<P> that does not depend on P.

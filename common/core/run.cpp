@@ -13,7 +13,8 @@ namespace {
 /// may have taken the place of their name.
 void log_invocation(const json& answer, const std::vector<std::string>& secrets) {
   const json invocation = answer.value("invocation", json::object());
-  const json shown = mask(invocation.value("module_args", json::object()), secrets);
+  json shown{{"invocation", {{"module_args", mask(invocation.value("module_args", json::object()), secrets)}}}};
+  shown = cut_short(std::move(shown))["invocation"]["module_args"];
   std::string line = "Invoked with";
   for (const auto& [key, value] : shown.items())
     line += fmt::format(" {}={}", key, value.is_string() ? value.get<std::string>() : value.is_null() ? "None" : dump_json(value));
@@ -60,7 +61,7 @@ Answer run_unguarded(const std::vector<RegistryEntry>& modules, std::string name
     const SystemLog log(name, *args, secrets);
     const json told = run_module(module, *args, host);
     log_invocation(told, secrets);
-    const json answer = mask(told, secrets);
+    const json answer = cut_short(mask(told, secrets));
     return {dump_json(answer), answer.value("failed", false)};
   }
   std::vector<std::string> names;

@@ -42,7 +42,8 @@ SystemLog::~SystemLog() {
 
 void SystemLog::say(const std::string& line) {
   if (open_log == nullptr || open_log->silent_) return;
-  ::syslog(LOG_INFO, "%s", mask(line, open_log->secrets_).get_ref<const std::string&>().c_str());
+  constexpr std::size_t longest_line = 7000;  // rsyslog takes 8 kB
+  ::syslog(LOG_INFO, "%s", cut_short(mask(line, open_log->secrets_).get<std::string>(), longest_line).c_str());
 }
 
 }  // namespace pvegpu

@@ -151,7 +151,7 @@ class Selector {
         if (value && !text::is_pci_id(text::lower(*value))) throw wrong(fmt::format("{} '{}' is not like 10de:2235", name, *value));
       entry.id = text::lower(*given.id);
       entry.subsystem_id = text::lower(given.subsystem_id.value_or(""));
-      entry.iommu_group = given.iommu_group;
+      if (given.iommu_group.value_or(-1) >= 0) entry.iommu_group = given.iommu_group;
     } else if (wanted_.fingerprints) {
       if (!host)
         throw wrong(

@@ -19,7 +19,7 @@
 namespace pvegpu {
 namespace {
 
-constexpr std::size_t largest_file = std::size_t{64} << 20;
+constexpr std::uint64_t largest_file = std::uint64_t{64} << 20, largest_hashed = std::uint64_t{4} << 30;
 constexpr ssize_t sysfs_page = 4096;
 
 /// The kernel hands an attribute of a device over in whole pages, so that less than one is its end: one read less for each of the
@@ -32,6 +32,53 @@ bool is_attribute(const std::string& path) {
 Error failed(std::string_view verb, const std::string& path) {
   const int code = errno;
   return Error::from_errno(fmt::format("{} {}", verb, path), code);
+}
+
+const char* kind_of(mode_t mode) {
+  return S_ISFIFO(mode)   ? "a FIFO"
+         : S_ISSOCK(mode) ? "a socket"
+         : S_ISLNK(mode)  ? "a symbolic link"
+         : S_ISDIR(mode)  ? "a directory"
+                          : "a device";
+}
+
+Error not_regular(std::string_view verb, const std::string& path, mode_t mode) {
+  return {fmt::format("{} {}: it is {}, not a regular file; move it away", verb, path, kind_of(mode)), S_ISDIR(mode) ? EISDIR : 0};
+}
+
+Error too_large(const std::string& path, std::uint64_t most) {
+  return {fmt::format("read {}: it is larger than {} MiB; move it away", path, most >> 20), EFBIG};
+}
+
+/// Opens a regular file, what /proc and /sys have included, for reading to its end. Nothing else: a FIFO would keep the run and its
+/// lock waiting for ever, a device may have no end. Looked at before it is opened, since opening a device can do something, and
+/// after, since another may be there by then.
+Result<Fd> open_regular(const std::string& at, const std::string& path, std::uint64_t most) {
+  struct stat st {};
+  const bool attribute = is_attribute(path);
+  if (!attribute && ::stat(at.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) return not_regular("read", path, st.st_mode);
+  Fd fd(::open(at.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return failed("read", path);
+  if (attribute) return fd;
+  if (::fstat(fd.get(), &st) != 0) return failed("read", path);
+  if (!S_ISREG(st.st_mode)) return not_regular("read", path, st.st_mode);
+  if (static_cast<std::uint64_t>(st.st_size) > most) return too_large(path, most);
+  return fd;
+}
+
+/// Hands what is left of a file to `take`, which returns whether it could.
+template <class Take>
+Result<> read_all(const Fd& fd, const std::string& path, std::uint64_t most, Take take) {
+  std::string buffer(std::size_t{1} << 20, '\0');
+  std::uint64_t all = 0;
+  while (true) {
+    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("read", path);
+    if (n == 0) return {};
+    if ((all += static_cast<std::uint64_t>(n)) > most) return too_large(path, most);
+    PVEGPU_TRY(take(std::string_view(buffer.data(), static_cast<std::size_t>(n))));
+  }
 }
 
 std::string parent_of(const std::string& path) {
@@ -87,6 +134,19 @@ class FileLock final : public HostLock {
 
 Result<std::string> HostView::read_attr(const std::string& path) const { return text::trim_right(PVEGPU_TRY(read_file(path))); }
 
+Result<> HostView::trusted(const std::string& path) const {
+  const FileInfo info = PVEGPU_TRY(stat(path, Links::keep));
+  std::string why;
+  if (info.type != FileType::regular && info.type != FileType::directory)
+    why = "is neither a file nor a directory but a link, a FIFO or the like";
+  else if (info.uid != 0 && info.uid != effective_uid())
+    why = fmt::format("belongs to the user with the id {}, not to root", info.uid);
+  else if (info.mode & 022)
+    why = fmt::format("can be written by others than its owner (mode {:04o})", info.mode);
+  if (why.empty()) return {};
+  return Error{fmt::format("{} {}, so it is not trusted; look at what it is, then move it away", path, why)};
+}
+
 Query Query::unit_state(const std::string& unit) {
   return Query({"systemctl", "show", "--property=LoadState,ActiveState,SubState,UnitFileState", "--", unit});
 }
@@ -95,7 +155,8 @@ Query Query::grub_cmdline(const std::string& without) {
   // As grub-mkconfig of GRUB 2.04 to 2.12 sources them.
   return Query({"sh", "-ec",
                 "d=$1; if test -f \"$d\"; then . \"$d\"; fi; "
-                "for x in \"$d\".d/*.cfg; do if [ -e \"$x\" ] && [ \"$x\" != \"$2\" ]; then . \"$x\"; fi; done; "
+                "for x in \"$d\".d/*.cfg; do if [ -e \"$x\" ] && [ \"$x\" != \"$2\" ]; then "
+                "[ -f \"$x\" ] || { echo \"$x is not a regular file\" >&2; exit 1; }; . \"$x\"; fi; done; "
                 "printf '%s\\n%s\\n' \"$GRUB_CMDLINE_LINUX\" \"$GRUB_CMDLINE_LINUX_DEFAULT\"",
                 "sh", "/etc/default/grub", without});
 }
@@ -117,8 +178,7 @@ Query Query::unit_log(const std::string& unit) {
 }
 
 Result<std::string> RealHost::read_file(const std::string& path) const {
-  const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return failed("read", path);
+  const Fd fd = PVEGPU_TRY(open_regular(at(path), path, largest_file));
   std::string out;
   char buffer[16384];
   while (true) {
@@ -126,7 +186,7 @@ Result<std::string> RealHost::read_file(const std::string& path) const {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return failed("read", path);
     if (n == 0) return out;
-    if (out.size() + static_cast<std::size_t>(n) > largest_file) return Error::from_errno("read " + path, EFBIG);
+    if (out.size() + static_cast<std::size_t>(n) > largest_file) return too_large(path, largest_file);
     out.append(buffer, static_cast<std::size_t>(n));
     if (n < sysfs_page && is_attribute(path)) return out;
   }
@@ -140,17 +200,13 @@ Result<std::string> RealHost::read_link(const std::string& path) const {
 }
 
 Result<std::string> RealHost::sha256_of(const std::string& path) const {
-  const Fd fd(::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return failed("read", path);
+  const Fd fd = PVEGPU_TRY(open_regular(at(path), path, largest_hashed));
   text::Sha256 hash;
-  std::string buffer(std::size_t{1} << 20, '\0');
-  while (true) {
-    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failed("read", path);
-    if (n == 0) return hash.hex();
-    hash.add(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
-  }
+  PVEGPU_TRY(read_all(fd, path, largest_hashed, [&](std::string_view part) -> Result<> {
+    hash.add(part);
+    return {};
+  }));
+  return hash.hex();
 }
 
 Result<std::vector<std::string>> RealHost::list_dir(const std::string& path) const {
@@ -259,7 +315,7 @@ Result<> RealHost::touch(const std::string& path, std::chrono::system_clock::tim
 }
 
 Result<> RealHost::write_attr(const std::string& path, const std::string& value) {
-  const Fd fd(::open(at(path).c_str(), O_WRONLY | O_CLOEXEC));
+  const Fd fd(::open(at(path).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!fd) return failed("open", path);
   const ssize_t n = ::write(fd.get(), value.data(), value.size());
   if (n < 0) return failed(fmt::format("write '{}' to", value), path);
@@ -269,25 +325,19 @@ Result<> RealHost::write_attr(const std::string& path, const std::string& value)
 
 Result<std::string> RealHost::adopt_file(const std::string& source, const std::string& directory,
                                          const std::optional<std::string>& sha256) {
-  const Fd in(::open(at(source).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!in) return failed("read", source);
-  if (!exists(directory))
-    if (auto made = make_dir(directory, 0700); !made) return made.error();
+  const Fd in = PVEGPU_TRY(open_regular(at(source), source, largest_hashed));
+  if (!exists(directory)) PVEGPU_TRY(make_dir(directory, 0700));
+  PVEGPU_TRY(trusted(directory));
   TemporaryFile temporary(fmt::format("{}/adopted{}", at(directory), temporary_suffix));
   ::unlink(temporary.path().c_str());  // of a killed run
   const Fd out(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));
   if (!out) return failed("copy into", directory);
   text::Sha256 hash;
-  std::string buffer(std::size_t{1} << 20, '\0');
-  while (true) {
-    const ssize_t n = ::read(in.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failed("read", source);
-    if (n == 0) break;
-    const std::string_view part(buffer.data(), static_cast<std::size_t>(n));
+  PVEGPU_TRY(read_all(in, source, largest_hashed, [&](std::string_view part) -> Result<> {
     hash.add(part);
     if (!write_all(out.get(), part)) return failed("copy into", directory);
-  }
+    return {};
+  }));
   const std::string sum = hash.hex();
   if (sha256 && text::lower(*sha256) != sum)
     return Error{fmt::format("{} has the SHA-256 {}, not {}; get the file again, or correct the checksum", source, sum, *sha256)};
@@ -300,7 +350,9 @@ Result<std::string> RealHost::adopt_file(const std::string& source, const std::s
 }
 
 Result<std::unique_ptr<HostLock>> RealHost::lock(const std::string& path, std::chrono::seconds patience) {
-  Fd fd(::open(at(path).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct stat st {};
+  if (::lstat(at(path).c_str(), &st) == 0 && !S_ISREG(st.st_mode)) return not_regular("lock", path, st.st_mode);
+  Fd fd(::open(at(path).c_str(), O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600));
   if (!fd) return failed("open lock", path);
   const auto deadline = now() + patience;
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {

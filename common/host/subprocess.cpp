@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace pvegpu {
@@ -19,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kept_output = std::size_t{256} << 10;
+constexpr std::chrono::seconds longest_run = std::chrono::hours(24);
 constexpr const char* system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The path that this program's `name` has, "" if there is none. An ssh session's PATH often lacks sbin, so ours is fixed.
@@ -93,12 +95,13 @@ Result<CommandResult> run_program(const Command& command) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out_end.get(), 1);
   posix_spawn_file_actions_adddup2(&actions, err_end.get(), 2);
-  sigset_t none, pipe_only;
+  // Not what we or who started us ignore or block. SIGHUP stays ignored where it is: so a run under nohup is meant.
+  sigset_t none, ours;
   sigemptyset(&none);
-  sigemptyset(&pipe_only);
-  sigaddset(&pipe_only, SIGPIPE);
+  sigemptyset(&ours);
+  for (const int signal : {SIGPIPE, SIGCHLD, SIGTERM, SIGINT, SIGQUIT}) sigaddset(&ours, signal);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &pipe_only);
+  posix_spawnattr_setsigdefault(&attributes, &ours);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   std::vector<std::string> argv = command.argv, environment = child_environment();
@@ -111,7 +114,7 @@ Result<CommandResult> run_program(const Command& command) {
   err_end.close();
 
   CommandResult result;
-  auto deadline = Clock::now() + command.timeout;
+  auto deadline = Clock::now() + std::clamp(command.timeout, std::chrono::seconds(0), longest_run);
   int status = 0, signal = SIGTERM;
   bool out_open = true, err_open = true;
   auto nap = milliseconds(1);  // grows: short programs are noticed at once, long ones cost nothing
@@ -125,7 +128,8 @@ Result<CommandResult> run_program(const Command& command) {
     if (out_open) out_open = out.drain();
     if (err_open) err_open = err.drain();
     const pid_t ended = ::waitpid(child, &status, WNOHANG);
-    if (ended == child || (ended < 0 && errno != EINTR)) break;
+    if (ended == child) break;
+    if (ended < 0 && errno != EINTR) return Error::from_errno(fmt::format("how {} ended can't be found out", program), errno);
     if (Clock::now() >= deadline) {
       result.timed_out = true;
       ::kill(-child, signal);
@@ -143,6 +147,7 @@ Result<CommandResult> run_program(const Command& command) {
   };
   result.out = tail(out.text);
   result.err = tail(err.text);
+  if (result.timed_out) result.err += fmt::format("{} did not end in time and was stopped\n", command.argv[0]);
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

@@ -100,7 +100,7 @@ class Decisions(unittest.TestCase):
         self.assertEqual((self.scripts(plugin), self.result), ([True, True, False], {'how': 'file'}))
 
     def test_ordinary_way_after_a_refusal(self):
-        for state, warnings in (('no', 0), ('unsafe', 1)):
+        for state, warnings in (('no', 0), ('unsafe', 1), ('lacks', 1)):
             plugin = self.act(self.today(), {'pve_gpu_staging': state, 'msg': 'why'}, {'how': 'file'})
             self.assertEqual((self.scripts(plugin), plugin.sent[1][1], self.result, len(plugin.warnings)), ([True, False], False, {'how': 'file'}, warnings))
 
