@@ -2,6 +2,7 @@
 // VMs by their number.
 #include "common/cluster/vm.hpp"
 
+#include "common/cluster/api_error.hpp"
 #include "common/text/hostpci.hpp"
 #include "common/text/sha1.hpp"
 #include "common/text/strings.hpp"

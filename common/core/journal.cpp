@@ -30,7 +30,8 @@ Error damaged(const std::string& path) { return {fmt::format("{} is damaged; loo
 Result<> trusted(const HostView& host, const std::string& path) {
   if (path.size() > std::string_view(state_dir).size()) PVEGPU_TRY(trusted(host, path.substr(0, path.rfind('/'))));
   auto checked = host.trusted(path);
-  return checked || checked.error().not_found() ? Result<>() : checked;
+  if (checked || checked.error().not_found()) return {};
+  return checked;
 }
 
 /// The bytes of a record.

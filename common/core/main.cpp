@@ -27,7 +27,7 @@ constexpr const char* usage = R"(pve-gpu: Ansible modules for GPU hosts, in one 
   pve-gpu --staged             as the action plugin runs it: says that it started, then reads standard input
 
 A module is run without changing anything by "_ansible_check_mode": true in its arguments, and shows differences
-by "_ansible_diff": true.
+by "_ansible_diff": true. A key that is nearly one of Ansible's is refused.
 )";
 
 int answer(const Answer& result) {

@@ -39,7 +39,8 @@ std::string without_logins(std::string text) {
 std::string masked(std::string text, const std::vector<std::string>& secrets) {
   for (const std::string& secret : secrets)
     for (auto at = text.find(secret); at != text.npos; at = text.find(secret, at + 8)) text.replace(at, secret.size(), "********");
-  return without_logins(std::move(text));
+  text = without_logins(std::move(text));
+  return text;
 }
 
 json mask_sorted(const json& value, const std::vector<std::string>& secrets) {

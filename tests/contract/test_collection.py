@@ -193,6 +193,20 @@ class Portable(unittest.TestCase):
             self.skipTest('build/portable/pve-gpu is not built')
         self.assertLessEqual(executable.stat().st_size, 2_000_000)
 
+    def test_what_travels_is_hardened(self):
+        executable = REPOSITORY / 'build' / 'portable' / 'pve-gpu'
+        if not executable.is_file():
+            self.skipTest('build/portable/pve-gpu is not built')
+        symbols = subprocess.run(['readelf', '--wide', '--dyn-syms', executable], capture_output=True, text=True, check=True).stdout
+        self.assertIn('__stack_chk_fail@', symbols)    # -fstack-protector-strong
+        self.assertRegex(symbols, r'\b__\w+_chk@')      # _FORTIFY_SOURCE
+        headers = subprocess.run(['readelf', '--wide', '--file-header', '--segments', '--dynamic', executable], capture_output=True, text=True,
+                                 check=True).stdout
+        self.assertRegex(headers, r'Type:\s+DYN')       # at another address in each run
+        self.assertRegex(headers, r'GNU_STACK.* RW ')
+        self.assertIn('GNU_RELRO', headers)
+        self.assertRegex(headers, r'BIND_NOW|\bNOW\b')
+
 
 class Collection:
     """The archive, built and installed by Ansible itself. Mixed with TestCase once for each controller."""

@@ -4,11 +4,12 @@
 
 namespace pvegpu {
 
-enum class Do { nothing, write, fail, crash_planner, tell_everything };
+enum class Do { nothing, write, run_false, fail, crash_planner, tell_everything };
 template <>
 struct EnumNames<Do> {
   static constexpr std::pair<Do, const char*> values[] = {{Do::nothing, "nothing"},
                                                           {Do::write, "write"},
+                                                          {Do::run_false, "run_false"},
                                                           {Do::fail, "fail"},
                                                           {Do::crash_planner, "crash_planner"},
                                                           {Do::tell_everything, "tell_everything"}};
@@ -32,7 +33,7 @@ struct Item {
 struct Params {
   Do what = Do::nothing;
   std::string text;
-  std::optional<std::string> path = {};
+  std::optional<std::string> path = {}, url = {};
   bool flag = false;
   std::int64_t number = 0;
   std::vector<std::string> list = {};
@@ -44,8 +45,9 @@ struct Params {
 Spec<Params> spec() {
   return Spec<Params>{}
       .param("what", &Params::what, {.doc = "What to do.", .aliases = {"do"}})
-      .param("text", &Params::text, {.doc = "Any text."})
+      .param("text", &Params::text, {.doc = "Any text.", .lines = true})
       .param("path", &Params::path, {.doc = "A file."})
+      .param("url", &Params::url, {.doc = "A URL.", .url = true})
       .param("flag", &Params::flag, {.doc = "A flag."})
       .param("number", &Params::number, {.doc = "A number."})
       .param("list", &Params::list, {.doc = "A list."})
@@ -58,11 +60,18 @@ Spec<Params> spec() {
 
 void plan(const Params& p, const HostView&, Plan& out) {
   if (p.path && p.what == Do::write) out.ensure_file(*p.path, p.text + p.password.value);
+  if (p.what == Do::run_false)
+    out.effect({.target = "run false", .current = "", .desired = "done", .apply = [](Host& host) -> Result<> {
+                  const CommandResult result = PVEGPU_TRY(host.run({{"false"}}));
+                  if (result.exit_code != 0) return Error{fmt::format("exit code {}", result.exit_code)};
+                  return {};
+                }});
   if (p.what == Do::fail) throw ModuleError("could not log in with " + p.password.value);
   if (p.what == Do::crash_planner) throw std::out_of_range("vector::_M_range_check: " + p.password.value);
   if (p.what != Do::tell_everything) return;
   out.report("said", p.text).report("nested", {{"a", json::array({p.password.value, {{p.password.value, p.text}}})}});
   out.warn("the password is " + p.password.value);
+  if (p.url) out.warn("it is read from " + *p.url).report("url", *p.url);
   for (const Secret& token : p.tokens) out.warn("a token is " + token.value);
   for (const Item& item : p.items) out.warn("a key is " + item.key.value);
 }

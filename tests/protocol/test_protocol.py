@@ -379,6 +379,34 @@ class Ways(unittest.TestCase):
         self.assertEqual(answer['diff'][0]['after'], 'x\n')
         self.assertFalse(os.path.exists(target))
 
+    def test_keys_that_are_nearly_ansibles_are_refused_by_hand(self):
+        target = os.path.join(self.directory, 'x')
+        wish = {'what': 'write', 'path': target, 'text': 'x'}
+        for key in ('_ansible_checkmode', '_ansible_check', '_ansible_Check_mode', '_ansible_'):
+            self.assertIn("there is no key '%s'; by hand there are: _ansible_check_mode," % key, self.refused('secretive', self.file({**wish, key: True})))
+        self.refused('secretive', self.file({**wish, 'items': [{'name': 'x', '_ansible_check_mode': True}], '_ansible_version': '2.19.0'}))
+        self.assertFalse(os.path.exists(target))
+        newer = {'_ansible_version': '2.30.0', '_ansible_module_name': 'pve.gpu.information', '_ansible_new': {'a': 1}}    # as Ansible calls
+        self.assertFalse(self.answer(self.file(newer)).get('failed'))
+
+    def test_arguments_through_a_pipe(self):
+        read, write = os.pipe()
+        os.write(write, b'{"what": "tell_everything", "text": "hello"}')
+        os.close(write)
+        os.set_inheritable(read, True)
+        try:
+            self.assertEqual(self.answer('information', '/proc/self/fd/%d' % read)['said'], 'hello')
+        finally:
+            os.close(read)
+
+    def test_long_values_are_not_echoed_whole(self):
+        long = 'x' * 100000
+        for args in ({'text': long}, {'list': [long]}, {'list': ['0000:41:00.0'] * 8000}, {'path': long, 'what': 'write'}, {'what': long}, {long: 1}):
+            run = Run([MADE_UP, 'secretive', '-'], json.dumps(dict(args, _ansible_check_mode=True)).encode())
+            self.assertIsNone(fault_of(run)[0])
+            self.assertLess(len(run.out), 20000, str(args)[:50])
+        self.assertIn('[100000 bytes in all]', self.answer('information', self.file({'text': long}))['invocation']['module_args']['text'])
+
     def test_commands_of_the_executable(self):
         run = Run([EXECUTABLE, '--list'])
         self.assertEqual(run.code, 0)
@@ -400,6 +428,57 @@ class Ways(unittest.TestCase):
         run = Run([EXECUTABLE, 'host_info', '-'], b'{"_ansible_no_log": true}')
         fault, _ = fault_of(run)
         self.assertIsNone(fault)
+
+
+class Surroundings(unittest.TestCase):
+    """What a parent process, other users or a broken disk put in the way, each in a mount namespace of its own."""
+
+    def setUp(self):
+        if subprocess.run(['unshare', '--mount', 'true'], capture_output=True, check=False).returncode != 0:
+            self.skipTest('needs a mount namespace (root)')
+
+    def answer(self, args, prepare='', executable=MADE_UP, module='secretive', start=''):
+        script = ('set -e; for place in /run /var/lib; do mount -t tmpfs -o mode=755 none $place; done; mkdir -m 700 /var/lib/pve-gpu\n%s\n'
+                  'exec %s "$0" "$1" -' % (prepare, start))
+        done = subprocess.run(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, executable, module], capture_output=True, timeout=60,
+                              input=json.dumps(args).encode(), check=False, env=ENVIRONMENT)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        return json.loads(done.stdout)
+
+    def test_parent_that_ignores_or_blocks_signals(self):
+        for start in ('', 'env --ignore-signal=CHLD', 'env --block-signal', 'env --ignore-signal'):
+            self.assertIn('run false: exit code 1', self.answer({'what': 'run_false'}, start=start)['msg'], start)
+
+    def test_no_file_is_waited_for(self):
+        state = '/var/lib/pve-gpu/'
+        for make, kind in (('mkfifo', 'a FIFO'), ('mknod -m 600 %s c 1 5; true', 'a device')):
+            for path in ('/run/target', '/run/pve-gpu.lock', state + 'pending/0.json'):
+                command = make % path if '%' in make else '%s -m 600 %s' % (make, path)
+                msg = self.answer({'what': 'write', 'path': '/run/target', 'text': 'x'}, 'mkdir -m 700 %spending; %s' % (state, command))['msg']
+                self.assertIn(path, msg)
+                self.assertTrue(kind in msg or 'is neither a file' in msg, msg)
+        # the boot loaders' files, as a real module reads them
+        for path in ('/etc/kernel/cmdline', '/etc/default/grub', '/etc/default/grub.d/x.cfg'):
+            prepare = 'mount -t tmpfs none /etc; mkdir -p /etc/kernel /etc/default/grub.d; >/etc/default/grub; rm -f %s; mkfifo %s' % (path, path)
+            if 'kernel' in path:
+                prepare += '; echo x >/etc/kernel/proxmox-boot-uuids; rm -r /etc/default; mkdir -p /run/none'
+            answer = self.answer({'parameters': ['quiet'], '_ansible_check_mode': True}, prepare, EXECUTABLE, 'kernel_cmdline')
+            self.assertTrue(answer.get('failed'), (path, answer))
+
+    def test_state_of_others_is_refused(self):
+        record = '{"follow_up":{"kind":"program","argv":["touch","/run/evil"],"when":"now","on_failure":"keep_pending","rank":1,"timeout":9,"data":null},'\
+                 '"modules":["secretive"],"put_off":false,"images":[]}'
+        make = "mkdir -m 700 /var/lib/pve-gpu/pending; echo '%s' >/var/lib/pve-gpu/pending/0.json; chmod 600 /var/lib/pve-gpu/pending/0.json\n" % record
+        self.assertEqual(self.answer({}, make)['steps'], ['run touch /run/evil'])
+        for change in ('chown 1000 /var/lib/pve-gpu/pending/0.json', 'chmod 622 /var/lib/pve-gpu/pending/0.json', 'chmod 777 /var/lib/pve-gpu',
+                       'chown 1000 /var/lib/pve-gpu/pending', 'mv /var/lib/pve-gpu /run/x; ln -s /run/x /var/lib/pve-gpu'):
+            answer = self.answer({}, make + change)
+            self.assertIn('not trusted', answer.get('msg', ''), change)
+            self.assertEqual(answer['steps'], [])
+
+    def test_state_directory_that_is_a_mount_point(self):
+        answer = self.answer({}, 'mount -t tmpfs -o mode=700 none /var/lib/pve-gpu')
+        self.assertFalse(answer.get('failed'), answer)
 
 
 class Secrets(unittest.TestCase):
@@ -469,6 +548,13 @@ class Secrets(unittest.TestCase):
         for line in lines:
             self.assertTrue(line.startswith(b'<158>'), lines)  # local3.info
         return [line.partition(b'ansible-secretive: ')[2].decode() for line in lines]
+
+    def test_login_in_a_url(self):
+        for url in ('https://user:hunter2@host/x', 'https://user:hun/ter2@host', 'user:hunter2@host', 'http:/user:hunter2@host\n', 'x://user:hunter2 @h',
+                    'https://hunter2@host/x'):
+            for what in ('tell_everything', 'fail'):
+                self.ask({'what': what, 'url': url, 'text': 'see https://other:hunter2@host'}, ['hunter2', 'hun/ter2'])
+                self.logged(password='x', what=what, url=url, list=['http://user:hunter2@host'])
 
     def test_masking_goes_to_the_log_too(self):
         self.assertTrue(self.logged(what='tell_everything', text='see hunter2')[0].startswith('Invoked with what=tell_everything'))

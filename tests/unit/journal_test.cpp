@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace pvegpu {
 namespace {
 
@@ -163,6 +165,90 @@ TEST(Journal, wait_keeps_the_boot_in_which_it_began) {
   EXPECT_EQ(host.effects().size(), effects) << "what is known is not written again";
   ASSERT_TRUE(journal::record_waits(host, "task", {}, "boot-2"));
   EXPECT_FALSE(journal::waiting_since(host, "task", wait).or_fail("wait"));
+}
+
+const std::string pending_record = fmt::format("{}/pending/{}.json", state_dir, program("p").id());
+
+/// One owed follow-up, and how its record reads after `edit`.
+json edited_record(FakeHost& host, const std::function<void(json&)>& edit) {
+  json record = *parse_json(host.bytes(pending_record));
+  edit(record);
+  host.file(pending_record, dump_json(record), 0600);
+  return record;
+}
+
+TEST(Journal, records_that_are_not_roots_alone_are_refused) {
+  const std::string pending = std::string(state_dir) + "/pending";
+  const auto refused = [&](const std::function<void(FakeHost&)>& change, std::string_view why) {
+    FakeHost host = bare_world();
+    ASSERT_TRUE(journal::owe(host, {program("p"), {"m"}}));
+    change(host);
+    const auto answer = journal::owed(host);
+    ASSERT_FALSE(answer) << why;
+    EXPECT_TRUE(text::contains(answer.error().message, why)) << answer.error().message;
+    EXPECT_FALSE(journal::owe(host, {program("p"), {"m"}}));
+  };
+  const std::string bytes = [&] {
+    FakeHost host = bare_world();
+    EXPECT_TRUE(journal::owe(host, {program("p"), {"m"}}));
+    return host.bytes(pending_record);
+  }();
+  refused([&](FakeHost& host) { host.file(pending_record, bytes, 0600, 1000); }, "belongs to the user with the id 1000");
+  refused([&](FakeHost& host) { host.file(pending_record, bytes, 0602); }, "can be written by others than its owner (mode 0602)");
+  refused([&](FakeHost& host) { host.file(pending_record, bytes, 0620); }, "(mode 0620)");
+  refused([&](FakeHost& host) { host.file("/tmp/x", bytes).gone(pending_record).link(pending_record, "/tmp/x"); }, pending_record + " is neither");
+  refused([&](FakeHost& host) { host.dir(pending, 0777); }, pending + " can be written");
+  refused([&](FakeHost& host) { host.dir(state_dir, 0777); }, std::string(state_dir) + " can be written");
+  refused(
+      [&](FakeHost& host) {
+        host.dir("/tmp/x/pending", 0700).file("/tmp/x/pending/" + pending_record.substr(pending.size() + 1), bytes).gone(state_dir);
+        host.link(state_dir, "/tmp/x");
+      },
+      std::string(state_dir) + " is neither");
+}
+
+TEST(Journal, undo_records_of_others_are_refused_too) {
+  FakeHost host = bare_world();
+  FileChange change;
+  change.path = "/etc/x";
+  change.content = "new";
+  ASSERT_TRUE(journal::record_undo(host, "m", change));
+  const std::string directory = std::string(state_dir) + "/undo";
+  const std::string record = directory + "/" + host.list_dir(directory).or_fail("list")[0];
+  host.file(record, host.bytes(record), 0666);
+  EXPECT_FALSE(journal::undo(host, "m", "/etc/x"));
+  EXPECT_FALSE(journal::undo_paths(host, "m"));
+  EXPECT_FALSE(journal::undo_record(host, "/etc/x"));
+  EXPECT_FALSE(journal::record_undo(host, "m", change));
+}
+
+TEST(Journal, numbers_and_bytes_that_are_none_are_damage) {
+  BeforeImage image;
+  image.path = "/etc/x";
+  image.existed = true;
+  image.bytes = "old";
+  image.meta = {0640, 3, 4};
+  const auto damaged = [&](const char* what, const std::function<void(json&)>& edit) {
+    FakeHost host = bare_world();
+    ASSERT_TRUE(journal::owe(host, {program("p"), {"m"}, false, {image}}));
+    edited_record(host, edit);
+    const auto answer = journal::owed(host);
+    ASSERT_FALSE(answer) << what;
+    EXPECT_EQ(answer.error().message, pending_record + " is damaged; look at what it says, then move it away");
+  };
+  const json wrong[] = {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::uint64_t>::max(), -1, 0, 1e300, 1.5, true, "60", nullptr,
+                        json::array()};
+  for (const json& value : wrong) damaged("timeout", [&](json& record) { record["follow_up"]["timeout"] = value; });
+  for (const json& value : wrong)
+    if (value != 0) damaged("rank", [&](json& record) { record["follow_up"]["rank"] = value; });
+  for (const char* key : {"mode", "uid", "gid"})
+    for (const json& value : wrong)
+      if (value != 0) damaged(key, [&, key](json& record) { record["images"][0]["meta"][key] = value; });
+  damaged("bytes", [](json& record) { record["images"][0]["bytes"] = "not base64"; });
+  FakeHost host = bare_world();
+  ASSERT_TRUE(journal::owe(host, {program("p"), {"m"}}));
+  edited_record(host, [](json& record) { record["follow_up"]["timeout"] = 86400; });
+  EXPECT_EQ(owed(host).size(), 1u);
 }
 
 }  // namespace

@@ -146,10 +146,24 @@ TEST(Params, suboptions_are_checked_like_parameters) {
   EXPECT_NE(refused(R"({"entries": [{"slot": "x", "slots": 1}]})").find("unsupported parameter 'slots'"), std::string::npos);
 }
 
+TEST(Params, control_characters_are_refused_unless_a_text_may_have_lines) {
+  EXPECT_NE(refused(R"({"name": "a\nb"})").find("parameter 'name': the value holds a line break"), std::string::npos);
+  EXPECT_NE(refused(R"({"name": "a\n"})").find(">-"), std::string::npos);
+  EXPECT_NE(refused(R"({"name": "a\u0007"})").find("control character 0x07"), std::string::npos);
+  EXPECT_NE(refused(R"({"name": "a\u007f"})").find("control character 0x7f"), std::string::npos);
+  EXPECT_NE(refused(R"({"host": "a\rb"})").find("control character 0x0d"), std::string::npos) << "by an alias";
+  EXPECT_NE(refused(R"({"ids": ["a", "b\tc"]})").find("control character 0x09"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids": "a,b\nc"})").find("line break"), std::string::npos);
+  EXPECT_NE(refused(R"({"entries": [{"slot": "x\n"}]})").find("parameter 'slot': the value holds a line break"), std::string::npos);
+  EXPECT_EQ(refused(R"({"password": "a\nb", "tokens": ["a\nb"]})"), "(accepted)");
+  EXPECT_EQ(refused(R"({"name": "\u00fcn\u00efc\u00f6d\u00e9"})"), "(accepted)");
+}
+
 TEST(Params, unknown_keys_are_refused_but_ansibles_own) {
   EXPECT_EQ(refused(R"({"nmae": "x"})").find("unsupported parameter 'nmae'; this module takes: name, wanted"), 0u);
   EXPECT_EQ(refused(R"({"_ansible_version": "2.19", "_ansible_check_mode": false})"), "(accepted)");
   EXPECT_NE(refused(R"({"_ansibl": 1})"), "(accepted)");
+  EXPECT_NE(refused(R"({"entries": [{"slot": "x", "_ansible_check_mode": true}]})"), "(accepted)");
   EXPECT_NE(refused("[]"), "(accepted)");
 }
 

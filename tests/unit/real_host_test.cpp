@@ -9,9 +9,13 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstring>
 
 namespace pvegpu {
 namespace {
@@ -120,6 +124,70 @@ TEST_F(RealHostTest, reads_what_has_no_size_and_refuses_what_is_too_large) {
   EXPECT_EQ(host_.read_file("/").error().code, EISDIR);
   EXPECT_EQ(host_.read_file("/none").error().code, ENOENT);
   EXPECT_EQ(host_.read_file("/large/below").error().code, ENOTDIR);
+}
+
+/// Every way to read or lock `path` is refused at once, with its kind.
+void expect_refused(RealHost& host, const std::string& path, const std::string& kind) {
+  ASSERT_TRUE(host.exists("/ours") || host.make_dir("/ours", 0700));
+  const auto expect = [&](const auto& result) {
+    ASSERT_FALSE(result) << path;
+    EXPECT_FALSE(result.error().not_found());
+    EXPECT_TRUE(text::contains(result.error().message, path + ": it is " + kind + ", not a regular file; move it away"))
+        << result.error().message;
+  };
+  expect(host.read_file(path));
+  expect(host.sha256_of(path));
+  expect(host.adopt_file(path, "/ours", std::nullopt));
+  EXPECT_TRUE(host.list_dir("/ours").or_fail("list").empty());
+}
+
+TEST_F(RealHostTest, nothing_but_a_regular_file_is_read) {
+  const std::string top = directory_.path();
+  ASSERT_EQ(::mkfifo((top + "/fifo").c_str(), 0600), 0);
+  ASSERT_TRUE(host_.make_symlink("/link", "fifo"));
+  ASSERT_TRUE(host_.make_symlink("/zero", "/dev/zero"));
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  top.copy(name.sun_path, sizeof name.sun_path - 8);
+  std::strcat(name.sun_path, "/sock");
+  ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  expect_refused(host_, "/fifo", "a FIFO");
+  expect_refused(host_, "/link", "a FIFO");
+  expect_refused(host_, "/zero", "a device");
+  expect_refused(host_, "/sock", "a socket");
+  expect_refused(host_, "/ours", "a directory");
+  EXPECT_EQ(host_.write_attr("/fifo", "1").error().code, ENXIO) << "nobody reads it: not waited for";
+  ::close(socket);
+}
+
+TEST_F(RealHostTest, lock_is_a_regular_file) {
+  ASSERT_EQ(::mkfifo((directory_.path() + "/fifo").c_str(), 0600), 0);
+  ASSERT_TRUE(host_.make_symlink("/link", "file"));
+  for (const auto& [path, kind] : {std::pair("/fifo", "a FIFO"), {"/link", "a symbolic link"}}) {
+    const auto lock = host_.lock(path, seconds(0));
+    ASSERT_FALSE(lock);
+    EXPECT_EQ(lock.error().message, fmt::format("lock {}: it is {}, not a regular file; move it away", path, kind));
+  }
+  EXPECT_FALSE(host_.lock("/", seconds(0)));
+}
+
+TEST_F(RealHostTest, endless_file_is_not_hashed_or_copied) {
+  ASSERT_TRUE(host_.write_file("/endless", ""));
+  ASSERT_EQ(::truncate((directory_.path() + "/endless").c_str(), off_t{1} << 40), 0);
+  EXPECT_EQ(host_.sha256_of("/endless").error().code, EFBIG);
+  const auto adopted = host_.adopt_file("/endless", "/ours", std::nullopt);
+  EXPECT_EQ(adopted.error().message, "read /endless: it is larger than 4096 MiB; move it away");
+}
+
+TEST_F(RealHostTest, copy_goes_into_a_directory_of_ours_alone) {
+  ASSERT_TRUE(host_.write_file("/driver.run", "driver"));
+  ASSERT_TRUE(host_.make_dir("/open", 0770));
+  EXPECT_TRUE(text::contains(host_.adopt_file("/driver.run", "/open", std::nullopt).error().message, "can be written by others"));
+  ASSERT_TRUE(host_.make_dir("/real", 0700));
+  ASSERT_TRUE(host_.make_symlink("/link", "real"));
+  EXPECT_FALSE(host_.adopt_file("/driver.run", "/link", std::nullopt));
+  EXPECT_TRUE(names("/real").empty() && names("/open").empty());
 }
 
 TEST_F(RealHostTest, bytes_come_back_as_they_went) {

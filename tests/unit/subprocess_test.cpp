@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,6 +44,50 @@ TEST(Subprocess, killed_program_is_128_and_its_signal) {
   EXPECT_EQ(shell("kill -9 $$").exit_code, 137);
   ::signal(SIGPIPE, SIG_IGN);  // as main() does; programs must have the default again
   EXPECT_EQ(shell("kill -PIPE $$").exit_code, 141);
+}
+
+TEST(Subprocess, how_a_program_ended_is_never_guessed) {
+  ::signal(SIGCHLD, SIG_IGN);  // as an unkind parent leaves it: the kernel then forgets how children ended
+  const auto ignored = run_program({{"false"}});
+  ::signal(SIGCHLD, SIG_DFL);
+  ASSERT_FALSE(ignored);
+  EXPECT_TRUE(text::contains(ignored.error().message, "how /usr/bin/false ended can't be found out")) << ignored.error().message;
+  EXPECT_EQ(run({"false"}).exit_code, 1);
+}
+
+TEST(Subprocess, programs_do_not_inherit_what_is_ignored_or_blocked) {
+  ::signal(SIGTERM, SIG_IGN);
+  sigset_t all, before;
+  sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, &before);
+  const std::string status = run({"cat", "/proc/self/status"}).out;
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  ::signal(SIGTERM, SIG_DFL);
+  EXPECT_TRUE(text::contains(status, "SigBlk:\t0000000000000000")) << status;
+  EXPECT_TRUE(text::contains(status, "SigIgn:\t0000000000000000")) << status;
+}
+
+TEST(Subprocess, time_that_overflows_is_a_long_time) {
+  EXPECT_EQ(run({"sh", "-c", "sleep 0.1; exit 3"}, seconds::max()).exit_code, 3);
+  EXPECT_TRUE(run({"sleep", "100"}, seconds::min()).timed_out);
+}
+
+TEST(Subprocess, grub_defaults_that_would_wait_for_ever_are_an_error) {
+  const TemporaryDirectory directory;
+  const std::string top = directory.path() + "/grub";
+  RealHost host;
+  ASSERT_TRUE(host.write_file(top, "GRUB_CMDLINE_LINUX=quiet\n"));
+  ASSERT_TRUE(host.make_dir(top + ".d", 0755));
+  ASSERT_TRUE(host.write_file(top + ".d/a.cfg", "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX iommu=pt\"\n"));
+  std::vector<std::string> argv = Query::grub_cmdline("").argv();
+  for (std::string& word : argv)
+    if (word == "/etc/default/grub") word = top;
+  EXPECT_EQ(run(argv).out, "quiet iommu=pt\n\n");
+  ASSERT_TRUE(host.make_dir(top + ".d/c.cfg", 0755));
+  ASSERT_EQ(::mkfifo((top + ".d/b.cfg").c_str(), 0600), 0);
+  const CommandResult result = run(argv);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, top + ".d/b.cfg is not a regular file\n");
 }
 
 TEST(Subprocess, standard_input_is_empty_whatever_ours_is) {
