@@ -4,6 +4,7 @@
 #include "common/core/journal.hpp"
 #include "common/core/module.hpp"
 #include "common/driver/nvidia.hpp"
+#include "common/host/trust.hpp"
 #include "common/text/display_modes.hpp"
 #include "common/text/strings.hpp"
 
@@ -45,9 +46,11 @@ struct Note {
   std::string mode, boot_id;
 };
 std::optional<Note> read_note(const HostView& host, const std::string& address) {
+  trusted_below(host, state_dir, note_path(address)).or_fail("read what the tool was told");
   const auto bytes = host.read_file(note_path(address));
   const auto value = bytes ? parse_json(*bytes) : Result<json>(Error{"none"});
-  if (!value || !value->is_object()) return std::nullopt;
+  if (!value || !value->is_object() || !value->value("mode", json("")).is_string() || !value->value("boot_id", json("")).is_string())
+    return std::nullopt;
   return Note{value->value("mode", ""), value->value("boot_id", "")};
 }
 

@@ -138,8 +138,10 @@ Spec<Params> spec() {
              {.doc = "URL of the folder that holds C(pve) and C(ceph-...), in place of C(http://download.proxmox.com/debian). "
                      "Enterprise sources keep theirs.",
               .url = true})
-      .param("debian_mirror", &Params::debian_mirror, {.doc = "URL of Debian's archive, for all its suites but security updates.", .url = true})
-      .param("debian_security_mirror", &Params::debian_security_mirror, {.doc = "URL of Debian's archive of security updates.", .url = true})
+      .param("debian_mirror", &Params::debian_mirror,
+             {.doc = "URL of Debian's archive, for all its suites but security updates.", .url = true})
+      .param("debian_security_mirror", &Params::debian_security_mirror,
+             {.doc = "URL of Debian's archive of security updates.", .url = true})
       .param("state", &Params::state, {.doc = "V(absent) takes back what this module changed."});
 }
 

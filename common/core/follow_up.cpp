@@ -3,6 +3,7 @@
 #include "common/core/follow_up.hpp"
 
 #include "common/apt/update_output.hpp"
+#include "common/core/json_integer.hpp"
 #include "common/text/strings.hpp"
 
 namespace pvegpu {

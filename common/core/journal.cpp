@@ -2,6 +2,8 @@
 // The executor's memory: one small JSON file per owed follow-up, changed file and waiting task.
 #include "common/core/journal.hpp"
 
+#include "common/core/json_integer.hpp"
+#include "common/host/trust.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -26,17 +28,12 @@ Result<std::optional<std::string>> bytes_of(const HostView& host, const std::str
 
 Error damaged(const std::string& path) { return {fmt::format("{} is damaged; look at what it says, then move it away", path)}; }
 
-/// What a record says is done as root: it, and the directories down to it, must be root's alone. What is absent is fine.
-Result<> trusted(const HostView& host, const std::string& path) {
-  if (path.size() > std::string_view(state_dir).size()) PVEGPU_TRY(trusted(host, path.substr(0, path.rfind('/'))));
-  auto checked = host.trusted(path);
-  if (checked || checked.error().not_found()) return {};
-  return checked;
-}
+/// What a record says is done as root.
+Result<> trusted_record(const HostView& host, const std::string& path) { return trusted_below(host, state_dir, path); }
 
 /// The bytes of a record.
 Result<std::optional<std::string>> record_bytes(const HostView& host, const std::string& path) {
-  PVEGPU_TRY(trusted(host, path));
+  PVEGPU_TRY(trusted_record(host, path));
   return bytes_of(host, path);
 }
 
@@ -45,7 +42,7 @@ Result<std::vector<std::string>> records(const HostView& host, std::string_view 
   auto names = host.list_dir(directory(kind));
   if (!names && names.error().not_found()) return std::vector<std::string>();
   if (!names) return names.error();
-  PVEGPU_TRY(trusted(host, directory(kind)));
+  PVEGPU_TRY(trusted_record(host, directory(kind)));
   std::erase_if(*names, [](const std::string& name) { return !name.ends_with(".json"); });
   return names;
 }
@@ -62,7 +59,7 @@ Result<> save(Host& host, const std::string& kind, const std::string& path, cons
   for (const std::string& each : {std::string(state_dir), directory(kind)})
     if (!host.exists(each))
       if (auto made = host.make_dir(each, 0700); !made && made.error().code != EEXIST) return made.error();
-  PVEGPU_TRY(trusted(host, path));
+  PVEGPU_TRY(trusted_record(host, path));
   return host.write_file(path, dump_json(value) + "\n", {.mode = 0600, .uid = {}, .gid = {}});
 }
 
@@ -230,6 +227,7 @@ Contributions::iterator find(Contributions& all, const std::string& module) {
 
 Result<std::vector<Owed>> owed(const HostView& host) {
   std::vector<Owed> out;
+  PVEGPU_TRY(trusted_record(host, state_dir));
   for (const std::string& name : PVEGPU_TRY(records(host, "pending"))) {
     const std::string path = directory("pending") + "/" + name;
     const auto record = PVEGPU_TRY(load(host, path));
@@ -288,7 +286,9 @@ Result<std::vector<std::string>> undo_paths(const HostView& host, const std::str
   return out;
 }
 
-Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path) { return record_bytes(host, undo_file(path)); }
+Result<std::optional<std::string>> undo_record(const HostView& host, const std::string& path) {
+  return record_bytes(host, undo_file(path));
+}
 
 Result<> record_undo(Host& host, const std::string& module, const FileChange& change) {
   Contributions all = PVEGPU_TRY(contributions(host, change.path));
@@ -371,7 +371,7 @@ Result<> tidy(Host& host) {
   for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), std::string(state_dir)}) {
     auto names = host.list_dir(each);
     if (!names) continue;
-    PVEGPU_TRY(trusted(host, each));
+    PVEGPU_TRY(trusted_record(host, each));
     for (const std::string& name : *names)
       if (name.ends_with(temporary_suffix)) (void)PVEGPU_TRY(host.remove_file(each + "/" + name));  // of a killed run
     std::erase_if(*names, [](const std::string& name) { return name.ends_with(temporary_suffix); });

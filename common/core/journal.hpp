@@ -27,7 +27,7 @@ struct Owed {
   std::vector<BeforeImage> images = {};
 };
 
-/// Reads with a HostView; writes with a Host. Records that are unreadable, damaged or not root's alone are errors that name the file.
+/// Reads with a HostView; writes with a Host. Unreadable or damaged records are errors that name the file.
 namespace journal {
 
 Result<std::vector<Owed>> owed(const HostView& host);
@@ -49,7 +49,7 @@ Result<> restore_undo_record(Host& host, const std::string& path, const std::opt
 Result<std::optional<std::string>> waiting_since(const HostView& host, const std::string& instance, const Wait& wait);
 Result<> record_waits(Host& host, const std::string& instance, const std::vector<Wait>& waits, const std::string& boot_id);
 
-/// Removes the state directories that are empty and no mount points, and what killed runs left in them.
+/// Removes the state directories that are empty, and what killed runs left in them.
 Result<> tidy(Host& host);
 
 }  // namespace journal

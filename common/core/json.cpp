@@ -2,8 +2,6 @@
 // JSON parsing that neither crashes nor quotes.
 #include "common/core/json.hpp"
 
-#include <cstdlib>
-
 #ifdef PVEGPU_JSON_MADE_ONCE
 template class nlohmann::basic_json<nlohmann::ordered_map>;
 template class std::vector<nlohmann::ordered_json>;
@@ -48,19 +46,6 @@ Result<json> parse_json(std::string_view text) {
   } catch (const nlohmann::detail::exception&) {
     return Error{"not valid JSON"};  // a number out of range, for instance
   }
-}
-
-void throw_type_error() {
-  (void)json().get<std::int64_t>();  // the exception's own maker differs between releases
-  std::abort();
-}
-
-std::int64_t integer_of(const json& value, std::int64_t least, std::int64_t most) {
-  if (!value.is_number_integer()) throw_type_error();
-  const auto number = value.get<std::int64_t>();
-  if (number < least || number > most || (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(most)))
-    throw_type_error();
-  return number;
 }
 
 std::string unexpected(const std::exception& error) {

@@ -22,11 +22,6 @@ using json = nlohmann::ordered_json;
 /// Deeper than 64 levels is refused, since deeper values crash dump().
 Result<json> parse_json(std::string_view text);
 
-/// Throws as the getters of json do for a value of another type.
-[[noreturn]] void throw_type_error();
-/// An integer in these limits. Throws as json's own getters do, which take 1e300, true and 2^40 for an int.
-std::int64_t integer_of(const json& value, std::int64_t least, std::int64_t most);
-
 /// What an answer says of an exception that nobody meant to throw. nlohmann's texts quote what they read, so only their number.
 std::string unexpected(const std::exception& error);
 

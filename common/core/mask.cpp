@@ -17,7 +17,8 @@ std::string without_logins(std::string text) {
   constexpr std::string_view ends = " \t\r\n\"'<>`", slashes = "/\\", scheme_marks = "+.-";
   for (auto colon = text.find(':'); colon != text.npos; colon = text.find(':', colon + 1)) {
     auto scheme = colon;
-    while (scheme > 0 && (std::isalnum(static_cast<unsigned char>(text[scheme - 1])) || is_one_of(text[scheme - 1], scheme_marks))) --scheme;
+    while (scheme > 0 && (std::isalnum(static_cast<unsigned char>(text[scheme - 1])) || is_one_of(text[scheme - 1], scheme_marks)))
+      --scheme;
     auto begin = colon + 1;
     while (begin < text.size() && is_one_of(text[begin], slashes)) ++begin;
     const std::string name = text::lower(std::string_view(text).substr(scheme, colon - scheme));

@@ -5,6 +5,7 @@
 #include "common/core/journal.hpp"
 #include "common/core/json.hpp"
 #include "common/gpu/hostpci_rules.hpp"
+#include "common/host/trust.hpp"
 
 #include <algorithm>
 
@@ -29,6 +30,7 @@ HostPciMemory remember(const std::optional<HostPciMemory>& old, const std::optio
 }
 
 std::optional<HostPciMemory> read_hostpci_memory(const HostView& host, std::int64_t vmid, unsigned slot) {
+  trusted_below(host, state_dir, path_of(vmid, slot)).or_fail(fmt::format("what hostpci{} was before", slot));
   const auto bytes = host.read_file(path_of(vmid, slot));
   const auto parsed = bytes ? parse_json(*bytes) : Result<json>(bytes.error());
   if (!parsed || !parsed->is_object() || !parsed->contains("before") || !parsed->contains("ours")) return std::nullopt;

@@ -95,11 +95,10 @@ class HostView {
  public:
   virtual ~HostView() = default;
 
-  /// The whole of a regular file, at most 64 MiB (larger: EFBIG). Works for /proc and /sys, whose files have no size. It waits for
-  /// nobody: a FIFO, a socket or a device is an error.
+  /// The whole file, at most 64 MiB (larger: EFBIG). Works for /proc and /sys, whose files have no size.
   virtual Result<std::string> read_file(const std::string& path) const = 0;
   virtual Result<std::string> read_link(const std::string& path) const = 0;
-  /// SHA-256 of a regular file of at most 4 GiB, as 64 hex digits.
+  /// SHA-256 of a file of any size, as 64 hex digits.
   virtual Result<std::string> sha256_of(const std::string& path) const = 0;
   /// Names in a directory, sorted, without "." and "..".
   virtual Result<std::vector<std::string>> list_dir(const std::string& path) const = 0;
@@ -121,8 +120,6 @@ class HostView {
   bool exists(const std::string& path) const { return static_cast<bool>(stat(path)); }
   /// A one-value file (sysfs attribute, /proc entry) without the white space at its end.
   Result<std::string> read_attr(const std::string& path) const;
-  /// Error unless `path` is a file or a directory of root (or of who runs this) that nobody else may write, and no link.
-  Result<> trusted(const std::string& path) const;
 };
 
 /// A file is written under its name with this at the end, then renamed. A run that is killed leaves it; the next write to the
@@ -154,8 +151,7 @@ class Host : public HostView {
   virtual Result<> unload_module(const std::string& name) = 0;
   /// Copies a user's file into `directory` (made 0700 and root's when absent) under its own SHA-256 while hashing it; the
   /// path of the copy. The copy is what may be run: the original can change between the check and the use.
-  /// With `sha256` given (64 hex digits) a different content is an error and nothing is kept. The source is as in sha256_of(), the
-  /// directory as in trusted().
+  /// With `sha256` given (64 hex digits) a different content is an error and nothing is kept.
   virtual Result<std::string> adopt_file(const std::string& source, const std::string& directory,
                                          const std::optional<std::string>& sha256) = 0;
   /// Exclusive between processes of this host. Waits up to `patience`, then EWOULDBLOCK.

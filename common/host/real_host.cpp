@@ -3,6 +3,7 @@
 #include "common/host/real_host.hpp"
 
 #include "common/host/fd.hpp"
+#include "common/host/trust.hpp"
 #include "common/text/strings.hpp"
 
 #include <dirent.h>
@@ -133,19 +134,6 @@ class FileLock final : public HostLock {
 }  // namespace
 
 Result<std::string> HostView::read_attr(const std::string& path) const { return text::trim_right(PVEGPU_TRY(read_file(path))); }
-
-Result<> HostView::trusted(const std::string& path) const {
-  const FileInfo info = PVEGPU_TRY(stat(path, Links::keep));
-  std::string why;
-  if (info.type != FileType::regular && info.type != FileType::directory)
-    why = "is neither a file nor a directory but a link, a FIFO or the like";
-  else if (info.uid != 0 && info.uid != effective_uid())
-    why = fmt::format("belongs to the user with the id {}, not to root", info.uid);
-  else if (info.mode & 022)
-    why = fmt::format("can be written by others than its owner (mode {:04o})", info.mode);
-  if (why.empty()) return {};
-  return Error{fmt::format("{} {}, so it is not trusted; look at what it is, then move it away", path, why)};
-}
 
 Query Query::unit_state(const std::string& unit) {
   return Query({"systemctl", "show", "--property=LoadState,ActiveState,SubState,UnitFileState", "--", unit});
@@ -327,7 +315,7 @@ Result<std::string> RealHost::adopt_file(const std::string& source, const std::s
                                          const std::optional<std::string>& sha256) {
   const Fd in = PVEGPU_TRY(open_regular(at(source), source, largest_hashed));
   if (!exists(directory)) PVEGPU_TRY(make_dir(directory, 0700));
-  PVEGPU_TRY(trusted(directory));
+  PVEGPU_TRY(trusted(*this, directory));
   TemporaryFile temporary(fmt::format("{}/adopted{}", at(directory), temporary_suffix));
   ::unlink(temporary.path().c_str());  // of a killed run
   const Fd out(::open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));

@@ -5,7 +5,7 @@ import typing
 
 EXECUTOR, JOURNAL, PLAN = 'common/core/executor.cpp', 'common/core/journal.cpp', 'common/core/plan.cpp'
 PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/core/json.cpp', 'common/core/follow_up.cpp'
-HOST, PROGRAM = 'common/host/real_host.cpp', 'common/host/subprocess.cpp'
+HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
 CMDLINE, CMDLINE_TEXT, GRUB_TEXT = 'common/boot/cmdline.cpp', 'common/text/kernel_cmdline.cpp', 'common/text/grub_defaults.cpp'
 
 
@@ -149,10 +149,10 @@ MUTANTS = [
     mutant('the mode of a replaced file is lost', HOST, 'RealHostTest.replaced_file*', *never('!wish.mode) wish.mode')),
     mutant('a FIFO is read', HOST, 'RealHostTest.nothing_but*', *never('!attribute && ::stat(at.c_str()'), *never('!S_ISREG(st.st_mode)) return not_regular("read", path, st.st_mode);\n  if (static')),
     mutant('the lock may be anything', HOST, 'RealHostTest.lock_is_a*', *never('::lstat(at(path).c_str(), &st) == 0')),
-    mutant('what others can write is trusted', HOST, 'Journal.records_that*', *never('info.mode & 022')),
-    mutant('what others own is trusted', HOST, 'Journal.records_that*', *never('info.uid != 0 && info.uid != effective_uid()')),
-    mutant('records are taken from anybody', JOURNAL, 'Journal.*_of_others*', *always('checked || checked.error().not_found()')),
-    mutant('records may hold any number', JSON, 'Journal.numbers*', *never('number < least || number > most')),
+    mutant('what others can write is trusted', TRUST, 'Journal.records_that*', *never('info.mode & 022')),
+    mutant('what others own is trusted', TRUST, 'Journal.records_that*', *never('info.uid != 0 && info.uid != host.effective_uid()')),
+    mutant('records are taken from anybody', TRUST, 'Journal.*_of_others*', *always('checked || checked.error().not_found()')),
+    mutant('records may hold any number', 'common/core/json_integer.cpp', 'Journal.numbers*', *never('wrapped || number < least || number > most')),
     mutant('an adopted file is not compared', HOST, 'RealHostTest.file_with_another_hash*', *never('sha256 && text::lower')),
     mutant('programs get our standard input', PROGRAM, 'Subprocess.standard_input*', *dropped('posix_spawn_file_actions_addopen(&actions, 0,')),
     mutant('how a program ended is guessed', PROGRAM, 'Subprocess.how_a_program*', 'if (ended == child) break;', 'if (ended == child || (MUTANT && ended < 0)) break;'),

@@ -13,8 +13,10 @@ TEST(ApiError, usage_lines_are_no_cause) {
   EXPECT_EQ(cause("400 Parameter verification failed.\ndescription: value may only be 4096 characters long\n"
                   "pvesh create <api_path> [OPTIONS] [FORMAT_OPTIONS]\n"),
             "400 Parameter verification failed. description: value may only be 4096 characters long");
-  EXPECT_EQ(cause("400 Parameter verification failed.\nhostpci0: invalid format - format error\nhostpci0.x: unknown\n\nqm set <vmid> [OPTIONS]\n"),
-            "400 Parameter verification failed. hostpci0: invalid format - format error hostpci0.x: unknown");
+  EXPECT_EQ(
+      cause(
+          "400 Parameter verification failed.\nhostpci0: invalid format - format error\nhostpci0.x: unknown\n\nqm set <vmid> [OPTIONS]\n"),
+      "400 Parameter verification failed. hostpci0: invalid format - format error hostpci0.x: unknown");
   EXPECT_EQ(cause("Unknown option: digest\n400 unable to parse option\npvesh set <api_path> [OPTIONS]\n"), "400 unable to parse option");
 }
 

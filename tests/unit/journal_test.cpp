@@ -196,7 +196,8 @@ TEST(Journal, records_that_are_not_roots_alone_are_refused) {
   refused([&](FakeHost& host) { host.file(pending_record, bytes, 0600, 1000); }, "belongs to the user with the id 1000");
   refused([&](FakeHost& host) { host.file(pending_record, bytes, 0602); }, "can be written by others than its owner (mode 0602)");
   refused([&](FakeHost& host) { host.file(pending_record, bytes, 0620); }, "(mode 0620)");
-  refused([&](FakeHost& host) { host.file("/tmp/x", bytes).gone(pending_record).link(pending_record, "/tmp/x"); }, pending_record + " is neither");
+  refused([&](FakeHost& host) { host.file("/tmp/x", bytes).gone(pending_record).link(pending_record, "/tmp/x"); },
+          pending_record + " is neither");
   refused([&](FakeHost& host) { host.dir(pending, 0777); }, pending + " can be written");
   refused([&](FakeHost& host) { host.dir(state_dir, 0777); }, std::string(state_dir) + " can be written");
   refused(
@@ -236,7 +237,15 @@ TEST(Journal, numbers_and_bytes_that_are_none_are_damage) {
     ASSERT_FALSE(answer) << what;
     EXPECT_EQ(answer.error().message, pending_record + " is damaged; look at what it says, then move it away");
   };
-  const json wrong[] = {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::uint64_t>::max(), -1, 0, 1e300, 1.5, true, "60", nullptr,
+  const json wrong[] = {std::numeric_limits<std::int64_t>::max(),
+                        std::numeric_limits<std::uint64_t>::max(),
+                        -1,
+                        0,
+                        1e300,
+                        1.5,
+                        true,
+                        "60",
+                        nullptr,
                         json::array()};
   for (const json& value : wrong) damaged("timeout", [&](json& record) { record["follow_up"]["timeout"] = value; });
   for (const json& value : wrong)
