@@ -11,7 +11,7 @@ namespace {
 
 // What the executor adds to every module's answer (executor.hpp), as YAML in RETURN's form.
 constexpr const char* returns_of_all = R"(invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked and long values cut short.
+  description: The parameters that the task ran with, defaults included, secrets masked.
   returned: always
   type: dict
 msg:

@@ -4,6 +4,7 @@
 
 #include "common/core/journal.hpp"
 #include "common/host/reader.hpp"
+#include "common/host/trust.hpp"
 #include "common/text/strings.hpp"
 
 namespace pvegpu::driver {
@@ -29,9 +30,14 @@ UserFile check_user_file(const HostView& host, const std::string& file, const st
   std::string sum = text::lower(sha256.value_or(""));
   if (sha256 && (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != sum.npos))
     throw ModuleError(fmt::format("parameter 'sha256': '{}' is no SHA-256 (64 hex digits)", *sha256));
-  out.copy = fmt::format("{}/{}", directory, sum);
-  out.kept = !sum.empty() && host.exists(out.copy);
-  if (out.kept) return out;
+  const auto kept = [&](const std::string& name) {
+    out.copy = fmt::format("{}/{}", directory, name);
+    out.kept = !name.empty() && host.exists(out.copy);
+    if (!out.kept) return false;
+    if (const auto checked = trusted_below(host, state_dir, out.copy); !checked) refuse(checked.error().message);  // it is run as root
+    return true;
+  };
+  if (kept(sum)) return out;
   const auto actual = host.sha256_of(file);
   out.missing = !actual && actual.error().not_found() && missing == Missing::wait;
   if (out.missing) return out;
@@ -39,8 +45,7 @@ UserFile check_user_file(const HostView& host, const std::string& file, const st
   if (!actual) return refuse(actual.error().message);
   if (!sum.empty() && *actual != sum)
     return refuse(fmt::format("{} has the SHA-256 {}, not {}: get the file again, or correct the checksum", file, *actual, sum));
-  out.copy = fmt::format("{}/{}", directory, *actual);
-  out.kept = host.exists(out.copy);
+  kept(*actual);
   return out;
 }
 
@@ -67,11 +72,16 @@ void plan_keep(const UserFile& file, Plan& out) {
 }
 
 std::optional<InstallRecord> read_record(const HostView& host, const std::string& directory) {
+  trusted_below(host, state_dir, record_of(directory)).or_fail("read what was installed");
   const auto bytes = host.read_file(record_of(directory));
   if (!bytes) return std::nullopt;
   const auto value = parse_json(*bytes);
   if (!value || !value->is_object()) return InstallRecord{};  // damaged: whatever it was is not known to be whole
-  return InstallRecord{value->value("version", ""), value->value("file", ""), value->value("complete", false)};
+  try {
+    return InstallRecord{value->value("version", ""), value->value("file", ""), value->value("complete", false)};
+  } catch (const nlohmann::detail::exception&) {
+    return InstallRecord{};
+  }
 }
 
 Result<> write_record(Host& host, const std::string& directory, const InstallRecord& record) {

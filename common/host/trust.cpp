@@ -20,7 +20,7 @@ Result<> trusted(const HostView& host, const std::string& path) {
 Result<> trusted_below(const HostView& host, const std::string& top, const std::string& path) {
   if (path.size() > top.size()) PVEGPU_TRY(trusted_below(host, top, path.substr(0, path.rfind('/'))));
   auto checked = trusted(host, path);
-  if (checked || checked.error().not_found()) return {};
+  if (checked || checked.error().not_found() || checked.error().code == EACCES) return {};
   return checked;
 }
 

@@ -115,7 +115,7 @@ options:
         type: str
       iommu_group:
         description:
-          - IOMMU group; with I(entries[].id).
+          - IOMMU group; with I(entries[].id). C(-1), as Proxmox VE lists it, is none.
         type: int
   hosts:
     description:
