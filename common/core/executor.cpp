@@ -222,8 +222,9 @@ class Execution {
     const FileChange& change = *step.file;
     const auto before = host_.read_file(change.path);
     if (change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);
+    Result<> placed;
     if (change.gone) {
-      remove(change.path, step.target);
+      if (host_.exists(change.path)) placed = host_.remove_file(change.path);
     } else if (step.desired) {
       if (change.kind == FileChange::Kind::write)
         for (const std::string& directory : change.directories)
@@ -231,14 +232,19 @@ class Execution {
             must(host_.make_dir(directory, 0755), step.target);
             touched_ = true;
           }
-      must(host_.write_file(change.path, change.content, change.meta), step.target);
+      placed = host_.write_file(change.path, change.content, change.meta);
     }
-    touched_ = true;
+    if (placed || differs(before, host_.read_file(change.path))) touched_ = true;  // what failed at its end, a sync, has done its work
+    must(std::move(placed), step.target);
     if (change.kind == FileChange::Kind::withdraw) {
       remove(change.path + temporary_suffix, step.target);
       remove_if_empty(change.directories, step.target);
       must(journal::forget_undo(host_, task_.module, change, before ? std::optional<std::string>(*before) : std::nullopt), step.target);
     }
+  }
+
+  static bool differs(const Result<std::string>& before, const Result<std::string>& now) {
+    return bool(before) != bool(now) || (now && *now != *before);
   }
 
   void remove(const std::string& path, const std::string& target) {

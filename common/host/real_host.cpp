@@ -285,8 +285,10 @@ Result<> RealHost::make_symlink(const std::string& path, const std::string& targ
 }
 
 Result<> RealHost::make_dir(const std::string& path, unsigned mode) {
-  if (::mkdir(at(path).c_str(), mode) != 0) return failed("make directory", path);
-  if (!on_pmxcfs(path) && ::chmod(at(path).c_str(), mode) != 0) return failed("set the mode of", path);  // umask
+  const mode_t umask = ::umask(0);  // not a chmod afterwards: killed before it, the directory would keep a mode that nobody mends
+  const int made = ::mkdir(at(path).c_str(), mode), code = errno;
+  ::umask(umask);
+  if (made != 0) return Error::from_errno("make directory " + path, code);
   return {};
 }
 
