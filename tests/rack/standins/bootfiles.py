@@ -41,7 +41,7 @@ def at(root, path):
 
 def read(path):
     try:
-        with open(path, encoding='utf-8', errors='surrogateescape') as file:
+        with open(path, encoding='utf-8', errors='surrogateescape', newline='') as file:  # a CR is a character as others
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return ''

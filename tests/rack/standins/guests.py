@@ -38,46 +38,131 @@ def find(vmid):
 
 def config(path):
     """The current section: key -> value."""
-    return parse(read(path))[0]
+    return parse(path, lambda text: None)[0].values
 
 
-def parse(text):
-    """(current, pending, description, what stands from the first snapshot on) of a configuration."""
-    found, at, description, lines = ({}, {}), 0, '', text.split('\n')
-    for number, line in enumerate(lines):
-        if re.match(r'\[PENDING\]\s*$', line, re.I):
-            at = 1
+# What QemuServer.pm ($confdesc) knows, by the types that it checks; drives, and other numbered ones, are strings.
+BOOLEANS = set('acpi allow-ksm autostart ciupgrade freeze keephugepages kvm localtime numa onboot protection reboot tablet tdf template'.split())
+INTEGERS = set('balloon cores cpuunits migrate_speed shares smp snaptime sockets vcpus'.split())
+STRINGS = set('affinity agent amd-sev arch args audio0 bios boot bootdisk cdrom cicustom cipassword citype ciuser cpu cpulimit description efidisk0 '
+              'hookscript hotplug hugepages intel-tdx ivshmem keyboard lock machine memory meta migrate_downtime name nameserver ostype parent rng0 '
+              'running-nets-host-mtu runningcpu runningmachine scsihw searchdomain smbios1 spice_enhancements sshkeys startdate startup tags '
+              'tpmstate0 vga vmgenid vmstate vmstatestorage watchdog'.split())
+NUMBERED = r'(hostpci|ide|ipconfig|net|numa|parallel|sata|scsi|serial|unused|usb|virtio|virtiofs)\d+'
+
+
+def check_type(key, value):
+    """PVE::QemuServer::check_type: the value as it is written."""
+    if key in BOOLEANS:
+        if not re.fullmatch(hostpci.BOOLEAN, value):
+            raise ValueError("type check ('boolean') failed - got '%s'\n" % value)
+        return '1' if hostpci.true(value) else '0'
+    if key in INTEGERS:
+        if not re.fullmatch(r'\d+', value):
+            raise ValueError("type check ('integer') failed - got '%s'\n" % value)
+        return str(int(value))
+    if key not in STRINGS and not re.fullmatch(NUMBERED, key) or key.startswith('hostpci') and int(key[7:]) >= hostpci.SLOTS:
+        raise ValueError("unknown setting '%s'\n" % key)
+    if key.startswith('hostpci'):
+        try:
+            hostpci.parse(key, value)
+        except hostpci.FormatError as error:
+            raise ValueError(str(error)) from None
+    return value
+
+
+class Section:
+    def __init__(self, head=None):
+        self.head, self.description, self.values = head, '', {}
+
+    def text(self):
+        return self.description + ''.join('%s: %s\n' % pair for pair in sorted(self.values.items()))
+
+
+def sections(text, vmid, warn=standin.warn):
+    """PVE::QemuServer::parse_vm_config: the current section, the pending one, and the others by their heads. What is not valid is left out, with
+    a warning, and so is gone at the next write."""
+    current, pending, others = Section(), Section('[PENDING]'), {}
+    at = current
+    for line in text.split('\n'):
+        line = line.rstrip()
+        if not line:
+            continue
+        head = re.fullmatch(r'\[([^\]]*)\]', line)
+        if head:
+            name = head.group(1)
+            if name.lower() == 'pending':
+                at = pending = Section('[PENDING]')
+            elif re.fullmatch(r'(?i)special:(cloudinit|fleecing)|[a-z][a-z0-9_-]+', name):
+                at = others[name] = Section(line)
+            else:
+                at = None
+                warn("vm %s - skipping unknown section: '%s'" % (vmid, name))
+            continue
+        if at is None:
+            continue
+        if line.startswith('#'):
+            at.description += line + '\n'
+            continue
+        words = re.fullmatch(r'([a-z][a-z_-]*\d*):\s*(.+?)', line)
+        if not words:
+            warn('vm %s - unable to parse config: %s' % (vmid, line))
+            continue
+        key, value = words.groups()
+        try:
+            if key == 'delete' and at is not pending:
+                warn("vm %s - property 'delete' is only allowed in [PENDING]" % vmid)
+            elif key in ('delete', 'snapstate'):
+                at.values[key] = value
+            else:
+                at.values['ide2' if key == 'cdrom' else key] = check_type(key, value)
+        except ValueError as error:
+            warn(("vm %s - unable to parse value of '%s' - %s" % (vmid, key, error)).rstrip('\n'))
+    return current, pending, others
+
+
+def container_sections(text):
+    """The same of a container, whose values nobody checks here."""
+    current, pending, others = Section(), Section('[pve:pending]'), {}
+    at = current
+    for line in text.split('\n'):
+        if re.match(r'\[pve:pending\]\s*$', line, re.I):
+            at = pending
         elif line.startswith('['):
-            return found[0], found[1], description, '\n'.join(lines[number:])
+            at = others[line] = Section(line)
         elif line.startswith('#'):
-            description += line + '\n' if at == 0 else ''
+            at.description += line + '\n'
         elif ': ' in line:
             key, value = line.split(': ', 1)
-            found[at][key] = value.strip()
-    return found[0], found[1], description, ''
+            at.values[key] = value.strip()
+    return current, pending, others
 
 
-def write(path, current, pending, description, rest):
+def parse(path, warn=standin.warn):
+    """(current, pending, others) of the configuration at a path."""
+    if is_container(path):
+        return container_sections(read(path))
+    return sections(read(path), os.path.basename(path)[:-5], warn)
+
+
+def write(path, current, pending, others):
     """As QemuServer.pm (write_vm_config) writes it: keys in their order, an empty line before each section."""
-    text = description + ''.join('%s: %s\n' % pair for pair in sorted(current.items()))
-    if pending:
-        text += '\n[PENDING]\n' + ''.join('%s: %s\n' % pair for pair in sorted(pending.items()))
-    if rest:
-        text += '\n' + rest
+    text = '\n'.join([current.text()] + ['%s\n%s' % (each.head, each.text()) for each in ([pending] if pending.values else []) + [
+        others[name] for name in sorted(others)]])
     temporary = path + '.tmp.%d' % os.getpid()
-    with open(temporary, 'w', encoding='utf-8') as file:
+    with open(temporary, 'w', encoding='utf-8', errors='surrogateescape') as file:
         file.write(text)
     os.rename(temporary, path)
 
 
 def apply_pending(path):
     """What a VM's start does with the changes that were made while it ran (vmconfig_apply_pending)."""
-    current, pending, description, rest = parse(read(path))
-    if pending:
-        for key in re.findall(r'[a-z]+\d*', pending.pop('delete', '')):
-            current.pop(key, None)
-        current.update(pending)
-        write(path, current, {}, description, rest)
+    current, pending, others = parse(path)
+    if pending.values:
+        for key in re.findall(r'[a-z]+\d*', pending.values.pop('delete', '')):
+            current.values.pop(key, None)
+        current.values.update(pending.values)
+        write(path, current, Section(), others)
 
 
 def is_container(path):

@@ -16,7 +16,6 @@ from bootfiles import ToolError, read
 DEVICES = '/sys/bus/pci/devices/'
 VFIO = '/sys/bus/pci/drivers/vfio-pci'
 RESERVATIONS = '/run/qemu-server/pci-id-reservations'
-MAPPINGS = '/etc/pve/mapping/pci.cfg'
 SLOTS = 16
 ADDRESS = r'(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\.[a-f0-9])?'
 BOOLEAN = r'(?i:0|1|on|off|yes|no|true|false)'
@@ -42,6 +41,10 @@ def true(value):
 # --- the property ---------------------------------------------------------------------------------------------------------------
 
 
+class FormatError(ToolError):
+    """What PVE::JSONSchema::check_format says."""
+
+
 def parse(option, value):
     """The keys of a value of hostpciN; the errors of PVE::JSONSchema::check_format."""
     found, wrong = {}, []
@@ -61,16 +64,8 @@ def parse(option, value):
     if release() < (8, 0) and 'host' not in found:
         wrong.append('host: property is missing and it is not optional')
     if wrong:
-        raise ToolError('400 Parameter verification failed.\n%s: invalid format - format error\n%s\n' % (option, '\n'.join(
-            '%s.%s' % (option, line) for line in wrong)), 255)
+        raise FormatError('format error\n%s\n' % '\n'.join('%s.%s' % (option, line) for line in wrong), 255)
     return found
-
-
-def check(option, value):
-    """What `qm set` checks of it: the schema, and that it names one device (check_hostpci_perm: "either 'host' or 'mapping' must be set")."""
-    found = parse(option, value)
-    if ('host' in found) == ('mapping' in found):
-        raise ToolError("either 'host' or 'mapping' must be set" if 'host' not in found else "Cannot set both 'host' and 'mapping'.", 255)
 
 
 # --- /sys -----------------------------------------------------------------------------------------------------------------------
@@ -135,24 +130,10 @@ def has_iommu():
 
 
 def mapping(name):
-    """({key: value}, [entries]) of a section of pci.cfg; None without it."""
-    found, at = None, None
-    for line in read(MAPPINGS).split('\n'):
-        if line == '':
-            at = None
-        elif re.match(r'\s*#', line):
-            continue
-        elif line[0] not in ' \t' and at is None:
-            at = ({}, [])
-            if line.strip() == name:
-                found = at
-        elif line[0] in ' \t' and at is not None:
-            key, _, value = line.strip().partition(' ')
-            if key == 'map':
-                at[1].append(dict(part.split('=', 1) for part in value.split(',') if '=' in part))
-            else:
-                at[0].setdefault(key, value or '1')
-    return found
+    """({key: value}, [entries]) of a section of pci.cfg, as PVE::SectionConfig reads it; None without it."""
+    import mapping as mappings  # pylint: disable=import-outside-toplevel
+    section = mappings.load().get(name)
+    return section and ({key: value for key, value in section.items() if key != 'map'}, [mappings.parse_entry(text) for text in section['map']])
 
 
 def assert_valid(name, entry, section):
@@ -186,7 +167,8 @@ def assert_valid(name, entry, section):
 def wished(option, value):
     """parse_hostpci: the keys, and `ids`, the alternatives, each a list of functions that are passed together."""
     found = parse(option, value)
-    check(option, value)
+    if ('host' in found) == ('mapping' in found):  # parse_hostpci; `qm set` of root takes both, and neither (check_hostpci_perm)
+        raise ToolError("Cannot set both 'host' and 'mapping'." if 'host' in found else "Either 'host' or 'mapping' must be set.", 255)
     paths = [found.get('host', '')]
     if 'mapping' in found:
         name, section = found['mapping'], mapping(found['mapping'])

@@ -66,7 +66,7 @@ def check_value(key, value, from_file):
         raise ValueError("unexpected property '%s'" % key)
     if key == 'description':
         if value is None or len(value) > 4096:
-            raise ValueError('invalid value')
+            raise ValueError('value may only be 4096 characters long' if value else 'got undefined value')
         return value
     if value is None:
         return '1'
@@ -134,6 +134,9 @@ def store(config):
     for name, section in config.items():
         if section is None:
             raise ToolError("unknown section type ''", 255)
+        for key, value in section.items():
+            if re.search(r'[\n\r]', '' if key == 'map' else value):  # format_config_line
+                raise ToolError("property '%s' contains a line feed" % key, 255)
         text += name + '\n' + ''.join('\tmap %s\n' % entry for entry in section['map'])
         text += ''.join('\t%s %s\n' % (key, section[key]) for key in sorted(section) if key != 'map' and section[key] != '') + '\n'
     temporary = '%s.tmp.%d' % (FILE, os.getpid())
@@ -150,42 +153,48 @@ def store(config):
 # --- the calls --------------------------------------------------------------------------------------------------------------------
 
 
-def usage(text):
-    return ToolError('400 Parameter verification failed.\n' + text, 2)
+# PVE::RESTHandler::getopt_usage: the path is an argument of pvesh's, what is required follows
+USAGE = {verb: 'pvesh %s <api_path>%s [OPTIONS] [FORMAT_OPTIONS]' % (verb, ' --id <string> --map <array>' if verb == 'create' else '')
+         for verb in ('get', 'create', 'set', 'delete')}
 
 
-def options(words, allowed):
+def wrong(verb, text):
+    return standin.refused('400 Parameter verification failed.\n' + text, USAGE[verb])
+
+
+def options(verb, words, allowed):
     """{key: [values]}"""
     found, words = {}, list(words)
     while words:
         word = words.pop(0)
         key, sign, value = word[2:].partition('=')
         if not word.startswith('--') or key not in allowed:
-            raise ToolError('Unknown option: %s\n400 unable to parse option' % word.lstrip('-'), 2)
+            raise standin.refused('Unknown option: %s\n400 unable to parse option' % key, USAGE[verb])
         if not sign:
             if not words:
-                raise ToolError('Option %s requires an argument' % key, 2)
+                raise standin.refused('Option %s requires an argument\n400 unable to parse option' % key, USAGE[verb])
             value = words.pop(0)
         found.setdefault(key, []).append(value)
     return found
 
 
-def given_section(given):
+def given_section(verb, given):
+    """What the schema of the call takes; that `map` is required counts in `create` alone (SectionConfig.pm, createSchema, updateSchema)."""
     section = {}
-    for entry in given.get('map', []):
+    for index, entry in enumerate(given.get('map', [])):
         try:
             parse_entry(entry)
         except ValueError as error:
-            raise usage('map: invalid format - %s' % error) from None
+            raise wrong(verb, 'map[%d]: invalid format - format error\nmap[%d].%s' % (index, index, error)) from None
         section.setdefault('map', []).append(entry)
     for key in scalar_keys():
         if key in given:
             try:
                 section[key] = check_value(key, given[key][-1], False)
             except ValueError as error:
-                raise usage('%s: %s' % (key, error)) from None
-    if 'map' not in section:
-        raise usage("map: missing value for required option 'map'")
+                raise wrong(verb, '%s: %s' % (key, error)) from None
+    if verb == 'create' and 'map' not in section:
+        raise wrong(verb, 'map: property is missing and it is not optional')
     return section
 
 
@@ -200,10 +209,13 @@ def locked(failed, work):
 
 
 def create(words):
-    given = options(words, ['id', 'map', 'digest'] + scalar_keys())
-    if not ID.fullmatch(given.get('id', [''])[-1]):
-        raise usage('id: invalid format - invalid configuration ID')
-    name, section = given['id'][-1], given_section(given)
+    given = options('create', words, ['id', 'map'] + scalar_keys())
+    if 'id' not in given:
+        raise wrong('create', 'id: property is missing and it is not optional')
+    name = given['id'][-1]
+    if not ID.fullmatch(name):
+        raise wrong('create', "id: invalid format - invalid configuration ID '%s'" % name)
+    section = given_section('create', given)
 
     def work(config):
         if config.get(name) is not None:
@@ -213,8 +225,9 @@ def create(words):
 
 
 def update(name, words):
-    given = options(words, ['map', 'digest', 'delete'] + scalar_keys())
-    section = given_section(given)
+    given = options('set', words, ['map', 'digest', 'delete'] + scalar_keys())
+    standin.check_digest(given.get('digest', [''])[-1], USAGE['set'])
+    section = given_section('set', given)
     delete = [key for key in re.split(r'[,;\s\0]+', given.get('delete', [''])[-1]) if key]
 
     def work(config):
@@ -224,6 +237,8 @@ def update(name, words):
             raise ToolError('detected modified configuration - file changed by other user? Try again.', random.choice((255, 2, 11, 17)))
         if config.get(name) is None:
             raise ToolError("pci ID '%s' does not exist" % name, 255)
+        if 'map' not in section:
+            raise ToolError("missing value for required option 'map'", 255)
         for key in delete:
             if key == 'map':
                 raise ToolError("unable to delete required option 'map'", 255)
@@ -237,7 +252,7 @@ def update(name, words):
 
 
 def delete(name, words):
-    options(words, [])
+    options('delete', words, [])
 
     def work(config):
         if config.get(name) is not None:
@@ -269,7 +284,7 @@ def call(verb, path, words):
         if config.get(name) is None:
             raise ToolError("mapping '%s' not found" % name, 255)
         return shown(name, config[name], digest)
-    given = options([word for word in words if word not in ('--output-format', 'json')], ['check-node'])
+    given = options('get', [word for word in words if word not in ('--output-format', 'json')], ['check-node'])
     found = [shown(key, section, digest) for key, section in config.items() if section is not None]
     random.shuffle(found)  # a Perl hash has no order
     for mapping in found if 'check-node' in given else []:

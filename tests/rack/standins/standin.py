@@ -114,6 +114,17 @@ def run(function, tool=None):
     sys.exit(code)
 
 
+def refused(text, usage):
+    """What PVE::RESTHandler::cli_handler says of parameters that are not valid: "400 ...", and the usage of the command as last line."""
+    return ToolError('%s\n%s' % (text.rstrip('\n'), usage), 2)
+
+
+def check_digest(value, usage):
+    """pve-config-digest: 40 characters are a SHA-1, 64 a SHA-256."""
+    if len(value or '') > 64:
+        raise refused('400 Parameter verification failed.\ndigest: value may only be 64 characters long', usage)
+
+
 def call(*words):
     """Runs another stand-in, as the real programs call each other."""
     sys.stdout.flush()
