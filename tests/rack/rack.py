@@ -329,6 +329,13 @@ class Rack:
         except FileNotFoundError:
             return []
 
+    def provide(self, name, executable):
+        """Puts the executable into /root of a node, and the libraries named in PVE_GPU_LIBRARIES, which one with sanitizers needs."""
+        root = '/proc/%d/root' % self.init_pid(name)
+        shutil.copy(executable, root + '/root/pve-gpu')
+        for library in os.environ.get('PVE_GPU_LIBRARIES', '').split():
+            shutil.copy(library, root + '/usr/lib/x86_64-linux-gnu/' + os.path.basename(library))
+
     def log(self, name):
         """Its boots with the reasons, then what its programs were asked."""
         with open(os.path.join(self.directory, name + '.log'), encoding='utf-8', errors='replace') as file:

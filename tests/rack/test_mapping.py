@@ -62,7 +62,7 @@ class MappingCase(unittest.TestCase):
         cls.rack.up([os.path.join(directory, name + '.yml') for name in cls.machines])
         cls.up_seconds = time.monotonic() - began
         for node in cls.machines:
-            shutil.copy(EXECUTABLE, '/proc/%d/root/root/pve-gpu' % cls.rack.init_pid(node))
+            cls.rack.provide(node, EXECUTABLE)
 
     @classmethod
     def ssh(cls, node, command, check=True, stdin=''):
@@ -318,8 +318,66 @@ class FaultsTest(MappingCase):
             self.refused('p1', 'the cluster file system is not mounted on /etc/pve', **self.wish)
         finally:
             self.rack.order('reboot', 'p1')
-            shutil.copy(EXECUTABLE, '/proc/%d/root/root/pve-gpu' % self.rack.init_pid('p1'))
+            self.rack.provide('p1', EXECUTABLE)
         self.assertFalse(self.done('p1', **self.wish)['changed'])
+
+
+@unittest.skipIf(why_not(), why_not())
+class RulesTest(MappingCase):
+    """What the stand-in of pvesh does, and the module against it, where Proxmox VE's own code is peculiar."""
+    name = NAME + '-rules'
+    machines = {'r1': 'release: 8\n' + CARDS}
+    good = '--map id=10de:2484,node=r1,path=0000:41:00'
+
+    def setUp(self):
+        self.write('r1', '')
+        self.rack.set_faults('r1', [])
+
+    def pvesh(self, words):
+        return self.ssh('r1', 'pvesh ' + words, False)
+
+    def test_what_is_refused_ends_with_the_usage(self):
+        create = 'pvesh create <api_path> --id <string> --map <array> [OPTIONS] [FORMAT_OPTIONS]'
+        change = 'pvesh set <api_path> [OPTIONS] [FORMAT_OPTIONS]'
+        self.assertEqual(self.pvesh('create /cluster/mapping/pci --id gpu ' + self.good).returncode, 0)
+        for words, cause, usage in (
+                ('create /cluster/mapping/pci --id other %s --digest 0' % self.good, 'Unknown option: digest\n400 unable to parse option', create),
+                ('create /cluster/mapping/pci --id other', 'map: property is missing and it is not optional', create),
+                ('create /cluster/mapping/pci --id 4090 ' + self.good, "id: invalid format - invalid configuration ID '4090'", create),
+                ('create /cluster/mapping/pci --id other --map node=r1', 'map[0]: invalid format - format error', create),
+                ('set /cluster/mapping/pci/gpu %s --digest %s' % (self.good, 'a' * 65), 'digest: value may only be 64 characters long', change),
+                ('set /cluster/mapping/pci/gpu %s --mdev maybe' % self.good, "mdev: type check ('boolean') failed", change)):
+            done = self.pvesh(words)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn(cause, done.stderr)
+            self.assertEqual(done.stderr.splitlines()[-1], usage)
+        # a digest of another length than SHA-1's is but one that does not match
+        self.assertIn('detected modified configuration', self.pvesh('set /cluster/mapping/pci/gpu %s --digest %s' % (self.good, 'a' * 64)).stderr)
+        self.assertIn("update hardware mapping failed: missing value for required option 'map'", self.pvesh('set /cluster/mapping/pci/gpu --mdev 1').stderr)
+
+    def test_a_line_break_in_a_description(self):
+        for text in ('one\ntwo', 'one\r'):
+            done = self.pvesh("create /cluster/mapping/pci --id gpu %s --description '%s'" % (self.good, text))
+            self.assertIn("create hardware mapping failed: property 'description' contains a line feed", done.stderr)
+            self.refused('r1', "parameter 'description'", id='gpu', devices=['0000:41:00'], description=text)
+        self.assertEqual(self.config('r1'), '')
+
+    def test_a_file_with_carriage_returns_is_one_section(self):
+        one, two = 'id=10de:2484,node=p9,path=0000:01:00', 'id=10de:2484,node=p9,path=0000:02:00'
+        self.write('r1', 'one\n\tmap %s\n\ntwo\n\tmap %s\n\n'.replace('\n', '\r\n') % (one, two))
+        self.assertEqual({name: entry['map'] for name, entry in self.listed('r1').items()}, {'one': [one, two]})
+        answer = self.done('r1', id='gpu', devices=['0000:41:00'])
+        self.assertTrue(any('two' in warning and 'drops' in warning for warning in answer['warnings']), answer)
+        self.assertEqual({name: len(entry['map']) for name, entry in self.listed('r1').items()}, {'one': 2, 'gpu': 1})
+        self.assertFalse(self.done('r1', id='gpu', devices=['0000:41:00'])['changed'])
+
+    def test_the_cause_is_told_not_the_usage(self):
+        self.rack.add_fault('r1', 'pvesh', 'exit', 'create *', times=1, code=2, text='400 Parameter verification failed.\n'
+                            'map[0]: invalid format - format error\nmap[0].path: value does not match the regex pattern\n\n'
+                            'pvesh create <api_path> --id <string> --map <array> [OPTIONS] [FORMAT_OPTIONS]')
+        _, answer = self.mapping('r1', id='gpu', devices=['0000:41:00'])
+        self.assertIn('value does not match the regex pattern', answer['msg'])
+        self.assertFalse(answer['changed'])
 
 
 @unittest.skipIf(why_not(), why_not())
