@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# A short bench: its figures exist, and hold limits so generous that only a blunder misses them, on a busy machine too.
+# A short bench: its figures exist. Those that do not depend on the machine - ratios of what took turns in one run, bytes, memory - hold
+# limits so generous that only a blunder misses them.
 import glob
 import json
 import os
@@ -17,9 +18,7 @@ LIMITS = {
     'empty / ping': 0.8,
     'host_info, sent': 20,
     'host_info / both': 0.5,
-    'host_info, two cards, CPU': 50,
     'host_info, two cards, peak memory': 20,
-    'host_info, 8 boards x 32 VFs x 40 types, CPU': 300,
     'host_info, 8 boards x 32 VFs x 40 types, peak memory': 30,
     'host_info, two cards with 64 VFs / ping, CPU': 0.5,
 }

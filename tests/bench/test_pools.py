@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 EXECUTABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build', 'portable', 'pve-gpu')
 NODES, CARDS = 1000, 8
-SECONDS, MEGABYTES = 2.0, 200
+# It takes about four times as long as Python takes to read the same documents, on any machine.
+TIMES_READING, MEGABYTES = 15, 200
 # board: device, subsystem device, framework, framebuffer in MB, sizes of its Q types in GB with their instances
 BOARDS = {
     'Tesla P4': ('1bb3', '11d8', 'mdev', {1: 8, 2: 4, 4: 2, 8: 1}),
@@ -66,6 +66,12 @@ def write(path):
         json.dump({'hosts': cluster(), 'pools': pools()}, file)
 
 
+def reading(path):
+    """Processor time in which a Python of its own reads the documents."""
+    program = 'import json, sys, time; file = open(sys.argv[1]); json.load(file); print(time.process_time())'
+    return float(subprocess.run([sys.executable, '-S', '-c', program, path], stdout=subprocess.PIPE, check=True).stdout)
+
+
 @unittest.skipUnless(os.access(EXECUTABLE, os.X_OK), 'build/portable/pve-gpu is not built: ./dev build')
 class LargeClusterTest(unittest.TestCase):
     def test_time_memory_and_bound(self):
@@ -75,23 +81,25 @@ class LargeClusterTest(unittest.TestCase):
             maker = multiprocessing.Process(target=write, args=(arguments,))
             maker.start()
             maker.join()
-            began = time.monotonic()
-            with open(output, 'wb') as file:
-                done = subprocess.Popen([EXECUTABLE, 'pools', arguments], stdout=file)  # pylint: disable=consider-using-with
-                _, status, used = os.wait4(done.pid, 0)
-            done.returncode = os.waitstatus_to_exitcode(status)
-            wall = time.monotonic() - began
+            runs, readings = [], []
+            for _ in range(2):  # in turns; the better of each counts
+                with open(output, 'wb') as file:
+                    done = subprocess.Popen([EXECUTABLE, 'pools', arguments], stdout=file)  # pylint: disable=consider-using-with
+                    _, status, used = os.wait4(done.pid, 0)
+                done.returncode = os.waitstatus_to_exitcode(status)
+                runs.append(used.ru_utime + used.ru_stime)
+                readings.append(reading(arguments))
             size = os.path.getsize(arguments)
             with open(output, encoding='utf-8') as file:
                 answer = json.load(file)
         self.assertEqual(done.returncode, 0, answer.get('msg'))
-        seconds, megabytes = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-        print('%d GPUs, %d pools, %.1f MB of documents: %.2f s of processor time (%.2f s in all), %.1f MB; %s' % (
-            NODES * CARDS, len(answer['pools']), size / 1e6, seconds, wall, megabytes, json.dumps(answer['quality'])), file=sys.stderr)
+        seconds, megabytes = min(runs), used.ru_maxrss / 1024
+        print('%d GPUs, %d pools, %.1f MB of documents: %.2f s of processor time, Python reads them in %.2f s; %.1f MB; %s' % (
+            NODES * CARDS, len(answer['pools']), size / 1e6, seconds, min(readings), megabytes, json.dumps(answer['quality'])), file=sys.stderr)
         self.assertEqual(len(answer['gpus']), NODES * CARDS)
         self.assertEqual(sum(pool['placed'] for pool in answer['pools']), answer['quality']['placed'])
         self.assertGreaterEqual(answer['quality']['at_most_better_by']['desktops'], 0)
-        self.assertLess(seconds, SECONDS)
+        self.assertLess(seconds, TIMES_READING * min(readings))
         self.assertLess(megabytes, MEGABYTES)
 
 

@@ -95,7 +95,7 @@ class Node:
             ['setpriv', '--pdeathsig', 'KILL', 'unshare', *NAMESPACES, '--fork', '--kill-child', '--propagation', 'private',
              'sh', '-ec', BOOT, 'sh', str(self._base), path, name, *map(str, shared)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         children = pathlib.Path(f'/proc/{self._process.pid}/task/{self._process.pid}/children')
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 600
         while True:
             self.pid = (children.read_text().split() or [None])[0] if self._process.poll() is None else None
             if self.pid and self._comm() == 'sleep':
@@ -164,7 +164,7 @@ class Host(Node):
         self._sshd = self.start('/usr/sbin/sshd', '-D', '-e', '-p', str(self.port), '-o', 'ListenAddress=127.0.0.1', '-o', 'PermitRootLogin=yes',
                                 '-o', 'MaxStartups=200', '-o', 'UsePAM=no', '-o', 'PidFile=none', '-o', 'UseDNS=no',
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 600
         while True:
             with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', self.port), 1):
                 break

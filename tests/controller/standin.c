@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
   text("do", buffer, sizeof buffer);
   if (!strcmp(buffer, "crash")) abort();
   if (!strcmp(buffer, "silent")) return 0;
-  if (!strcmp(buffer, "sleep")) sleep(5);
+  if (!strcmp(buffer, "sleep")) sleep(20);
   const int failed = !strcmp(buffer, "fail");
   char cwd[4096];
   printf("{\"changed\": false, \"failed\": %s, \"msg\": \"%s\", \"how\": \"%s\", \"me\": \"%s\", \"uid\": %d, \"cwd\": \"%s\",", failed ? "true" : "false",

@@ -4,6 +4,8 @@
 import pathlib
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -271,7 +273,7 @@ class Transport:
         self.assertEqual(self.host.starts(), [])
 
     def test_task_that_takes_too_long(self):
-        run = self.play(echo(do='sleep', timeout=1), warm=True, check=False)
+        run = self.play(echo(do='sleep', timeout=10), warm=True, check=False)
         self.failure(run)
         self.assertEqual(self.host.starts(), ['staged'])
 
@@ -297,16 +299,28 @@ class Transport:
         self.assertEqual((self.host.starts(), self.host.staged()), ([], []))
         self.assertEqual(self.ways(self.play(echo())), ['staged'])
 
-    # ends the first connection a second after its start, when the module runs
-    DIE = 'if mkdir "$BREAK.once" 2>/dev/null; then exec 3<&0; ssh "$@" <&3 & sleep 1; kill $!; wait $!; exit 255; fi\n'
+    # ends the first connection as soon as the module runs
+    DIE = ('if mkdir "$BREAK.once" 2>/dev/null; then exec 3<&0; ssh "$@" <&3 & '
+           'until [ -e "$BREAK.started" ]; do sleep .1; done; kill $!; wait $!; exit 255; fi\n')
+
+    def tells(self, path):
+        """Makes the file when the module has started, or after ten minutes."""
+        deadline = time.monotonic() + 600
+        while not self.host.starts() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        path.touch()
 
     def test_connection_that_breaks_after_the_start(self):
         self.play(echo())
         for retries in (0, 3):
             with self.subTest(retries=retries):
                 self.host.run(text=': >/starts')
-                environment = self.breaks(self.DIE)
+                environment, started = self.breaks(self.DIE), self.work / 'break.sh.started'
+                watcher = threading.Thread(target=self.tells, args=(started,), daemon=True)
+                watcher.start()
                 run = self.controller.play({'host': self.where(ansible_ssh_retries=retries)}, [echo(do='sleep')], env=environment, check=False)
+                watcher.join()
+                started.unlink()
                 failure = self.failure(run)
                 self.assertEqual(self.host.starts(), ['staged'])
                 if retries:

@@ -51,8 +51,8 @@ CommandResult source_grub_defaults(const FakeHost& host, std::vector<std::string
   for (const auto& [path, bytes] : files) disk.write_file(top + path, bytes).or_fail("copy GRUB's defaults");
   for (std::string& word : argv)
     if (word.starts_with(defaults)) word = top + word.substr(std::string("/etc/default").size());
-  result->second = run_program({argv, std::chrono::seconds(60)}).or_fail("source GRUB's defaults");
-  (void)run_program({{"rm", "-r", top}, std::chrono::seconds(60)});
+  result->second = run_program({argv, std::chrono::seconds(600)}).or_fail("source GRUB's defaults");
+  (void)run_program({{"rm", "-r", top}, std::chrono::seconds(600)});
   std::string& err = result->second.err;
   for (std::size_t at; (at = err.find(top)) != std::string::npos;) err.replace(at, top.size(), "/etc/default");
   return result->second;

@@ -59,7 +59,7 @@ def run_tests(program, names, number=0):
     environment = {**os.environ, 'PVE_GPU_MUTANT': str(number)}
     try:
         return subprocess.run([program, '--gtest_brief=1', '--gtest_filter=' + names], capture_output=True, check=False, env=environment,
-                              timeout=120).returncode
+                              timeout=600).returncode
     except subprocess.TimeoutExpired:
         return 124
 

@@ -44,7 +44,7 @@ class Run:
             file.close()
 
 
-def exit_code(pid, seconds=120):
+def exit_code(pid, seconds=600):
     """A hang is a failure, not a test that never ends."""
 
     def hangs(*_):

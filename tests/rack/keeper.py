@@ -197,8 +197,8 @@ class Keeper:
             node.state, node.problem, node.since = 'up', '', time.time()
             node.seconds = round(time.monotonic() - node.began, 3)
             self.changed()
-        elif time.monotonic() - node.began > 30:
-            self.end(node, 'failed', 'sshd does not listen after 30 s')
+        elif time.monotonic() - node.began > 600:
+            self.end(node, 'failed', 'sshd does not listen after 600 s')
 
     def died(self, node):
         self.end(node, 'failed' if node.state == 'booting' else 'off', 'its first process ended')
@@ -228,7 +228,7 @@ class Keeper:
             # its first process is gone when all others in its pid namespace are
             watched = selectors.DefaultSelector()
             watched.register(node.pidfd, selectors.EVENT_READ)
-            watched.select(10)
+            watched.select(600)
             watched.close()
         for fd in (node.report, node.events, node.pidfd):
             if fd is not None:
@@ -238,7 +238,7 @@ class Keeper:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 600
         for pid in [node.pid] + node.helpers:
             while pid is not None and is_alive(pid) and time.monotonic() < deadline:
                 self.reap()

@@ -408,10 +408,10 @@ class NodeSetup:
     def archive_keys(self):
         """Puts the archive's keys where Debian's and Proxmox's would be."""
         directory = os.path.join(self.rack.directory, 'archive')
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 600
         while not os.path.isdir(os.path.join(directory, 'keys')):
             if time.monotonic() > deadline:
-                raise NodeError('the archive made no keys in 30 s: see %s/archive.log' % self.rack.directory)
+                raise NodeError('the archive made no keys in 600 s: see %s/archive.log' % self.rack.directory)
             time.sleep(0.005)
         keys = {}
         for name in ('debian', 'proxmox'):

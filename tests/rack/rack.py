@@ -159,7 +159,7 @@ class Rack:
         raise RackError('node %s of rack %s does not run: rack.py up ... starts it' % (node, self.name))
 
     def kill(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 600
         while True:
             pids = [pid for pid in self.processes() if pid != os.getpid() and is_alive(pid)]
             if not pids:

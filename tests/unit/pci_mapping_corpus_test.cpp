@@ -9,8 +9,10 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
+#include <ctime>
 #include <functional>
+#include <limits>
 #include <set>
 
 namespace pvegpu::text {
@@ -198,14 +200,18 @@ TEST(PciMappingCorpus, a_new_entry_keeps_those_of_others_verbatim) {
 TEST(PciMappingCorpus, the_largest_file_is_quick) {
   const std::string text = largest();
   ASSERT_GT(text.size(), (std::size_t{1} << 20U) - 1024);
-  const auto began = std::chrono::steady_clock::now();
-  const PciMappings parsed = parse_pci_mappings(text);
-  const std::string printed = print_pci_mappings(parsed.mappings);
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
-  EXPECT_EQ(printed, text);
-  // The release build needs less than 20 ms; this one has sanitizers and a busy machine around it.
-  EXPECT_LT(took.count(), 3000) << "ms";
-  RecordProperty("milliseconds", fmt::format("{:.1f}", took.count()));
+  // Processor time, the best of three, which other programs on the machine hardly change. A section ends with an empty line.
+  const auto took = [](const std::string& bytes) {
+    std::clock_t best = std::numeric_limits<std::clock_t>::max();
+    for (int i = 0; i < 3; ++i) {
+      const std::clock_t began = std::clock();
+      EXPECT_EQ(print_pci_mappings(parse_pci_mappings(bytes).mappings), bytes);
+      best = std::min(best, std::clock() - began);
+    }
+    return static_cast<double>(best);
+  };
+  const double whole = took(text), quarter = took(text.substr(0, text.find("\n\n", text.size() / 4) + 2));
+  EXPECT_LT(whole, 10 * quarter) << "four times the text is four times the work, not sixteen times";
 }
 
 TEST(Sha1, of_known_texts) {

@@ -43,7 +43,7 @@ class Boot : public testing::TestWithParam<const char*> {
     if (std::string(GetParam()) == "busybox") argv = {"busybox", "sh"};
     argv.insert(argv.end(), {"-u", tree_.root() + "/script"});
     argv.push_back(argument);
-    return run_program({argv, std::chrono::seconds(30)}).or_fail("run the script");
+    return run_program({argv, std::chrono::seconds(600)}).or_fail("run the script");
   }
   std::string override_of(const std::string& address) { return read("sys/devices/pci0000:00/" + address + "/driver_override"); }
   std::string read(const std::string& path) { return RealHost(tree_.root()).read_file("/" + path).value_or("(absent)"); }
