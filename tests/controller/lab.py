@@ -258,9 +258,21 @@ class Run:
         return [r['result'] for r in self.records if status in (None, r['status'])]
 
 
+ALL = bool(os.environ.get('PVE_GPU_TEST_ALL'))
+
+
 def controllers():
-    """the roots of PVE_GPU_CONTROLLERS (comma separated names of roots.sh, or paths)"""
-    return [name for name in os.environ.get('PVE_GPU_CONTROLLERS', 'control-bookworm,control-trixie,control-sid').split(',') if name]
+    """The roots of PVE_GPU_CONTROLLERS (comma separated names of roots.sh, or paths). The oldest ansible-core is tried in full; others, with what
+    differs by release; the newest, which not every mirror has, only with PVE_GPU_TEST_ALL."""
+    return [name for name in os.environ.get('PVE_GPU_CONTROLLERS', 'control-bookworm,control-trixie' + ',control-sid' * ALL).split(',') if name]
+
+
+def tests(loader, case, of_others):
+    """The tests of a case made for a controller; for others than the first, only `of_others`."""
+    suite = loader.loadTestsFromTestCase(case)
+    if ALL or case.CONTROLLER == controllers()[0]:
+        return suite
+    return unittest.TestSuite(test for test in suite if test._testMethodName in of_others)
 
 
 def hosts():
