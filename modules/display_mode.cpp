@@ -126,11 +126,13 @@ class ModePlanner {
                         {"class", gpu::hex4(card->pci_class)},
                         {"mode", shown.empty() ? json(nullptr) : json(shown)},
                         {"set", note ? json(note->mode) : json(nullptr)}});
-      if (!plan_card(*card, shown, note)) todo.push_back(card);
+      if (!plan_card(*card, shown, note)) todo.push_back(card), await(*card);
     }
     out_.report("cards", states);
     if (todo.empty() || out_.refusal()) {
-      if (!out_.refusal()) forget_tool();
+      if (out_.refusal()) return;
+      if (!awaiting_.empty()) cold_boot();
+      forget_tool();
       return;
     }
     for (const gpu::Gpu* card : todo)
@@ -139,7 +141,7 @@ class ModePlanner {
     driver::plan_keep(tool_, out_);  // our own copy is what runs: the user's file could change after it was looked at
     for (const gpu::Gpu* card : todo) change(*card);
     forget_tool(true);
-    cold_boot("the display mode is in the card's firmware from the next power-on");
+    cold_boot();
   }
 
  private:
@@ -148,8 +150,13 @@ class ModePlanner {
     return false;
   }
 
-  void cold_boot(const std::string& reason) {
-    const std::string cold = reason + ": power the host off and on (a warm reboot may not be enough)";
+  void await(const gpu::Gpu& card) { awaiting_.push_back(fmt::format("{} ({})", card.address, card.name)); }
+
+  /// The same words before and after the change.
+  void cold_boot() {
+    const std::string cold =
+        fmt::format("{}: {} is in effect from the next power-on: power the host off and on (a warm reboot may not be enough)",
+                    fmt::join(awaiting_, ", "), wanted_);
     out_.reboot_if(true, cold);
     out_.later({"reboot", cold});
   }
@@ -167,7 +174,7 @@ class ModePlanner {
     }
     if (!note || note->mode != wanted_) return done && !note;
     if (note->boot_id == boot_id(host_)) {
-      cold_boot(fmt::format("{} ({}) was set to {} and shows it from the next power-on", card.address, card.name, wanted_));
+      await(card);
       return true;
     }
     if (params_.again) return false;
@@ -212,7 +219,7 @@ class ModePlanner {
     tool_ = driver::check_user_file(host_, tool, params_.sha256, params_.allow_unverified, kept_dir, params_.missing);
     if (!tool_.refusal.empty()) return refuse(tool_.refusal);
     if (driver::plan_wait(tool_, {}, out_)) {
-      cold_boot("the display mode is in the card's firmware from the next power-on");
+      cold_boot();
     }
     return true;
   }
@@ -332,6 +339,7 @@ class ModePlanner {
   std::string wanted_;
   driver::UserFile tool_;
   bool forgot_ = false;
+  std::vector<std::string> awaiting_;  ///< cards whose mode is, or will be, set and not in effect
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { ModePlanner(params, host, out).run(); }

@@ -7,6 +7,7 @@
 #include "common/driver/i915.hpp"
 #include "common/driver/install.hpp"
 #include "common/driver/kernels.hpp"
+#include "common/text/grub_defaults.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -110,11 +111,13 @@ class DriverPlanner {
       step.apply = remove_driver;
       step.then = {follow_up_initramfs()};
       out_.effect(std::move(step));
-      out_.reboot_if(facts_.i915.max_vfs.has_value(), "the i915 of i915-sriov-dkms runs until the next boot");
     } else if (installed_) {
       out_.warn(fmt::format("{} {} stays: it was not installed by this module; apt-get purge {} removes it", driver::i915_package,
                             *installed_, driver::i915_package));
     }
+    // True before the driver goes and after: what runs is not what the next boot loads.
+    const bool goes = (record && installed_) || !driver::module_makes_vfs(host_, "i915", host_.kernel_release());
+    out_.reboot_if(goes && facts_.i915.max_vfs, "the i915 of i915-sriov-dkms runs until the next boot");
     driver::plan_forget(host_, driver::i915_dir, out_);
     boot::plan_cmdline(host_, out_, {.module = "i915_sriov_driver", .withdrawn = all_parameters()});
   }
@@ -188,7 +191,7 @@ class DriverPlanner {
       return;
     }
     tag_ = catalogue::find_dkms(version_);
-    if (!is_free() || !suits_gpus() || !suits_kernels()) return;
+    if (!is_free() || !suits_gpus() || !suits_kernels() || is_kept_away()) return;
     const bool install = installed_ != version_;
     const bool build =
         install || std::any_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) { return !is_served(kernel); });
@@ -206,6 +209,7 @@ class DriverPlanner {
     wish.present = driver::i915_parameters(max_vfs_);
     if (wants_blacklist()) wish.present.push_back(blacklist("xe", "i915"));
     wish.forbidden = {{"i915.enable_gvt", "1"}};
+    forbid_blocks(wish);
     withdraw_others(wish);
     boot::plan_cmdline(host_, out_, wish);
     await_reboot();
@@ -395,7 +399,7 @@ class DriverPlanner {
     report();
     report_lacks();
     if (params_.file) out_.warn("the file is not used: xe is part of the kernel");
-    if (!is_free()) return;
+    if (!is_free() || is_kept_away()) return;
     boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
     for (const gpu::Gpu* gpu : gpus_) {
       for (const std::string& kernel : kernels_) {
@@ -421,6 +425,7 @@ class DriverPlanner {
       if (gpu->intel->xe_force_probe && gpu->intel->integrated) wish.present.push_back(blacklist("i915", "xe"));
     }
     if (params_.max_vfs) wish.present.push_back({"xe.max_vfs", std::to_string(max_vfs_)});
+    forbid_blocks(wish);
     withdraw_others(wish);
     out_.reboot_if(!driver_has_gpus(), fmt::format("{} has {}, not xe", gpus_[0]->driver.value_or("no driver"), gpus_[0]->address));
     boot::plan_cmdline(host_, out_, wish);
@@ -429,6 +434,30 @@ class DriverPlanner {
   }
 
   // --- the command line ----------------------------------------------------------------------------------------------------------
+  /// Words that keep the wished driver away, now or at the next boot, contradict the wish.
+  void forbid_blocks(boot::CmdlineWish& wish) const {
+    for (const std::string& line : {facts_.boot.cmdline.value_or(""), next_command_line(host_, facts_.boot)})
+      for (const text::KernelParameter& word : blocking_words(line, own_)) {
+        if (std::find(wish.forbidden.begin(), wish.forbidden.end(), word) != wish.forbidden.end()) continue;
+        wish.forbidden.push_back(word);
+        const auto rest = without_module(word, own_);
+        const bool there = std::any_of(wish.present.begin(), wish.present.end(),
+                                       [&](const text::KernelParameter& each) { return rest && text::same_key(each.key, rest->key); });
+        if (rest && !there && params_.conflicts == boot::Conflicts::remove) wish.present.push_back(*rest);
+      }
+  }
+
+  /// Lines of modprobe.d that keep the wished driver away are not ours to change.
+  bool is_kept_away() {
+    auto lines = blocks_of(facts_.blocks, own_);
+    std::erase_if(lines, [](const ModuleBlock& block) { return !block.in_file; });
+    if (lines.empty()) return false;
+    const std::string told = fmt::format("{}: {}", block_cause(lines), block_cure(lines));
+    if (!driver_has_gpus()) return !refuse(told);
+    out_.warn(fmt::format("{} runs all the same; if the next boot comes without it: {}", own_, told));
+    return false;
+  }
+
   text::KernelParameter blacklist(std::string_view rival, std::string_view own) const {
     return driver::blacklisted(facts_.boot.cmdline.value_or(""), rival, own);
   }
@@ -444,6 +473,10 @@ class DriverPlanner {
       out.push_back({"module_blacklist", rival});
       out.push_back(blacklist(rival, own));
     }
+    // What was left of lists of others.
+    for (const text::KernelParameter& ours :
+         text::parse_grub_dropin(host_.read_file("/etc/default/grub.d/pve-gpu-i915_sriov_driver.cfg").value_or("")))
+      if (text::same_key(ours.key, "module_blacklist") || ours.key == "modprobe.blacklist") out.push_back(ours);
     return out;
   }
 

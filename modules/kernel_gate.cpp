@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // kernel_gate: do the GPU drivers of this host build on the kernels that it is about to get. It changes nothing.
+#include "common/boot/boot_pools.hpp"
 #include "common/catalogue/catalogue.hpp"
 #include "common/core/module.hpp"
 #include "common/driver/dkms.hpp"
@@ -62,7 +63,10 @@ void plan(const Params& params, const HostView& host, Plan& out) {
           fmt::format("parameter 'kernels': '{}' is not a kernel release; write it as uname -r does, for example 6.8.12-4-pve", kernel));
   const auto drivers = drivers_of(params, host);
   json verdicts = json::array(), reasons = json::array();
-  for (const std::string& kernel : kernels)
+  for (const std::string& kernel : kernels) {
+    const boot::PoolVerdict pools = boot::judge_boot_pools(host, kernel);
+    for (const std::string& refusal : pools.refusals) reasons.push_back(refusal);
+    for (const std::string& warning : pools.warnings) out.warn(warning);
     for (const Driver& driver : drivers) {
       const auto answer = judge(driver, kernel);
       verdicts.push_back({{"kernel", kernel},
@@ -77,9 +81,11 @@ void plan(const Params& params, const HostView& host, Plan& out) {
         out.warn(
             fmt::format("nobody has told whether {} {} builds on kernel {}: {}", driver.name, driver.version, kernel, answer.evidence));
     }
+  }
   json pin = nullptr;
   for (const std::string& kernel : installed)
-    if (std::none_of(drivers.begin(), drivers.end(), [&](const Driver& driver) { return judge(driver, kernel).builds == Verdict::no; }))
+    if (std::none_of(drivers.begin(), drivers.end(), [&](const Driver& driver) { return judge(driver, kernel).builds == Verdict::no; }) &&
+        boot::judge_boot_pools(host, kernel).refusals.empty())
       pin = kernel;
   out.report("allowed", reasons.empty());
   out.report("reasons", std::move(reasons)).report("verdicts", std::move(verdicts));
@@ -97,6 +103,8 @@ PVEGPU_MODULE(
             {"Judges kernels, for example those that an upgrade would bring, by what is known of the installed or wanted NVIDIA vGPU "
              "host driver and of Intel's SR-IOV i915 package: which version builds on which kernel. A driver that does not build leaves "
              "the host without vGPUs after the next boot.",
+             "Where the host boots from ZFS, a kernel whose ZFS does not know a feature that the pool uses stops in the initramfs: that is "
+             "a reason against it too.",
              "It changes nothing, and the task does not fail when the answer is no: look at RV(allowed)."},
         .examples = R"(- name: May the upgrade bring this kernel
   pve.gpu.kernel_gate:
@@ -109,11 +117,11 @@ PVEGPU_MODULE(
     fail_msg: "{{ gate.reasons | join(' / ') }}; kernel {{ gate.pin }} can be pinned"
 )",
         .returns = R"(allowed:
-  description: No driver is known not to build on one of the kernels.
+  description: No driver is known not to build on one of the kernels, and each can import the ZFS pools that the host boots from.
   returned: always
   type: bool
 reasons:
-  description: One sentence for each driver and kernel that do not fit.
+  description: One sentence for each driver or ZFS pool and kernel that do not fit.
   returned: always
   type: list
   elements: str
@@ -157,7 +165,9 @@ next_kernel:
   type: str
   sample: 6.8.12-9-pve
 pin:
-  description: The newest installed kernel on which no driver is known to fail, null when there is none.
+  description: >-
+    The newest installed kernel on which no driver is known to fail and whose ZFS can import the pools that the host boots from, null when
+    there is none.
   returned: always
   type: str
   sample: 6.5.13-6-pve

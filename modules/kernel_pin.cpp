@@ -6,6 +6,7 @@
 // its `refresh` brings them into effect, which `kernel pin` leaves to the operator when there is no terminal. Elsewhere `kernel pin`
 // and `kernel unpin` do it at once, with a drop-in for GRUB. So the files are ours to write, and to put back byte for byte; everything
 // that follows from them is the tool's. `refresh` also tells APT to keep the pinned kernel, on any host.
+#include "common/boot/boot_pools.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/driver/kernels.hpp"
@@ -173,7 +174,10 @@ class PinPlanner {
                       "partitions; make it with: update-initramfs -c -k {0}",
                       kernel));
     } else {
-      return true;
+      const boot::PoolVerdict pools = boot::judge_boot_pools(host_, kernel);
+      for (const std::string& warning : pools.warnings) out_.warn(warning);
+      if (pools.refusals.empty()) return true;
+      out_.refuse(pools.refusals[0] + "; pin a kernel with the ZFS that runs, or newer");
     }
     return false;
   }
@@ -270,7 +274,8 @@ PVEGPU_MODULE(
         .description =
             {"Pins one of the installed kernels, for good or for the next boot alone, as C(proxmox-boot-tool kernel pin) does; with the "
              "refresh of the EFI system partitions that the tool leaves out when it has no terminal.",
-             "A kernel that is not installed is refused, with a list of those that are.",
+             "A kernel that is not installed is refused, with a list of those that are. So is one whose ZFS does not know a feature that is "
+             "active on a pool that holds C(/) or C(/boot): it would stop in the initramfs.",
              "C(state=absent) takes back what this module pinned: the pin that was there before comes back. A pin that somebody else made, "
              "before or since, stays, and the task says so."},
         .examples = R"(- name: Stay on the kernel for which the GPU driver is built

@@ -117,7 +117,7 @@ class DriverPlanner {
     installed_ = driver::installed_nvidia(host_);
     loaded_ = loaded_version(host_);
     report();
-    if (!suits_boards() || !suits_kernels()) return;
+    if (!suits_boards() || !suits_kernels() || is_kept_away()) return;
     const bool install = installed_ != version_;
     const bool fits = (!install || can_install()) && ((!install && loaded_ == version_) || can_load());
     out_.report("lacks", {{"file", file_.missing}, {"packages", lacks_packages_}});
@@ -282,7 +282,20 @@ class DriverPlanner {
     return true;
   }
 
+  /// Something blacklists the driver that is wished. What only the running kernel was started with: see waits_for_reboot.
+  bool is_kept_away() {
+    BlockVerdict verdict = judge_blocks(host_, hardware_.facts.boot, "nvidia", loaded_ == version_);
+    if (!verdict.doubt.empty()) out_.warn(verdict.doubt);
+    kept_away_ = std::move(verdict.wait);
+    return !verdict.refusal.empty() && !refuse(verdict.refusal);
+  }
+
   bool waits_for_reboot() {
+    if (!kept_away_.empty()) {
+      out_.reboot_if(true, kept_away_);
+      out_.later({"reboot", kept_away_});
+      return true;
+    }
     if (hardware_.facts.has_driver("nouveau")) {
       const std::string why = "nouveau is loaded, beside which NVIDIA's installer refuses to work; from the next boot on it is kept away";
       out_.reboot_if(true, why);
@@ -492,6 +505,7 @@ class DriverPlanner {
   std::optional<std::string> installed_, loaded_;
   driver::UserFile file_;
   bool needs_next_kernel_ = false;
+  std::string kept_away_;  ///< until the next boot: what keeps it away, "" when nothing does
   std::vector<std::string> lacks_packages_;
   std::vector<std::string> options_;
   driver::Signing signing_ = driver::Signing::not_needed;

@@ -46,6 +46,11 @@ class Planner {
     if (params_.state == State::present) {
       choice = choose();
       if (choice.refusal) return (void)out_.refuse(*choice.refusal);
+      // It is loaded by its name: by our script in the initramfs, or by Proxmox VE when a guest starts (PVE::QemuServer::PCI).
+      const auto& boot = facts_.host.boot;
+      const BlockVerdict verdict = judge_blocks(host_, boot, vfio_driver, facts_.host.has_driver("vfio_pci"), true);
+      if (!verdict.refusal.empty()) return (void)out_.refuse(verdict.refusal);
+      kept_away_ = verdict.wait;
       for (const gpu::Card& card : choice.cards) claim(card, wanted);
     } else {
       for (const text::VfioClaim& old : recorded_)
@@ -114,7 +119,9 @@ class Planner {
       if (!moves) continue;
       const bool there = former && gpu::is_registered(host_, *former);
       gpu::ensure_driver(host_, out_, old.address, there ? former : std::nullopt);
-      out_.reboot_if(former && !there, fmt::format("{} belongs to the driver {}, which is not loaded", old.address, old.former));
+      if (former && !there)
+        gone_.push_back(fmt::format("{} belongs to the driver {}, which is not loaded: modprobe {} brings it, or the next boot",
+                                    old.address, old.former, old.former));
     }
   }
 
@@ -172,6 +179,11 @@ class Planner {
       out_.reboot_if(true, "the IOMMU is off");
       out_.later({"reboot", fmt::format("the IOMMU is off, so no guest can have {} yet: {}", card.address,
                                         facts_.host.iommu.cause.empty() ? std::string("see the module iommu") : facts_.host.iommu.cause)});
+      return;
+    }
+    if (!kept_away_.empty()) {
+      out_.reboot_if(true, kept_away_);
+      out_.later({"reboot", kept_away_});
       return;
     }
     std::vector<gpu::Function> kept;
@@ -246,7 +258,8 @@ class Planner {
   Reader reader_;
   const gpu::CardFacts facts_;
   Claims recorded_;
-  std::vector<std::string> gone_;  ///< of cards that are not there any more: told with their record's end
+  std::string kept_away_;          ///< what keeps vfio-pci away until the next boot, "" when nothing does
+  std::vector<std::string> gone_;  ///< of cards that can't be given back as they were: told with their record's end
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { Planner(params, host, out).run(); }

@@ -188,6 +188,7 @@ HostFacts read_host_facts(Reader& reader, Vendors vendors) {
   }
   out.kernel = reader.host().kernel_release();
   out.boot = read_boot_facts(reader);
+  out.blocks = read_module_blocks(reader.host(), out.boot);
   out.cpu = read_cpu(reader);
   out.machine = read_machine(reader);
   out.iommu = read_iommu(reader, out);

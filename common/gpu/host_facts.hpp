@@ -4,7 +4,7 @@
 
 #include "common/catalogue/catalogue.hpp"
 #include "common/core/json.hpp"
-#include "common/host/boot_facts.hpp"
+#include "common/host/module_block.hpp"
 #include "common/text/pve_version.hpp"
 
 namespace pvegpu::gpu {
@@ -63,6 +63,7 @@ struct HostFacts {
   std::optional<text::PveVersion> pve;
   std::string kernel;
   BootFacts boot;
+  std::vector<ModuleBlock> blocks;  ///< of any module
   Cpu cpu;
   Machine machine;
   Iommu iommu;

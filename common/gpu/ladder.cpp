@@ -232,6 +232,7 @@ class Ladder {
   void build(Rung& rung) const {
     const bool intel = target_.way == Way::intel_vgpu;
     if ((!vgpu() && !intel) || (intel && target_.gpu && target_.gpu->sriov.total > 0)) return skip(rung);
+    if (intel && target_.gpu && wished_driver(*target_.gpu, facts_) == "xe") return skip(rung);  // part of the kernel
     if (vgpu() && facts_.nvidia.loaded) return skip(rung);
     const std::string name = intel ? driver::i915_package : "nvidia", task = intel ? "pve.gpu.i915_sriov_driver" : "pve.gpu.nvidia_driver";
     const auto versions = driver::dkms_sources(host_, name);
@@ -286,9 +287,28 @@ class Ladder {
            "pve.gpu.i915_sriov_driver, which keeps xe away, then a reboot");
   }
 
+  /// The driver that is wished is blacklisted, or vfio-pci can't be loaded when a guest starts.
+  bool is_kept_away(Rung& rung, const Gpu& gpu) const {
+    const bool whole = target_.way == Way::passthrough;
+    const std::string module = whole ? "vfio_pci" : wished_driver(gpu, facts_);
+    const bool serves = whole ? facts_.has_driver(module) : gpu.driver == module || gpu.sriov.total > 0;
+    if (module.empty() || serves) return false;
+    if (vgpu() && !facts_.nvidia.installed_version) return false;  // it has to be installed first
+    const BlockVerdict verdict = judge_blocks(host_, facts_.boot, module, false, whole);
+    const auto blocks = blocks_of(facts_.blocks, module, whole);
+    if (!verdict.refusal.empty())
+      fail(rung, blocks.empty() ? verdict.refusal : block_cause(blocks),
+           blocks.empty() ? "take it out, then a reboot" : block_cure(blocks));
+    else if (!verdict.wait.empty())
+      fail(rung, verdict.wait, "reboot");
+    return rung.state == RungState::fail;
+  }
+
   void driver(Rung& rung) const {
     const Gpu* gpu = target_.gpu;
-    if (!gpu || target_.way == Way::passthrough) return skip(rung);
+    if (!gpu) return skip(rung);
+    if (is_kept_away(rung, *gpu)) return;
+    if (target_.way == Way::passthrough) return skip(rung);
     if (target_.way == Way::intel_vgpu) {
       if (gpu->sriov.total > 0) return rung.evidence.push_back(fmt::format("{}: {}", sysfs("sriov_totalvfs"), gpu->sriov.total));
       if (!gpu->driver) return fail(rung, "no driver has it", "see dmesg for i915");

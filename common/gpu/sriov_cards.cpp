@@ -219,6 +219,15 @@ class Chooser {
           gpu.sriov.total, titled(gpu), card.wanted));
   }
 
+  /// Its driver is blacklisted: a reboot helps only where the next one is without that.
+  template <class WaitFor>
+  bool is_kept_away(const Gpu& gpu, const WaitFor& wait) {
+    const BlockVerdict verdict = judge_blocks(reader_.host(), facts_.boot, wished_driver(gpu, facts_), false);
+    if (!verdict.refusal.empty()) refuse(fmt::format("{}: {}", titled(gpu), verdict.refusal));
+    if (!verdict.wait.empty()) wait("reboot", verdict.wait);
+    return !verdict.refusal.empty() || !verdict.wait.empty();
+  }
+
   template <class WaitFor>
   void nvidia_lacks(const Gpu& gpu, const WaitFor& wait) {
     const NvidiaDriver& driver = facts_.nvidia;
@@ -227,6 +236,7 @@ class Chooser {
            "its display outputs are on (class 0300), so it makes no VFs: switch them off with NVIDIA's displaymodeselector, then power the "
            "host "
            "off and on");
+    if (!driver.loaded && driver.installed_version && is_kept_away(gpu, wait)) return;
     if (!driver.loaded && driver.installed_version)
       wait("reboot", fmt::format("the NVIDIA driver {} is installed for this kernel but not loaded", *driver.installed_version));
     else if (!driver.loaded)
@@ -243,6 +253,7 @@ class Chooser {
   template <class WaitFor>
   void intel_lacks(const Gpu& gpu, const WaitFor& wait) {
     if (gpu.sriov.total > 0 && gpu.driver) return;
+    if (gpu.driver != wished_driver(gpu, facts_) && is_kept_away(gpu, wait)) return;
     const Technology sriov = judge_technologies(gpu, facts_).intel_sriov;
     const std::string why = sriov.missing.empty() ? "no driver has it" : sriov.missing.back();
     // With the right build installed, or running with max_vfs=0, its command line takes effect at the next boot.

@@ -29,6 +29,7 @@ class Judge {
                               gpu_.iommu_group.value_or(0), other.address, class_words(other.pci_class),
                               other.driver ? ", driver " + *other.driver : ""));
     if (facts_.iommu.active == true && !gpu_.iommu_group) lack(out, "it is in no IOMMU group");
+    if (!facts_.has_driver("vfio_pci")) lack_block(out, "vfio_pci", true);
     if (gpu_.sriov.enabled > 0)
       lack(out, fmt::format("it has {} enabled, which passing the whole card through would end", counted(gpu_.sriov.enabled, "VF")));
     if (!gpu_.mdevs.empty()) lack(out, fmt::format("it has {}", counted(static_cast<std::int64_t>(gpu_.mdevs.size()), "vGPU")));
@@ -89,7 +90,8 @@ class Judge {
     if (offered && gpu_.vgpu_types.empty())
       lack(out, "i915 offers no GVT-g types: raise the aperture size of the graphics in the BIOS setup");
     if (!offered) {
-      if (gpu_.driver != "i915") lack(out, fmt::format("it is bound to {}, not to i915", gpu_.driver.value_or("no driver")));
+      if (gpu_.driver != "i915" && !lack_block(out, "i915"))
+        lack(out, fmt::format("it is bound to {}, not to i915", gpu_.driver.value_or("no driver")));
       if (facts_.i915.enable_gvt != true) lack(out, "i915.enable_gvt=1 is not in effect: put it on the kernel command line and reboot");
       if (!facts_.has_driver("kvmgt")) lack(out, "the module kvmgt is not loaded: load it at boot");
       if (out.missing.empty()) lack(out, "i915 offers no mediated devices on it: see dmesg for gvt");
@@ -118,6 +120,14 @@ class Judge {
     return out;
   }
   static void lack(Technology& out, std::string sentence) { out.missing.push_back(std::move(sentence)); }
+
+  /// Whether something keeps this kernel module away, which is then what is lacking.
+  bool lack_block(Technology& out, const std::string& module, bool by_name = false) const {
+    const auto blocks = blocks_of(facts_.blocks, module, by_name);
+    if (blocks.empty()) return false;
+    lack(out, fmt::format("{}: {}", block_cause(blocks), block_cure(blocks)));
+    return true;
+  }
 
   bool is_console() const { return gpu_.kind == Kind::management_display || gpu_.kind == Kind::virtual_display; }
   std::string console_reason() const {
@@ -158,6 +168,7 @@ class Judge {
       else if (gpu_.driver != "pci-pf-stub")  // a problem of its own, told below
         lack(out, fmt::format("the driver {} has it: keep that driver away and let nvidia have it", *gpu_.driver));
     }
+    if (!driver.loaded && driver.installed_version && lack_block(out, "nvidia")) return;
     if (!driver.loaded && driver.installed_version)
       lack(out, fmt::format("the NVIDIA driver {} is installed for this kernel but not loaded: load it, or see dmesg why it was refused",
                             *driver.installed_version));
@@ -224,6 +235,8 @@ class Judge {
       lack(out, "it is bound to vfio-pci, for passing it through whole: give it back to i915");
       return;
     }
+    const std::string wished = wished_driver(gpu_, facts_);
+    if (gpu_.driver != wished && lack_block(out, wished)) return;
     if (gpu_.driver == "xe" && own_fits) {
       lack(out, "the driver xe shows no VFs: switch on SR-IOV in the BIOS setup and see xe.max_vfs");
       return;
@@ -255,6 +268,17 @@ json to_json(const Technology& technology) {
 }
 
 }  // namespace
+
+std::string wished_driver(const Gpu& gpu, const HostFacts& facts) {
+  if (gpu.is_nvidia()) return "nvidia";
+  if (!gpu.is_intel()) return {};
+  if (gpu.driver == "xe" || gpu.driver == "i915")
+    return gpu.intel && gpu.intel->dkms_from.empty() && gpu.intel->xe_kernel ? "xe" : *gpu.driver;
+  const auto kernel = catalogue::parse_major_minor(facts.kernel);
+  const bool xe_serves = gpu.intel && gpu.intel->xe_kernel && kernel && !(*kernel < *gpu.intel->xe_kernel);
+  // Where both can, the one that is kept away is not the one that is wished.
+  return xe_serves && (gpu.intel->dkms_from.empty() || !blocks_of(facts.blocks, "i915").empty()) ? "xe" : "i915";
+}
 
 Technologies judge_technologies(const Gpu& gpu, const HostFacts& facts) {
   const Judge judge(gpu, facts);

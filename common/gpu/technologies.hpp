@@ -17,6 +17,9 @@ struct Technologies {
   Technology passthrough, nvidia_mdev, nvidia_sriov_mdev, nvidia_vendor_vfio, intel_sriov, intel_gvtg, amd_mxgpu;
 };
 
+/// The kernel module that makes guests' devices of this GPU here: "nvidia", "i915" or "xe"; "" for other makers.
+std::string wished_driver(const Gpu& gpu, const HostFacts& facts);
+
 Technologies judge_technologies(const Gpu& gpu, const HostFacts& facts);
 
 json to_json(const Technologies& technologies);

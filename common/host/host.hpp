@@ -71,6 +71,8 @@ class Query {
   static Query mok_state(const std::string& key);
   /// The last 200 lines that a unit wrote since the host booted.
   static Query unit_log(const std::string& unit);
+  /// `zpool get all POOL`: its features are lines feature@NAME.
+  static Query pool_features(const std::string& pool);
 
   const std::vector<std::string>& argv() const { return argv_; }
 

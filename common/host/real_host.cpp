@@ -165,6 +165,8 @@ Query Query::unit_log(const std::string& unit) {
   return Query({"journalctl", "--boot", "--no-pager", "--output=cat", "--lines=200", "--unit", unit});
 }
 
+Query Query::pool_features(const std::string& pool) { return Query({"zpool", "get", "-H", "all", pool}); }
+
 Result<std::string> RealHost::read_file(const std::string& path) const {
   const Fd fd = PVEGPU_TRY(open_regular(at(path), path, largest_file));
   std::string out;

@@ -64,8 +64,7 @@ json run_module(const Module& module, json args, FakeHost& host, RunMode mode) {
   return module.run(args, host);
 }
 
-bool can_be_absent(const Module& module) {
-  const json options = module.describe()["DOCUMENTATION"]["options"];
+bool can_be_absent(const json& options) {
   if (!options.contains("state") || !options["state"].contains("choices")) return false;
   const json& choices = options["state"]["choices"];
   return std::find(choices.begin(), choices.end(), "absent") != choices.end();
@@ -103,6 +102,11 @@ FakeHost world_of(const std::string& tree) {
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
+  host.answer("zpool get -H all", [](const FakeHost& h, const std::vector<std::string>& argv) {  // machine.py: write_pools
+    const auto answer = h.read_file("/var/lib/rack/zpool/" + argv.at(4));
+    return answer ? CommandResult{0, false, *answer, ""}
+                  : CommandResult{1, false, "", fmt::format("cannot open '{}': no such pool\n", argv.at(4))};
+  });
   model_driver_binding(host);
   add_qm(host);
   add_pvesh(host);
@@ -145,11 +149,31 @@ Subject Fixture::subject() const {
   const json args = read("args.json");
   Subject out;
   out.name = module + "_" + name;
-  out.world = [fixture = *this] { return fixture.world(); };
+  // Made once and copied: the laws begin there thousands of times.
+  out.world = [fixture = *this, made = std::make_shared<std::optional<FakeHost>>()] {
+    if (!*made) *made = fixture.world();
+    return **made;
+  };
   out.run = [&task, args](FakeHost& host, RunMode mode) { return run_module(task, args, host, mode); };
+  const json options = task.describe()["DOCUMENTATION"]["options"];
+  if (can_be_absent(options)) {
+    json absent = args;
+    absent["state"] = "absent";
+    absent.erase("follow_ups");  // what the run put off, absence does
+    const auto add = [&](const std::string& way, const json& asked) {
+      out.absences.emplace_back(way, [&task, asked](FakeHost& host, RunMode mode) { return run_module(task, asked, host, mode); });
+    };
+    if (!options.contains("conflicts"))
+      add("absent", absent);
+    else
+      for (const json& value : options["conflicts"]["choices"]) {
+        absent["conflicts"] = value;
+        add(fmt::format("absent with conflicts={}", value.get<std::string>()), absent);
+      }
+  }
   // Undo takes back what earlier runs did too: that is not the world in which this run began.
   const bool came_first = !read_if_there("world.json").value_or(json::object()).contains("earlier");
-  if (came_first && can_be_absent(task) && args.value("state", "") != "absent") {
+  if (came_first && can_be_absent(options) && args.value("state", "") != "absent") {
     json absent = args;
     absent["state"] = "absent";
     absent.erase("follow_ups");  // what the run put off, undo does

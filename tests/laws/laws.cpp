@@ -180,6 +180,41 @@ Findings undo_restores(const Subject& subject) {
   return out;
 }
 
+Findings absence_ends(const Subject& subject, const FakeHost& world) {
+  Findings out;
+  for (const auto& [name, ask] : subject.absences) {
+    FakeHost host = world;
+    const json first = ask(host.restart(), run_mode);
+    if (failed(first)) {
+      if (!host.effects().empty()) out.push_back(fmt::format("{} fails after an effect: {}", name, told(first)));
+      continue;
+    }
+    const json second = ask(host.restart(), run_mode);
+    if (failed(second)) out.push_back(fmt::format("{}, the second run: {}", name, told(second)));
+    if (second.value("changed", true) || !host.effects().empty())
+      out.push_back(fmt::format("{} does not end: after {} the second run does {}, effects: {}", name, dump_json(first["steps"]),
+                                dump_json(second["steps"]), fmt::join(host.effects(), ", ")));
+  }
+  return out;
+}
+
+Findings same_needs_before_and_after(const Subject& subject, const FakeHost& world) {
+  Findings out;
+  FakeHost host = world;
+  const json check = subject.run(host.restart(), check_mode), run = subject.run(host, run_mode);
+  if (failed(check) || failed(run)) return out;
+  const json again = subject.run(host.restart(), run_mode);
+  // What could not be planned yet may have come with the run: then it did more than check mode foresaw.
+  const bool foreseen = !check.contains("pending_on") || check["steps"] == run["steps"];
+  for (const char* key : {"reboot_required", "reboot_reason", "pending_on", "pending_reason"}) {
+    const json before = check.value(key, json()), after = run.value(key, json()), later = again.value(key, json());
+    if (foreseen && before != after)
+      out.push_back(fmt::format("{}: check mode says {}, the run {}", key, dump_json(before), dump_json(after)));
+    if (after != later) out.push_back(fmt::format("{}: the run says {}, the run after it {}", key, dump_json(after), dump_json(later)));
+  }
+  return out;
+}
+
 Subject undoing(const Subject& subject) {
   Subject out;
   out.name = subject.name + " undo";

@@ -17,6 +17,8 @@ struct Subject {
   std::function<json(FakeHost&, RunMode)> undo = {};
   /// What happens between `run` and `undo`, or between two runs: a reboot, for instance.
   std::function<void(FakeHost&)> afterwards = {};
+  /// Every way to ask for absence, by name: `state: absent` with each value of `conflicts`. Some may be refused.
+  std::vector<std::pair<std::string, std::function<json(FakeHost&, RunMode)>>> absences = {};
 };
 
 using Findings = std::vector<std::string>;
@@ -36,6 +38,11 @@ Findings check_predicts_run(const Subject& subject);
 Findings converges_from_any_effect(const Subject& subject, int at_most = 1000000);
 /// L6: `undo` after `run` leaves the host as it was, without a state directory.
 Findings undo_restores(const Subject& subject);
+/// L7: each of the ways to ask for absence ends: from this world the run after it has an empty plan. One that is refused did nothing.
+Findings absence_ends(const Subject& subject, const FakeHost& world);
+/// L8: whether a reboot is required, what is waited for and why: the same in check mode, after the run and in the run after it. Check mode
+/// may say less where it could not foresee all steps.
+Findings same_needs_before_and_after(const Subject& subject, const FakeHost& world);
 
 /// `undo` as a subject of its own, on the world that `run` leaves.
 Subject undoing(const Subject& subject);

@@ -22,9 +22,18 @@ int most_effects() { return std::getenv("PVE_GPU_TEST_ALL") ? 1000000 : 12; }
 class ModuleLaw : public testing::TestWithParam<Fixture> {
  protected:
   void SetUp() override {
-    subject_ = GetParam().subject();
-    FakeHost host = subject_.world();
-    answer_ = subject_.run(host, real);
+    // The tests of one fixture share its world and the run in it.
+    static std::map<std::string, Known> known;
+    Known& mine = known[GetParam().directory];
+    if (!mine.after) {
+      mine.subject = GetParam().subject();
+      mine.after = mine.subject.world();
+      mine.answer = mine.subject.run(*mine.after, real);
+      mine.after->restart();
+    }
+    subject_ = mine.subject;
+    after_ = &*mine.after;
+    answer_ = mine.answer;
     fails_ = answer_.value("failed", false);
   }
   void hold(const Findings& findings) {
@@ -32,8 +41,14 @@ class ModuleLaw : public testing::TestWithParam<Fixture> {
     if (findings.size() > 5) ADD_FAILURE() << "and " << findings.size() - 5 << " more";
   }
 
+  struct Known {
+    Subject subject;
+    std::optional<FakeHost> after = {};  ///< the world after the run
+    json answer = {};
+  };
   Subject subject_;
-  json answer_;  ///< of the run
+  const FakeHost* after_ = nullptr;  ///< the world after the run
+  json answer_;                      ///< of the run
   bool fails_ = false;
 };
 
@@ -83,6 +98,22 @@ TEST_P(ModuleLaw, L6_undo_restores) {
   hold(second_run_has_no_effect(undo));
   hold(check_predicts_run(undo));
   hold(converges_from_any_effect(undo, most_effects()));
+}
+
+TEST_P(ModuleLaw, L7_absence_ends) {
+  if (subject_.absences.empty()) GTEST_SKIP() << "nothing to take back";
+  hold(absence_ends(subject_, subject_.world()));
+  if (!fails_) hold(absence_ends(subject_, *after_));
+}
+
+TEST_P(ModuleLaw, L8_same_needs_before_and_after) {
+  hold(same_needs_before_and_after(subject_, subject_.world()));
+  for (const auto& [name, ask] : subject_.absences) {
+    Subject absence;
+    absence.run = ask;
+    hold(same_needs_before_and_after(absence, subject_.world()));
+    if (!fails_) hold(same_needs_before_and_after(absence, *after_));
+  }
 }
 
 TEST_P(ModuleLaw, a_failed_run_tells_the_truth) {

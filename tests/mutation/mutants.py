@@ -174,4 +174,12 @@ MUTANTS = [
            'MUTANT || (p.key == "root" && p.value && !p.value->empty())'),
     mutant('dashes and underscores are not the same', CMDLINE_TEXT, 'KernelCmdline.Keys*', "return c == '-' ? '_' : c;", "return !MUTANT && c == '-' ? '_' : c;"),
     mutant('quotes are not escaped in a drop-in', GRUB_TEXT, 'GrubDefaults.OurDropIn*', *never('shell_special.find(c) != shell_special.npos')),
+    # --- absence ends: L7
+    mutant('absence never ends', EXECUTOR, law('L7'), *dropped('must(journal::forget_undo(')),
+    mutant('absence finds something to do where nothing is', PLAN, law('L7'), *never('!undo && now == remains) return')),
+    # --- the same needs before and after: L8
+    mutant('what is waited for is told after a run only', EXECUTOR, law('L8'), 'waits_ = plan.waits();', 'if (!MUTANT || effects_) waits_ = plan.waits();'),
+    mutant('a reboot is told by check mode only', EXECUTOR, module_law('L8'), 'reboot_reason_ = plan.reboot_reason();',
+           'reboot_reason_ = MUTANT && effects_ ? std::optional<std::string>() : plan.reboot_reason();'),
+    mutant('a reboot is told only where something was done', EXECUTOR, module_law('L8'), "out[\"reboot_required\"] = ", "out[\"reboot_required\"] = (!MUTANT || !steps_.empty()) && "),
 ]

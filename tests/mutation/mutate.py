@@ -18,7 +18,7 @@ from mutants import MUTANTS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, '..', '..'))
-LAWS = ('L1', 'L2', 'L3', 'L4', 'L5', 'L6')
+LAWS = ('L1', 'L2', 'L3', 'L4', 'L5', 'L6', 'L7', 'L8')
 
 
 def texts():

@@ -30,7 +30,7 @@ RELEASES = {
 }
 
 MACHINE_KEYS = {'node', 'release', 'pve', 'kernel', 'kernels', 'cpu', 'bios', 'loader', 'cmdline', 'iommu', 'cards', 'devices', 'nvidia',
-                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb'}
+                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb', 'zfs'}
 BIOS = {'vtd': True, 'uefi': True, 'secure_boot': False, 'sriov': True, 'above_4g': True, 'interrupt_remapping': True}
 FUNCTION_KEYS = {'slot', 'board', 'id', 'subsystem', 'class', 'revision', 'driver', 'override', 'port', 'numa', 'group',
                  'group_with', 'boot_vga', 'drm', 'connectors', 'connected', 'audio', 'total_vfs', 'vfs', 'vf_class', 'vf_driver',
@@ -312,6 +312,8 @@ class Machine:
         self.options = started['cmdline'] if started else spec.get('cmdline', 'quiet')
         self.modprobe = modprobe_at_boot(started)
         self.iommu = self.iommu_is_on()
+        self.zfs = spec.get('zfs') or {}
+        check_keys(self.zfs, {'pools', 'kernels'}, 'zfs')
         self.functions = {}
         self.collect()
 
@@ -1250,6 +1252,9 @@ def write_module_directory(machine, tree, own=None):
             words += ['parmtype=%s:%s' % (key, 'charp' if isinstance(value, str) else 'uint')
                       for key, value in sorted((fields.get('parameters') or {}).items())]
             tree.write('%s/%s' % (base, fields['file']), module_file(words))
+    if machine.kernel in (machine.zfs.get('kernels') or {}):
+        files['zfs'] = 'zfs/zfs.ko'
+        tree.write('%s/zfs/zfs.ko' % base, module_file(['license=CDDL', 'name=zfs', 'version=%s' % machine.zfs['kernels'][machine.kernel]]))
     lines = {name: ' '.join([path + ':'] + [files[other] for other in needs.get(name, ())]) for name, path in files.items()}
     tree.write(base + '/modules.dep', ''.join(line + '\n' for line in lines.values()))
     tree.write(base + '/modules.dep.bin', module_index(lines))
@@ -1257,6 +1262,22 @@ def write_module_directory(machine, tree, own=None):
         tree.write('%s/%s.bin' % (base, name), module_index({}))
     for name in ('modules.alias', 'modules.symbols', 'modules.builtin', 'modules.builtin.modinfo', 'modules.order', 'modules.softdep'):
         tree.write('%s/%s' % (base, name), '')
+
+
+# Features that every pool of OpenZFS 0.8 and later has, in the state in which an installer leaves them.
+POOL_FEATURES = {'async_destroy': 'enabled', 'empty_bpobj': 'active', 'lz4_compress': 'active', 'spacemap_histogram': 'active',
+                 'enabled_txg': 'active', 'hole_birth': 'active', 'extensible_dataset': 'active', 'embedded_data': 'active',
+                 'bookmarks': 'enabled', 'device_removal': 'enabled', 'zpool_checkpoint': 'enabled', 'spacemap_v2': 'active',
+                 'encryption': 'enabled', 'userobj_accounting': 'active', 'project_quota': 'active', 'resilver_defer': 'enabled'}
+
+
+def write_pools(machine, tree):
+    """What `zpool get -H all POOL` answers, a file for each pool."""
+    pools = dict({'rpool': {}} if machine.loader != 'grub' else {}, **(machine.zfs.get('pools') or {}))
+    for pool, features in pools.items():
+        lines = ['size\t928G\t-', 'health\tONLINE\t-', 'compatibility\toff\tdefault']
+        lines += ['feature@%s\t%s\tlocal' % each for each in dict(POOL_FEATURES, **(features or {})).items()]
+        tree.write('var/lib/rack/zpool/' + pool, ''.join('%s\t%s\n' % (pool, line) for line in lines))
 
 
 # --- The description's own files, and the whole ------------------------------------------------------------------------------
@@ -1325,6 +1346,10 @@ def write(machine, out_dir, installed=True, running=True):
         if installed:
             write_userland(machine, tree)
             write_cluster(machine, tree)
+            write_pools(machine, tree)
+            for release in machine.zfs.get('kernels') or {}:
+                if release != machine.kernel:
+                    write_module_directory(Machine(dict(machine.spec, kernel=release, modules=None), machine.catalogue), tree)
         write_overrides(machine, tree, installed, running)
     finally:
         os.umask(before)
