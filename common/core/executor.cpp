@@ -127,6 +127,7 @@ class Execution {
 
   // --- the run --------------------------------------------------------------------------------------------------------------
   void apply() {
+    must(journal::clear_torn(host_), "remove what a killed run left");
     bool settled = false;  // the last round carried out a plan that was whole
     for (int round = 0; round < most_rounds; ++round) {
       const Plan plan = make_plan();
@@ -237,7 +238,6 @@ class Execution {
     if (placed || differs(before, host_.read_file(change.path))) touched_ = true;  // what failed at its end, a sync, has done its work
     must(std::move(placed), step.target);
     if (change.kind == FileChange::Kind::withdraw) {
-      remove(change.path + temporary_suffix, step.target);
       remove_if_empty(change.directories, step.target);
       must(journal::forget_undo(host_, task_.module, change, before ? std::optional<std::string>(*before) : std::nullopt), step.target);
     }
@@ -342,7 +342,6 @@ class Execution {
       must(host_.write_file(image.path, image.bytes, image.meta), step);
     } else {
       remove(image.path, step);
-      remove(image.path + temporary_suffix, step);
       remove_if_empty(image.directories, step);
     }
     must(journal::restore_undo_record(host_, image.path, image.undo_record), step);

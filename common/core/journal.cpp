@@ -367,6 +367,12 @@ Result<> record_waits(Host& host, const std::string& instance, const std::vector
   return save(host, "waits", path, record);
 }
 
+Result<> clear_torn(Host& host) {
+  for (const std::string& path : recorded_paths(host).value_or({}))
+    if (const std::string torn = path + temporary_suffix; host.exists(torn)) (void)PVEGPU_TRY(host.remove_file(torn));
+  return {};
+}
+
 Result<> tidy(Host& host) {
   for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), std::string(state_dir)}) {
     auto names = host.list_dir(each);

@@ -49,6 +49,10 @@ Result<> restore_undo_record(Host& host, const std::string& path, const std::opt
 Result<std::optional<std::string>> waiting_since(const HostView& host, const std::string& instance, const Wait& wait);
 Result<> record_waits(Host& host, const std::string& instance, const std::vector<Wait>& waits, const std::string& boot_id);
 
+/// Removes the temporary files that killed runs left beside files of ours: owed work would take them up (an initramfs takes all that is in
+/// its directories).
+Result<> clear_torn(Host& host);
+
 /// Removes the state directories that are empty, and what killed runs left in them.
 Result<> tidy(Host& host);
 

@@ -4,6 +4,8 @@
 
 #include "common/text/strings.hpp"
 
+#include <algorithm>
+
 namespace pvegpu::text {
 
 const std::string* GuestSection::find(std::string_view key) const {
@@ -26,11 +28,20 @@ std::vector<GuestSection> parse_guest_sections(std::string_view text) {
       out.push_back(std::move(section));
       continue;
     }
-    // Containers also take "lxc.key = value".
-    const auto sign = line.find_first_of(line.starts_with("lxc.") ? ":=" : ":");
+    // Containers also take "lxc.key = value", the same key more than once.
+    const bool raw = line.starts_with("lxc.");
+    const auto sign = line.find_first_of(raw ? ":=" : ":");
     if (sign == line.npos) continue;
-    std::string key = trim(line.substr(0, sign));
-    if (!key.empty()) out.back().values.emplace_back(std::move(key), trim(line.substr(sign + 1)));
+    std::string key = raw ? trim(line.substr(0, sign)) : line.substr(0, sign), value = trim(line.substr(sign + 1));
+    if (key.empty() || key[0] < 'a' || key[0] > 'z' || key.find_first_of(" \t") != key.npos || value.empty())
+      continue;  // warned of, and dropped
+    auto& values = out.back().values;
+    const auto twice =
+        raw ? values.end() : std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.first == key; });
+    if (twice == values.end())
+      values.emplace_back(std::move(key), std::move(value));
+    else
+      twice->second = std::move(value);  // the last one counts
   }
   return out;
 }

@@ -321,7 +321,7 @@ std::string FakeHost::digest(const std::vector<std::string>& paths) const {
   text::Sha256 hash;
   for (const std::string& top : paths)
     for (const std::string& path : paths_below(top))
-      if (find(path)->type != FileType::directory && !path.ends_with(temporary_suffix))
+      if (find(path)->type != FileType::directory)
         hash.add(fmt::format("{}\x1f{}\x1f{}\x1e", path, find(path)->mode, find(path)->bytes));
   return hash.hex();
 }

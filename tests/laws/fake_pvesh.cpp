@@ -17,19 +17,37 @@ constexpr const char* file = "/etc/pve/mapping/pci.cfg";
 
 CommandResult refused(const std::string& text, int code = 255) { return {code, false, "", text + "\n"}; }
 
+/// Parameters that are not valid: what is wrong, then the usage (PVE::RESTHandler, cli_handler).
+CommandResult wrong(const std::string& verb, const std::string& text) {
+  return refused(fmt::format("{}\npvesh {} <api_path>{} [OPTIONS] [FORMAT_OPTIONS]", text, verb,
+                             verb == "create" ? " --id <string> --map <array>" : ""),
+                 2);
+}
+
+/// createSchema and updateSchema of PVE::SectionConfig.
+bool knows(const std::string& verb, const std::string& option, bool live) {
+  std::vector<std::string> known;
+  if (verb != "delete") known = {"map", "description", "mdev"};
+  if (verb != "delete" && live) known.emplace_back("live-migration-capable");
+  if (verb == "create") known.emplace_back("id");
+  if (verb == "set") known.insert(known.end(), {"digest", "delete"});
+  return std::find(known.begin(), known.end(), option) != known.end();
+}
+
 CommandResult pvesh(FakeHost& host, const std::vector<std::string>& argv) {
   const std::string verb = argv.at(1), path = argv.at(2);
   const auto version = text::parse_pvecfg(host.read_file("/usr/share/perl5/PVE/pvecfg.pm").value_or(""));
   if (!version || version->major < 8) return refused(fmt::format("No '{}' handler defined for '{}'", verb, path), 1);
   if (!host.exists("/etc/pve/local")) return refused("ipcc_send_rec[1] failed: Connection refused", 111);
 
+  const bool old = version->version.starts_with("8.0") || version->version.starts_with("8.1") || version->version.starts_with("8.2") ||
+                   version->version.starts_with("8.3");
   std::map<std::string, std::vector<std::string>> options;
   for (std::size_t i = 3; i + 1 < argv.size(); i += 2) {
-    const std::string& key = argv[i];
-    const bool old = version->version.starts_with("8.0") || version->version.starts_with("8.1") || version->version.starts_with("8.2") ||
-                     version->version.starts_with("8.3");
-    if (!key.starts_with("--") || (old && key == "--live-migration-capable")) return refused("Unknown option: " + key.substr(2), 2);
-    options[key.substr(2)].push_back(argv[i + 1]);
+    const std::string key = argv[i].substr(2);
+    if (!argv[i].starts_with("--") || !knows(verb, key, !old))
+      return wrong(verb, fmt::format("Unknown option: {}\n400 unable to parse option", key));
+    options[key].push_back(argv[i + 1]);
   }
   const auto option = [&](const char* key) { return options.count(key) ? options[key][0] : std::string(); };
   const std::string id = path == base ? option("id") : path.substr(std::string(base).size() + 1);
@@ -38,15 +56,20 @@ CommandResult pvesh(FakeHost& host, const std::vector<std::string>& argv) {
                                         : "delete pci mapping failed";
   const auto fail = [&](const std::string& text) { return refused(fmt::format("{}: {}", action, text)); };
 
+  const auto invalid = [&](const std::string& text) { return wrong(verb, "400 Parameter verification failed.\n" + text); };
+
   text::PciMapping given;
   given.id = id;
   for (const std::string& map : options["map"]) {
     auto entry = text::parse_map_entry(map);
-    if (!entry) return refused("400 Parameter verification failed.\nmap: invalid format - " + entry.error().message, 2);
+    if (!entry)
+      return invalid(fmt::format("map[{0}]: invalid format - format error\nmap[{0}]: {1}\n", given.entries.size(), entry.error().message));
     given.entries.push_back(*std::move(entry));
   }
-  if (verb != "delete" && given.entries.empty())
-    return refused("400 Parameter verification failed.\nmap: missing value for required option 'map'", 2);
+  if (verb == "create" && given.entries.empty()) return invalid("map: property is missing and it is not optional");
+  if (verb == "create" && !text::is_mapping_id(id)) return invalid(fmt::format("id: invalid format - invalid configuration ID '{}'\n", id));
+  if (option("digest").size() > 64) return invalid("digest: value may only be 64 characters long");
+  if (option("description").size() > 4096) return invalid("description: value may only be 4096 characters long");
   if (const std::string lock = "/etc/pve/priv/lock/file-mapping_pci_cfg"; host.exists(lock)) {
     host.pause(std::chrono::seconds(10));
     if (host.exists(lock) && !host.break_cluster_lock(lock)) return fail("cfs-lock 'file-mapping_pci_cfg' error: got lock request timeout");
@@ -61,6 +84,7 @@ CommandResult pvesh(FakeHost& host, const std::vector<std::string>& argv) {
     if (const std::string digest = option("digest"); !digest.empty() && digest != text::sha1_hex(bytes))
       return fail("detected modified configuration - file changed by other user? Try again.");
     if (at == config.mappings.end()) return fail(fmt::format("pci ID '{}' does not exist", id));
+    if (given.entries.empty()) return fail("missing value for required option 'map'");
   }
   const auto take = [&](text::PciMapping& mapping) {
     mapping.entries = given.entries;
@@ -85,6 +109,7 @@ CommandResult pvesh(FakeHost& host, const std::vector<std::string>& argv) {
   }
   // A section without a valid entry is kept as nothing, and nothing has no type.
   if (!config.poisoned.empty()) return fail("unknown section type ''");
+  if (option("description").find_first_of("\r\n") != std::string::npos) return fail("property 'description' contains a line feed");
   const std::string next = text::print_pci_mappings(config.mappings);
   if (next.size() > std::size_t{1} << 20U) return fail("unable to write '/etc/pve/mapping/pci.cfg.tmp.1' - File too large");
   if (!host.exists("/etc/pve/mapping")) return fail("unable to open file '/etc/pve/mapping/pci.cfg.tmp.1' - No such file or directory");

@@ -102,14 +102,14 @@ MUTANTS = [
     # --- undo: L6
     mutant('undo records are not written', EXECUTOR, law('L6'), *never('change.kind != FileChange::Kind::withdraw) must(')),
     mutant('undo records are written after the effect', EXECUTOR, law('L6'), *never('change.kind != FileChange::Kind::withdraw) must('),
-           'touched_ = true;\n    if (change.kind == FileChange::Kind::withdraw) {',
-           'touched_ = true;\n    if (MUTANT && change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);\n'
+           'must(std::move(placed), step.target);\n    if (change.kind == FileChange::Kind::withdraw) {',
+           'must(std::move(placed), step.target);\n    if (MUTANT && change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);\n'
            '    if (change.kind == FileChange::Kind::withdraw) {'),
     mutant('undo records stay', EXECUTOR, law('L6'), *dropped('must(journal::forget_undo(')),
     mutant('undo leaves directories', EXECUTOR, law('L6'), *dropped('remove_if_empty(change.directories, step.target);')),
     mutant('undo does not know of directories of neighbours', JOURNAL, law('L6'), *dropped('add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));')),
     mutant('undo leaves modes', PLAN, law('L6'), *never('meta_before && *meta_before != ')),
-    mutant('undo leaves what a killed write left', EXECUTOR, law('L4'), *dropped('remove(change.path + temporary_suffix, step.target);')),
+    mutant('undo leaves what a killed write left', EXECUTOR, law('L4'), *dropped('must(journal::clear_torn(host_), "remove what a killed run left");')),
     mutant('undo brings back the last version, not the first', JOURNAL, 'Journal.undo_remembers*', 'mine->after = after;\n    add_directories',
            'if (MUTANT) mine->before = now.value_or("");\n    mine->after = after;\n    add_directories'),
     mutant('undo overwrites foreign edits', JOURNAL, 'Executor.foreign_edits*', 'last && !mine->mixed && mine->matches(now)', 'MUTANT || (last && !mine->mixed && mine->matches(now))'),
