@@ -2,6 +2,7 @@
 // Guests' configurations in their sections (PVE::QemuServer::parse_vm_config, PVE::LXC::Config::parse_pct_config).
 #include "common/text/guest_sections.hpp"
 
+#include "common/text/hostpci.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -33,8 +34,8 @@ std::vector<GuestSection> parse_guest_sections(std::string_view text) {
     const auto sign = line.find_first_of(raw ? ":=" : ":");
     if (sign == line.npos) continue;
     std::string key = raw ? trim(line.substr(0, sign)) : line.substr(0, sign), value = trim(line.substr(sign + 1));
-    if (key.empty() || key[0] < 'a' || key[0] > 'z' || key.find_first_of(" \t") != key.npos || value.empty())
-      continue;  // warned of, and dropped
+    if (key.empty() || key[0] < 'a' || key[0] > 'z' || key.find_first_of(" \t") != key.npos || value.empty()) continue;
+    if (numbered_key(key) == "hostpci" && is_ignored_hostpci_value(value)) continue;
     auto& values = out.back().values;
     const auto twice =
         raw ? values.end() : std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.first == key; });

@@ -16,6 +16,40 @@ Result<bool> parse_flag(const std::string& key, const std::string& value) {
   return Error{fmt::format("{} '{}' is neither 0 nor 1", key, value)};
 }
 
+/// False: no key that is known here.
+Result<bool> take_key(HostPciValue& out, const std::string& key, const std::string& text) {
+  std::string* id = key == "vendor-id"       ? &out.vendor_id
+                    : key == "device-id"     ? &out.device_id
+                    : key == "sub-vendor-id" ? &out.sub_vendor_id
+                    : key == "sub-device-id" ? &out.sub_device_id
+                                             : nullptr;
+  bool* flag = key == "pcie"         ? &out.pcie
+               : key == "x-vga"      ? &out.x_vga
+               : key == "rombar"     ? &out.rombar
+               : key == "legacy-igd" ? &out.legacy_igd
+                                     : nullptr;
+  if (id) {
+    if (!is_hex_id(text)) return Error{fmt::format("{} '{}' is not written like 0x10de", key, text)};
+    *id = lower(text);
+  } else if (flag) {
+    *flag = PVEGPU_TRY(parse_flag(key, text));
+  } else if (key == "host") {
+    for (const std::string& address : split(text, ';')) out.addresses.push_back(PVEGPU_TRY(parse_pci_address(address)));
+  } else if (key == "mapping") {
+    out.mapping = text;
+  } else if (key == "mdev") {
+    out.mdev = text;
+  } else if (key == "romfile") {
+    out.romfile = text;
+  } else if (key == "driver") {
+    if (text != "vfio" && text != "keep") return Error{fmt::format("driver '{}' is neither vfio nor keep", text)};
+    out.keep_driver = text == "keep";
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool is_hex_id(std::string_view text) {
@@ -25,39 +59,19 @@ bool is_hex_id(std::string_view text) {
 Result<HostPciValue> parse_hostpci_value(std::string_view value) {
   const Properties properties = PVEGPU_TRY(parse_property_string(value, "host"));
   HostPciValue out;
-  for (const auto& [key, text] : properties.pairs()) {
-    std::string* id = key == "vendor-id"       ? &out.vendor_id
-                      : key == "device-id"     ? &out.device_id
-                      : key == "sub-vendor-id" ? &out.sub_vendor_id
-                      : key == "sub-device-id" ? &out.sub_device_id
-                                               : nullptr;
-    bool* flag = key == "pcie"         ? &out.pcie
-                 : key == "x-vga"      ? &out.x_vga
-                 : key == "rombar"     ? &out.rombar
-                 : key == "legacy-igd" ? &out.legacy_igd
-                                       : nullptr;
-    if (id) {
-      if (!is_hex_id(text)) return Error{fmt::format("{} '{}' is not written like 0x10de", key, text)};
-      *id = lower(text);
-    } else if (flag) {
-      *flag = PVEGPU_TRY(parse_flag(key, text));
-    } else if (key == "host") {
-      for (const std::string& address : split(text, ';')) out.addresses.push_back(PVEGPU_TRY(parse_pci_address(address)));
-    } else if (key == "mapping") {
-      out.mapping = text;
-    } else if (key == "mdev") {
-      out.mdev = text;
-    } else if (key == "romfile") {
-      out.romfile = text;
-    } else if (key == "driver") {
-      if (text != "vfio" && text != "keep") return Error{fmt::format("driver '{}' is neither vfio nor keep", text)};
-      out.keep_driver = text == "keep";
-    } else {
-      return Error{fmt::format("'{}' is no key of hostpci", key)};
-    }
-  }
+  for (const auto& [key, text] : properties.pairs())
+    if (!PVEGPU_TRY(take_key(out, key, text))) return Error{fmt::format("'{}' is no key of hostpci", key)};
   if (out.addresses.empty() == out.mapping.empty()) return Error{"exactly one of an address and mapping= is needed"};
   return out;
+}
+
+bool is_ignored_hostpci_value(std::string_view value) {
+  const auto properties = parse_property_string(value, "host");
+  if (!properties) return true;
+  HostPciValue out;
+  for (const auto& [key, text] : properties->pairs())
+    if (!take_key(out, key, text)) return true;
+  return false;
 }
 
 std::string print_hostpci_value(const HostPciValue& value) {

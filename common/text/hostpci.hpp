@@ -23,6 +23,10 @@ struct HostPciValue {
 /// Error for what Proxmox VE would not take, and for keys that are not known here.
 Result<HostPciValue> parse_hostpci_value(std::string_view value);
 
+/// Whether Proxmox VE warns of this value, goes on as if it were not there, and drops it at its next write (parse_vm_config). Not so a key
+/// that is not known here: a newer release may know it. Nor an address and a mapping at once, or neither, which root may set.
+bool is_ignored_hostpci_value(std::string_view value);
+
 /// The one way to write it: device first, then the keys by name, defaults left out. Values are equal when this is.
 std::string print_hostpci_value(const HostPciValue& value);
 

@@ -109,6 +109,8 @@ MUTANTS = [
     mutant('undo leaves directories', EXECUTOR, law('L6'), *dropped('remove_if_empty(change.directories, step.target);')),
     mutant('undo does not know of directories of neighbours', JOURNAL, law('L6'), *dropped('add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));')),
     mutant('undo leaves modes', PLAN, law('L6'), *never('meta_before && *meta_before != ')),
+    mutant('a write that failed at its end did nothing', EXECUTOR, law('L4'), 'if (placed || differs(before, host_.read_file(change.path)))',
+           'if (placed || (!MUTANT && differs(before, host_.read_file(change.path))))'),
     mutant('undo leaves what a killed write left', EXECUTOR, law('L4'), *dropped('must(journal::clear_torn(host_), "remove what a killed run left");')),
     mutant('undo brings back the last version, not the first', JOURNAL, 'Journal.undo_remembers*', 'mine->after = after;\n    add_directories',
            'if (MUTANT) mine->before = now.value_or("");\n    mine->after = after;\n    add_directories'),

@@ -104,6 +104,18 @@ TEST(GuestSections, of_containers) {
   EXPECT_EQ(sections[1].kind, GuestSection::Kind::pending);
 }
 
+TEST(GuestSections, what_proxmox_ignores_is_not_there) {
+  const auto sections = parse_guest_sections(
+      "hostpci0: nonsense\nhostpci1: 41:00,pcie=maybe\nhostpci2: 41:00,new-key=1\nhostpci3: host=41:00,mapping=a40\n hostpci4: 42:00\n"
+      "hostpci5:\nname:one\nhostpci6: 41:00,pcie=1,pcie=0\ncores: 2\ncores: 4\nonboot\n");
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : sections[0].values) keys.push_back(key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"hostpci2", "hostpci3", "name", "cores"}));
+  EXPECT_EQ(*sections[0].find("cores"), "4") << "the last one counts";
+  const auto container = parse_guest_sections("lxc.mount.entry: a\nlxc.mount.entry = b\n");
+  EXPECT_EQ(container[0].values.size(), 2u) << "such a key is a list";
+}
+
 TEST(GuestSections, numbered_keys) {
   EXPECT_EQ(numbered_key("hostpci12"), "hostpci");
   EXPECT_EQ(numbered_key("scsi0"), "scsi");

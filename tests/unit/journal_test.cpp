@@ -108,6 +108,17 @@ TEST(Journal, damaged_undo_record_is_not_passed_over) {
   }
 }
 
+TEST(Journal, what_a_killed_write_left_beside_a_file_goes) {
+  FakeHost host = bare_world();
+  ASSERT_TRUE(journal::record_undo(host, "m", FileChange{FileChange::Kind::write, "/etc/x", "new\n"}));
+  host.file(std::string("/etc/x") + temporary_suffix, "ne").file(std::string("/etc/y") + temporary_suffix, "of others");
+  ASSERT_TRUE(journal::clear_torn(host));
+  EXPECT_FALSE(host.exists(std::string("/etc/x") + temporary_suffix));
+  EXPECT_TRUE(host.exists(std::string("/etc/y") + temporary_suffix));
+  host.file("/var/lib/pve-gpu/undo/damaged.json", "{");
+  EXPECT_TRUE(journal::clear_torn(host)) << "a damaged record is told by whoever needs it";
+}
+
 TEST(Journal, what_a_killed_write_left_is_no_record) {
   FakeHost host = bare_world().file(std::string("/var/lib/pve-gpu/pending/x.json") + temporary_suffix, "{\"half");
   EXPECT_TRUE(owed(host).empty());
