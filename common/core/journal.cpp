@@ -116,6 +116,7 @@ Result<Owed> owed_from_json(const json& value, const std::string& path) {
     auto follow_up = FollowUp::from_json(value.at("follow_up"));
     if (!follow_up) return damaged(path);
     out.follow_up = *std::move(follow_up);
+    if (path != file("pending", out.follow_up.id())) return damaged(path);  // settle() would not find it
     out.modules = value.at("modules").get<std::vector<std::string>>();
     out.put_off = value.at("put_off").get<bool>();
     for (const json& image : value.at("images")) out.images.push_back(image_from_json(image));

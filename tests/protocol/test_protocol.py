@@ -3,6 +3,7 @@
 # The real executable: whatever comes in, one JSON object on one line goes out, and no secret.
 """PVE_GPU_BINARY_DIR: the build directory. PVE_GPU_SEED, PVE_GPU_INPUTS: to repeat or shorten the generated part."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import random
@@ -468,9 +469,10 @@ class Surroundings(unittest.TestCase):
     def test_state_of_others_is_refused(self):
         record = '{"follow_up":{"kind":"program","argv":["touch","/run/evil"],"when":"now","on_failure":"keep_pending","rank":1,"timeout":9,"data":null},'\
                  '"modules":["secretive"],"put_off":false,"images":[]}'
-        make = "mkdir -m 700 /var/lib/pve-gpu/pending; echo '%s' >/var/lib/pve-gpu/pending/0.json; chmod 600 /var/lib/pve-gpu/pending/0.json\n" % record
+        path = '/var/lib/pve-gpu/pending/%s.json' % hashlib.sha256(b'program\x1ftouch\x1f/run/evil').hexdigest()[:16]
+        make = "mkdir -m 700 /var/lib/pve-gpu/pending; echo '%s' >%s; chmod 600 %s\n" % (record, path, path)
         self.assertEqual(self.answer({}, make)['steps'], ['run touch /run/evil'])
-        for change in ('chown 1000 /var/lib/pve-gpu/pending/0.json', 'chmod 622 /var/lib/pve-gpu/pending/0.json', 'chmod 777 /var/lib/pve-gpu',
+        for change in ('chown 1000 ' + path, 'chmod 622 ' + path, 'chmod 777 /var/lib/pve-gpu',
                        'chown 1000 /var/lib/pve-gpu/pending', 'mv /var/lib/pve-gpu /run/x; ln -s /run/x /var/lib/pve-gpu'):
             answer = self.answer({}, make + change)
             self.assertIn('not trusted', answer.get('msg', ''), change)
