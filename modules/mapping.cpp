@@ -6,6 +6,7 @@
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/gpu/mapping_selection.hpp"
+#include "common/text/strings.hpp"
 #include "common/text/pve_version.hpp"
 
 #include <algorithm>
