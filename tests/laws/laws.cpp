@@ -158,13 +158,8 @@ Findings converges_from_any_effect(const Subject& subject, int at_most) {
       }
       (void)succeed(subject.run, host, when + ", rerun", out);
       expect_done(host, when + ", after the rerun", out);
+      // What undo does from there was seen without a fault: this is the same state, our own memory included.
       expect_same(wanted, state_of(host), when + ", after the rerun", out);
-      if (!subject.undo) continue;
-      host.restart();
-      if (subject.afterwards) subject.afterwards(host);
-      (void)succeed(subject.undo, host, when + ", undo after the rerun", out);
-      expect_done(host, when + ", after undo", out);
-      expect_same(undone, state_of(host), when + ", after undo", out);
     }
   return out;
 }
@@ -221,12 +216,13 @@ Findings same_needs_before_and_after(const Subject& subject, const FakeHost& wor
 Subject undoing(const Subject& subject) {
   Subject out;
   out.name = subject.name + " undo";
-  out.world = [subject] {
+  out.world = [subject, made = std::make_shared<std::optional<FakeHost>>()]() -> FakeHost {
+    if (*made) return FakeHost(**made).restart();
     FakeHost host = subject.world();
     const json answer = subject.run(host, run_mode);
     if (failed(answer)) throw std::runtime_error("can't be undone, the run fails: " + told(answer));
     if (subject.afterwards) subject.afterwards(host);
-    host.restart();
+    *made = host.restart();
     return host;
   };
   out.run = subject.undo;

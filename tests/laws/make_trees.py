@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Writes the trees of all fixtures (tests/rack/machine.py) where they are older than what they are made of.
 """make_trees.py FIXTURES OUT: OUT/MODULE/CASE for each FIXTURES/MODULE/CASE/machine.yml; prints MODULE/CASE, one a line."""
+import fcntl
 import glob
 import os
 import shutil
@@ -13,6 +14,9 @@ import machine  # noqa: E402
 
 
 def main(fixtures, out):
+    os.makedirs(out, exist_ok=True)
+    lock = os.open(out, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)    # shards begin at the same time
     makers = [machine.__file__, *glob.glob(os.path.join(machine.CATALOGUE, '*.csv')), *glob.glob(os.path.join(machine.MACHINES, '*.yml'))]
     newest = max(os.path.getmtime(path) for path in makers)
     for description in sorted(glob.glob(os.path.join(fixtures, '*', '*', 'machine.yml'))):

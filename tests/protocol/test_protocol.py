@@ -18,7 +18,7 @@ BINARY_DIR = os.environ.get('PVE_GPU_BINARY_DIR', os.path.join(os.path.dirname(_
 EXECUTABLE = os.path.join(BINARY_DIR, 'pve-gpu')
 MADE_UP = os.path.join(BINARY_DIR, 'tests', 'pve-gpu-made-up')
 SEED = int(os.environ.get('PVE_GPU_SEED', '20260101'))
-INPUTS = int(os.environ.get('PVE_GPU_INPUTS', '10000'))
+INPUTS = int(os.environ.get('PVE_GPU_INPUTS') or (10000 if os.environ.get('PVE_GPU_TEST_ALL') else 3000))
 STARTED = b'pve-gpu:started\n'
 # Leaks are looked for by the C++ tests; looking for them here costs 20 ms a run.
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS='detect_leaks=0')
