@@ -75,8 +75,9 @@ class Journey:
         assert not proven['changed'] and not proven['reboot_required'] and proven['iommu']['groups'] == len(now['groups']), proven
         assert 'IOMMU proven, %d groups' % len(now['groups']) in self.of(rebooted, 'Summary')[0]['msg'], rebooted
 
-        again = self.play('again', 'site', '-e', 'gpu_reboot_allowed=true')
-        assert [r['task'] for r in again if r['result'].get('changed')] == [] and self.seen()['boot'] == now['boot'], again
+        if ALL:  # the same on simulated nodes in rack/test_site.py
+            again = self.play('again', 'site', '-e', 'gpu_reboot_allowed=true')
+            assert [r['task'] for r in again if r['result'].get('changed')] == [] and self.seen()['boot'] == now['boot'], again
 
         self.play('taken back', 'undo')
         began = time.monotonic()
