@@ -21,13 +21,15 @@ recipe() {
     host-bullseye) echo "bullseye $target" ;;
     host-bookworm) echo "bookworm $target" ;;
     host-trixie) echo "trixie $target" ;;
+    grub-bookworm) echo "bookworm grub2-common grub-emu" ;;
+    grub-trixie) echo "trixie grub2-common grub-emu" ;;
     control-bookworm) echo "bookworm ansible-core openssh-client sudo iproute2" ;;
     control-trixie) echo "trixie ansible-core openssh-client sudo iproute2" ;;
     control-sid) echo "sid ansible-core openssh-client sudo iproute2" ;;
     *) die "no root is called '$1'; there are: $(names | tr '\n' ' ')" ;;
   esac
 }
-names() { printf '%s\n' build-bullseye host-bullseye host-bookworm host-trixie control-bookworm control-trixie control-sid; }
+names() { printf '%s\n' build-bullseye host-bullseye host-bookworm host-trixie grub-bookworm grub-trixie control-bookworm control-trixie control-sid; }
 
 mirror() {
   if [ -n "${MIRROR:-}" ]; then echo "$MIRROR"; return; fi
