@@ -11,17 +11,10 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import booting  # noqa: E402
 import values  # noqa: E402
-from booting import CMDLINE, DEFAULTS, KERNEL, MENU, grub_loader, kernel_parameters  # noqa: E402
+from booting import DEFAULTS, KERNEL, MENU, grub_loader, kernel_parameters  # noqa: E402
 
 DROPIN = '/etc/default/grub.d/pve-gpu-kernel_cmdline.cfg'
 FIRST = [('BOOT_IMAGE', f'/boot/vmlinuz-{KERNEL}'), ('root', '/dev/mapper/pve-root'), ('ro', None)]
-
-
-def must_pass(word):
-    """Whether GRUB can give it to the kernel, and the key is one as the kernel has them: refusing it would be a fault."""
-    wish = kernel_parameters(word)
-    return (len(wish) == 1 and word.count('"') % 2 == 0 and re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9._-]*', wish[0][0]) is not None and
-            not set(wish[0][1] or '') & set(values.LOST_IN_GRUB))
 
 
 class GrubTest(unittest.TestCase):
@@ -85,22 +78,15 @@ class Values(GrubTest):
         for word, answer in zip(words, answers):
             if answer.get('failed'):
                 with self.subTest('refused', word=word):
-                    self.assertFalse(must_pass(word), f"GRUB can pass it: {answer['msg']}")
-                    lost = [c for c in values.LOST_IN_GRUB if c in (kernel_parameters(word) or [('', '')])[0][1] or '']
-                    if len(kernel_parameters(word)) == 1 and lost and re.match(r'[a-z0-9]+="?[^"]*$', word):
-                        self.assertTrue(any(c in answer['msg'].replace(word, '') for c in lost), f"the character is not named: {answer['msg']}")
+                    self.assertFalse(values.must_pass(word, values.LOST_IN_GRUB), f"GRUB can pass it: {answer['msg']}")
+                    for c in values.in_it(word, values.LOST_IN_GRUB):
+                        self.assertIn(c, answer['msg'].replace(word, ''), 'the character is not named')
         for word, answer in zip(refused, self.host.modules('kernel_cmdline', [{'parameters': [word]} for word in refused])):
             with self.subTest('refused in earnest', word=word):
                 self.assertTrue(answer.get('failed'), answer)
         self.assertEqual(self.host.files(), before, 'what was refused had an effect')
 
-        # No more at once than a command line holds.
-        batches = [[]]
-        for word in accepted:
-            if sum(len(w) + 3 for w in batches[-1]) + len(word) > 1700:
-                batches.append([])
-            batches[-1].append(word)
-        for number, batch in enumerate(batches):
+        for number, batch in enumerate(values.batches(accepted)):
             with self.subTest('batch', number=number):
                 self.assertTrue(self.run_module(*batch)['changed'])
                 self.assert_menu_is_sound()
