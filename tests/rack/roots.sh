@@ -21,8 +21,8 @@ recipe() {
     host-bullseye) echo "bullseye $target" ;;
     host-bookworm) echo "bookworm $target" ;;
     host-trixie) echo "trixie $target" ;;
-    grub-bookworm) echo "bookworm grub2-common grub-emu" ;;
-    grub-trixie) echo "trixie grub2-common grub-emu" ;;
+    grub-bookworm) echo "bookworm grub2-common grub-emu grub-pc-bin" ;;
+    grub-trixie) echo "trixie grub2-common grub-emu grub-pc-bin" ;;
     control-bookworm) echo "bookworm ansible-core openssh-client sudo iproute2" ;;
     control-trixie) echo "trixie ansible-core openssh-client sudo iproute2" ;;
     control-sid) echo "sid ansible-core openssh-client sudo iproute2" ;;
