@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import booting  # noqa: E402
 import values  # noqa: E402
-from booting import DEFAULTS, KERNEL, MENU, grub_loader, kernel_parameters  # noqa: E402
+from booting import CMDLINE, DEFAULTS, KERNEL, MENU, grub_loader, kernel_parameters  # noqa: E402
 
 DROPIN = '/etc/default/grub.d/pve-gpu-kernel_cmdline.cfg'
 FIRST = [('BOOT_IMAGE', f'/boot/vmlinuz-{KERNEL}'), ('root', '/dev/mapper/pve-root'), ('ro', None)]
@@ -102,6 +102,10 @@ class Values(GrubTest):
             self.setUp()
 
     def test_what_does_not_fit_is_refused(self):
+        # The entry with the longest name has the least room.
+        self.host.kernels(KERNEL, KERNEL + '-with-a-long-local-version')
+        self.host.run('update-grub')
+
         def accepted(length):
             return not self.host.module('kernel_cmdline', parameters=['x=' + 'v' * length], _ansible_check_mode=True).get('failed')
 
@@ -111,13 +115,14 @@ class Values(GrubTest):
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if accepted(middle) else (low, middle)
-        line = grub_loader(self.host.started())
+        line = max((grub_loader(self.host.started(entry)) for entry in self.host.entries() if '-recovery-' not in entry), key=len)
         fits = booting.COMMAND_LINE_SIZE - 1 - len(line) - len(' x=')
         self.assertLessEqual(low, fits)
         self.assertGreater(low, fits - 200, 'much that fits is refused')
         self.run_module('x=' + 'v' * low)
-        self.assertIn(('x', 'v' * low), self.kernel_gets())
-        self.assertEqual(self.kernel_gets()[:4], [*FIRST, ('quiet', None)])
+        for entry in self.host.entries():
+            if '-recovery-' not in entry:
+                self.assertEqual(self.kernel_gets(entry)[1:], [*FIRST[1:], ('quiet', None), ('x', 'v' * low)])
         # quotes that GRUB's loader adds count too
         self.refused('y="' + 'a ' * 1100 + '"')
 
@@ -199,6 +204,30 @@ class OfOthers(GrubTest):
         self.assertFalse(self.run_module('a=b;c')['changed'])
 
 
+    def test_what_stands_in_the_other_variable_counts(self):
+        self.host.write('/etc/default/grub.d/installer.cfg', "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX x='1;2'\"\n")
+        self.host.run('update-grub')
+        self.assertFalse(self.run_module('x=1;2')['changed'])
+        self.assertTrue(self.run_module('x=1;2', 'a=b;c')['changed'])
+        got = self.kernel_gets()
+        self.assertEqual(got.count(('x', '1;2')), 1)
+        self.assertIn(('a', 'b;c'), got)
+
+    def test_what_others_wrote_into_our_dropin_stays(self):
+        self.run_module('a=b;c')
+        theirs = '# since the outage of May\nGRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT theirs=\\"1;2\\""\nGRUB_TIMEOUT=1\n'
+        self.host.write(DROPIN, self.host.read(DROPIN) + theirs)
+        self.run_module('a=b;c', 'd=$e')
+        self.assertIn(theirs, self.host.read(DROPIN))
+        got = self.kernel_gets()
+        for one in (('a', 'b;c'), ('d', '$e'), ('theirs', '1;2')):
+            self.assertEqual(got.count(one), 1, got)
+        self.assertFalse(self.run_module('a=b;c', 'd=$e')['changed'])
+        self.run_module('a=b;c', 'd=$e', state='absent')
+        self.assertIn(theirs, self.host.read(DROPIN))
+        self.assertEqual(self.kernel_gets(), [*FIRST, ('quiet', None), ('theirs', '1;2')])
+
+
 class Menu(GrubTest):
     OTHER = '6.5.13-6-pve'
     OLDEST = '6.2.16-20-pve'
@@ -255,16 +284,26 @@ class Menu(GrubTest):
                         self.assertIn(('x', '1;2'), got)
                 self.assertFalse(self.run_module('a=b;c', 'memmap=1G$4G')['changed'])
 
-    def test_the_first_entry_is_not_always_the_one_that_boots(self):
-        # Pinned as proxmox-boot-tool pins: an older kernel, in the submenu. Its entry is stale as well as the first one.
+    def test_a_pinned_kernel_gets_it(self):
+        # As proxmox-boot-tool pins: an older kernel, in the submenu.
         self.host.kernels(KERNEL, self.OTHER)
         device = '2c5f1d0a-7b1e-4f57-9d0e-0c6f1f6a3b11'
-        self.host.write('/etc/default/grub.d/proxmox-kernel-pin.cfg',
-                        f'GRUB_DEFAULT="gnulinux-advanced-{device}>gnulinux-{self.OTHER}-advanced-{device}"\n')
+        pinned = f'gnulinux-advanced-{device}>gnulinux-{self.OTHER}-advanced-{device}'
+        self.host.write('/etc/default/grub.d/proxmox-kernel-pin.cfg', f'GRUB_DEFAULT="{pinned}"\n')
         self.run_module('a=b;c')
-        pinned = [entry for entry in self.host.entries() if f'{self.OTHER}-advanced' in entry]
-        self.assertEqual(len(pinned), 1)
-        self.assertIn(('a', 'b;c'), self.kernel_gets(pinned[0]))
+        self.assertIn(f'set default="{pinned}"', self.host.read(MENU))
+        self.assertIn(('a', 'b;c'), self.kernel_gets(pinned))
+
+    def test_on_the_partitions_of_proxmox_boot_tool(self):
+        # There it is GRUB as well that reads it, and the file of systemd-boot is kept besides.
+        self.host.write('/etc/kernel/proxmox-boot-uuids', 'ABCD-1234\n')
+        self.host.write(CMDLINE, 'root=ZFS=rpool/ROOT/pve-1 boot=zfs\n')
+        self.host.write('/usr/sbin/proxmox-boot-tool', '#!/bin/sh\n', 0o755)
+        answer = self.run_module('a=b;c', 'memmap=1G$4G')
+        self.assertEqual(answer['loader']['kind'], 'grub-pbt')
+        for got in (self.kernel_gets(), kernel_parameters(self.host.read(CMDLINE))):
+            self.assertEqual([one for one in got if one in (('a', 'b;c'), OfOthers.MEMMAP)], [('a', 'b;c'), OfOthers.MEMMAP])
+        self.refused("x=it's")
 
 
 if 'grub-trixie' in booting.ROOTS:
