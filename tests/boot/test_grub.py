@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 # Kernel parameters through Debian's real GRUB: what the kernel would get is what was wished, or the wish was refused.
 """Real: update-grub, grub-mkconfig with its scripts, grub-script-check, and grub-emu, which runs the menu and says which words it hands
-to `linux`. A stand-in: grub-probe, as there is no disk. Written from their sources: GRUB's loader and the kernel's parser (booting.py)."""
+to `linux`. A stand-in: grub-probe, as there is no disk. Written from their sources: GRUB's loader and the kernel's parser (booting.py).
+PVE_GPU_SEED, PVE_GPU_INPUTS: to repeat or lengthen the generated part."""
 import os
+import random
 import re
 import sys
 import unittest
@@ -14,6 +16,8 @@ import values  # noqa: E402
 from booting import CMDLINE, DEFAULTS, KERNEL, MENU, grub_loader, kernel_parameters  # noqa: E402
 
 DROPIN = '/etc/default/grub.d/pve-gpu-kernel_cmdline.cfg'
+SEED = int(os.environ.get('PVE_GPU_SEED', '20260101'))
+TEXTS = int(os.environ.get('PVE_GPU_INPUTS', '15'))
 FIRST = [('BOOT_IMAGE', f'/boot/vmlinuz-{KERNEL}'), ('root', '/dev/mapper/pve-root'), ('ro', None)]
 
 
@@ -80,7 +84,7 @@ class Values(GrubTest):
                 with self.subTest('refused', word=word):
                     self.assertFalse(values.must_pass(word, values.LOST_IN_GRUB), f"GRUB can pass it: {answer['msg']}")
                     for c in values.in_it(word, values.LOST_IN_GRUB):
-                        self.assertIn(c, answer['msg'].replace(word, ''), 'the character is not named')
+                        self.assertRegex(answer['msg'].replace(word, ''), re.escape(c) + '|quote' * (c == '"'), 'it is not named')
         for word, answer in zip(refused, self.host.modules('kernel_cmdline', [{'parameters': [word]} for word in refused])):
             with self.subTest('refused in earnest', word=word):
                 self.assertTrue(answer.get('failed'), answer)
@@ -226,6 +230,51 @@ class OfOthers(GrubTest):
         self.run_module('a=b;c', 'd=$e', state='absent')
         self.assertIn(theirs, self.host.read(DROPIN))
         self.assertEqual(self.kernel_gets(), [*FIRST, ('quiet', None), ('theirs', '1;2')])
+
+
+    def fares(self, line):
+        """With this line of others: refused at once, in check mode too, with nothing changed; or the kernel gets ours besides theirs."""
+        self.setUp()
+        self.host.write(DEFAULTS, re.sub('^GRUB_CMDLINE_LINUX_DEFAULT=.*$', lambda _: line, self.host.default, flags=re.M))
+        sound = self.host.run('update-grub', check=False).returncode == 0
+        self.host.remove(MENU + '.new')
+        theirs = self.kernel_gets() if sound else None
+        before = self.host.files()
+        check = self.host.module('kernel_cmdline', parameters=['ours=1;2'], _ansible_check_mode=True)
+        answer = self.host.module('kernel_cmdline', parameters=['ours=1;2'])
+        self.assertEqual(bool(check.get('failed')), bool(answer.get('failed')), answer.get('msg') or check.get('msg'))
+        if answer.get('failed'):
+            self.assertTrue(self.host.files() == before, 'it was refused with an effect')
+            self.assertIn(DEFAULTS, answer['msg'])
+            return 'refused'
+        self.assertTrue(sound, 'update-grub fails, and that is not said')
+        self.assertEqual(self.kernel_gets(), [*theirs, ('ours', '1;2')])
+        again = self.run_module('ours=1;2')
+        self.assertFalse(again['changed'], again['steps'])
+        return 'written'
+
+    def test_what_of_others_would_swallow_ours(self):
+        for line, outcome in [
+                (r'GRUB_CMDLINE_LINUX_DEFAULT="quiet b=\\\"1 z=1"', 'refused'),           # to the kernel an open quote
+                (r'GRUB_CMDLINE_LINUX_DEFAULT="quiet dyndbg=\\\"file a.c +p\\\" z=1"', 'written'),
+                ("GRUB_CMDLINE_LINUX_DEFAULT='quiet -- a=b'", 'refused'),               # what follows is init's
+                ("GRUB_CMDLINE_LINUX_DEFAULT='quiet ; set x=1'", 'refused'),
+                ("GRUB_CMDLINE_LINUX_DEFAULT='quiet # why'", 'refused'),
+                ("GRUB_CMDLINE_LINUX_DEFAULT='quiet \\\nx=1'", None),
+                ("GRUB_CMDLINE_LINUX_DEFAULT='quiet /boot/* à=1'", None),
+                ("GRUB_CMDLINE_LINUX_DEFAULT='quiet {'", 'refused')]:
+            with self.subTest(line):
+                self.assertIn(self.fares(line), [outcome] if outcome else ['refused', 'written'])
+
+    def test_random_texts_of_others(self):
+        dice = random.Random(SEED)
+        atoms = ['a', 'b=', 'x=', '1', '$', '$4', '${y}', '\\', '\\\\', '\\$', '\\;', ';', "'", '"', '\\"', ' ', '  ', '\t', '#', '&', '|', '{', '}', '*', '[', ',',
+                 '-', '`', '<', '!', '~', '--', 'k=v', 'iommu=pt', "'a b'", '"c d"', '"$e"']
+        for number in range(TEXTS):
+            text = 'quiet ' + ''.join(dice.choice(atoms) for _ in range(dice.randint(1, 8))) + dice.choice(['', ' z=1'])
+            quoted = "'" + text.replace("'", "'\\''") + "'" if dice.random() < 0.5 else '"' + re.sub(r'([\\$"`])', r'\\\1', text) + '"'
+            with self.subTest(seed=SEED, number=number, text=text):
+                self.fares('GRUB_CMDLINE_LINUX_DEFAULT=' + quoted)
 
 
 class Menu(GrubTest):

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Kernel parameters through proxmox-boot-tool and systemd-boot: what the kernel would get is what was wished, or the wish was refused.
 """proxmox-boot-tool is a stand-in that treats the text as Proxmox's does, in a real sh; systemd-boot, the kernel's EFI stub and its
-parser are written from their sources (booting.py)."""
+parser are written from their sources (booting.py). PVE_GPU_SEED, PVE_GPU_INPUTS: to repeat or lengthen the generated part."""
 import os
+import random
 import sys
 import unittest
 
@@ -12,6 +13,8 @@ import booting  # noqa: E402
 import values  # noqa: E402
 from booting import CMDLINE, KERNEL, kernel_parameters  # noqa: E402
 
+SEED = int(os.environ.get('PVE_GPU_SEED', '20260101'))
+TEXTS = int(os.environ.get('PVE_GPU_INPUTS', '60'))
 ENTRY = f'/boot/efi/loader/entries/proxmox-{KERNEL}.conf'
 LINE = 'root=ZFS=rpool/ROOT/pve-1 boot=zfs'
 
@@ -63,7 +66,7 @@ class SystemdBoot(unittest.TestCase):
     def given(self, text):
         self.host.remove('/var/lib/pve-gpu', '/etc/default/grub.d')
         self.host.write(CMDLINE, text)
-        self.host.run('proxmox-boot-tool', 'refresh')
+        return self.host.run('proxmox-boot-tool', 'refresh', check=False).returncode == 0
 
     def kernel_gets(self):
         """without the initramfs that systemd-boot puts in front"""
@@ -136,6 +139,27 @@ class SystemdBoot(unittest.TestCase):
             self.assertEqual(self.host.read(CMDLINE), first + '\n')
         else:
             self.assertEqual(self.kernel_gets(), [('x', 'a b'), *kernel_parameters(LINE), ('y', 'c d')])
+
+    def test_random_lines_of_others(self):
+        dice = random.Random(SEED)
+        atoms = ['a', 'b=', 'x=', '1', '$', ';', 'c', 'd', "'", '"', ' ', '  ', '\t', '#', '&', '*', ',', '-', '--', 'k=v', '"a b"', 'x="c d"', '"y=e f"', '\\n']
+        for number in range(TEXTS):
+            parts = [''.join(dice.choice(atoms) for _ in range(dice.randint(0, 5))) for _ in range(2)]
+            text = f'{parts[0]} {LINE} {parts[1]}'
+            with self.subTest(seed=SEED, number=number, text=text):
+                theirs = self.kernel_gets() if self.given(text + '\n') else None
+                before = self.host.files()
+                check = self.host.module('kernel_cmdline', parameters=['ours="1 2"'], _ansible_check_mode=True)
+                answer = self.host.module('kernel_cmdline', parameters=['ours="1 2"'])
+                self.assertEqual(bool(check.get('failed')), bool(answer.get('failed')), answer.get('msg') or check.get('msg'))
+                if answer.get('failed'):
+                    self.assertTrue(self.host.files() == before, 'it was refused with an effect')
+                    self.assertIn(CMDLINE, answer['msg'])
+                else:
+                    self.assertIsNotNone(theirs, 'proxmox-boot-tool fails, and that is not said')
+                    self.assertEqual(self.kernel_gets(), [*theirs, ('ours', '1 2')])
+                    again = self.run_module('ours="1 2"')
+                    self.assertFalse(again['changed'], again['steps'])
 
     def test_a_line_without_its_end(self):
         for text in (LINE, f'  {LINE}  \n', f'{LINE}\n\n', f'{LINE}\t\n'):
