@@ -49,6 +49,10 @@ def executable():
     return None
 
 
+class NotStarted(AssertionError):
+    """GRUB does not come to the end of an entry."""
+
+
 class Host(lab.Node):
     """A host that GRUB boots. What is written on it is lost when it ends; it can't load modules or reboot."""
 
@@ -130,10 +134,10 @@ class Host(lab.Node):
         return out
 
     def entries(self):
-        """the menu's entries as `default` names them: outermost first, joined by '>'"""
+        """the menu's entries of Linux as `default` names them: outermost first, joined by '>'"""
         out, submenu = [], None
         for line in self.read(MENU).splitlines():
-            found = re.match(r"(\t*)(menuentry|submenu) '.*\$menuentry_id_option '([^']*)' \{$", line)
+            found = re.match(r"(\t*)(menuentry|submenu) '.*\$menuentry_id_option '(gnulinux-[^']*)' \{$", line)
             if not found:
                 continue
             if found.group(2) == 'submenu':
@@ -156,7 +160,7 @@ class Host(lab.Node):
         count = re.findall(r'count=(\d+)\r\n', shown)
         words = re.findall(r'<(.*)>\r\n', shown)
         if len(count) != 1 or int(count[0]) != len(words):
-            raise AssertionError(f'GRUB did not start {entry}: {shown[-3000:]!r}')
+            raise NotStarted(f'GRUB did not start {entry}: {shown[-3000:]!r}')
         return words
 
     def terminal(self, *argv, seconds):

@@ -4,6 +4,7 @@
 """Real: update-grub, grub-mkconfig with its scripts, grub-script-check, and grub-emu, which runs the menu and says which words it hands
 to `linux`. A stand-in: grub-probe, as there is no disk. Written from their sources: GRUB's loader and the kernel's parser (booting.py).
 PVE_GPU_SEED, PVE_GPU_INPUTS: to repeat or lengthen the generated part."""
+import contextlib
 import os
 import random
 import re
@@ -238,7 +239,11 @@ class OfOthers(GrubTest):
         self.host.write(DEFAULTS, re.sub('^GRUB_CMDLINE_LINUX_DEFAULT=.*$', lambda _: line, self.host.default, flags=re.M))
         sound = self.host.run('update-grub', check=False).returncode == 0
         self.host.remove(MENU + '.new')
-        theirs = self.kernel_gets() if sound else None
+        theirs = None
+        if sound:
+            # An odd quote pairs with one of the lines below: grub-script-check has nothing against it, but the entry starts nothing.
+            with contextlib.suppress(booting.NotStarted):
+                theirs = self.kernel_gets()
         before = self.host.files()
         check = self.host.module('kernel_cmdline', parameters=['ours=1;2'], _ansible_check_mode=True)
         answer = self.host.module('kernel_cmdline', parameters=['ours=1;2'])
@@ -247,7 +252,7 @@ class OfOthers(GrubTest):
             self.assertTrue(self.host.files() == before, 'it was refused with an effect')
             self.assertIn(DEFAULTS, answer['msg'])
             return 'refused'
-        self.assertTrue(sound, 'update-grub fails, and that is not said')
+        self.assertIsNotNone(theirs, 'this host does not boot, and that is not said')
         self.assertEqual(self.kernel_gets(), [*theirs, ('ours', '1;2')])
         again = self.run_module('ours=1;2')
         self.assertFalse(again['changed'], again['steps'])
