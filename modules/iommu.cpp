@@ -5,6 +5,7 @@
 #include "common/core/module.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/gpu/host_facts.hpp"
+#include "common/text/kernel_parameters.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -28,6 +29,8 @@ constexpr const char* options_file = "/etc/modprobe.d/pve-gpu-iommu.conf";
 
 const text::KernelParameter intel_on{"intel_iommu", "on"};
 const text::KernelParameter identity{"iommu", "pt"};
+/// What switches interrupt remapping off (drivers/iommu/irq_remapping.c).
+const std::vector<text::KernelParameter> no_remapping = {{"intremap", "off"}, {"nointremap", std::nullopt}};
 
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
 
@@ -92,8 +95,14 @@ void prove(const gpu::HostFacts& facts, const boot::CmdlineWish& wish, const Hos
                        {"interrupt_remapping", interrupts ? json(text::contains(*interrupts, " IR-")) : json(nullptr)}});
   if (wish.present.empty() && wish.forbidden.empty()) return;  // absent
   if (facts.iommu.active.value_or(false)) {
-    if (interrupts && !text::contains(*interrupts, " IR-"))
-      out.warn("interrupts are not remapped by the IOMMU: passthrough needs a newer BIOS, or allow_unsafe_interrupts with its risk");
+    if (!interrupts || text::contains(*interrupts, " IR-")) return;
+    const auto running = text::parse_kernel_cmdline(facts.boot.cmdline.value_or(""));
+    for (const text::KernelParameter& off : no_remapping)
+      if (!text::saying(running, off).empty())
+        return (void)out.warn(fmt::format("interrupts are not remapped by the IOMMU: the kernel was started with {}; passthrough needs a "
+                                          "start without it, or allow_unsafe_interrupts with its risk",
+                                          off.print()));
+    out.warn("interrupts are not remapped by the IOMMU: passthrough needs a newer BIOS, or allow_unsafe_interrupts with its risk");
     return;
   }
   const std::string table = gpu::iommu_table(facts.cpu);
@@ -121,6 +130,7 @@ void plan(const Params& params, const HostView& host, Plan& out) {
       wish.present.push_back(intel_on);
     if (params.dma_mode == DmaMode::pt) wish.present.push_back(identity);
     wish.forbidden = {{"intel_iommu", "off"}, {"amd_iommu", "off"}, {"iommu", "off"}};
+    if (!params.allow_unsafe_interrupts) wish.forbidden.insert(wish.forbidden.end(), no_remapping.begin(), no_remapping.end());
   }
   // A newer kernel does not need intel_iommu=on any more, but taking it away would be a change, and a reboot, for nothing.
   if (params.state == State::absent) wish.withdrawn.push_back(intel_on);

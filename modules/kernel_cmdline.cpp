@@ -25,6 +25,8 @@ void plan(const Params& params, const HostView& host, Plan& out) {
                       word));
     (params.state == State::present ? wish.present : wish.withdrawn).push_back(*parameter);
   }
+  text::pair_hugepages(wish.present);
+  text::pair_hugepages(wish.withdrawn);
   if (params.follow_ups == FollowUps::later) out.put_off_next_boot_work();
   boot::plan_cmdline(host, out, wish);
 }

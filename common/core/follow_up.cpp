@@ -81,7 +81,13 @@ FollowUp follow_up_initramfs() {
           .rank = 60,
           .timeout = std::chrono::seconds(1800)};
 }
-FollowUp follow_up_grub() { return {.kind = "program", .argv = {"update-grub"}, .when = FollowUp::When::next_boot, .rank = 70}; }
+FollowUp follow_up_grub() {
+  return {.kind = "program",
+          .argv = {"update-grub"},
+          .when = FollowUp::When::next_boot,
+          .on_failure = FollowUp::OnFailure::revert,
+          .rank = 70};
+}
 FollowUp follow_up_boot_refresh() {
   return {.kind = "program", .argv = {"proxmox-boot-tool", "refresh"}, .when = FollowUp::When::next_boot, .rank = 80};
 }

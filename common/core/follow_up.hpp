@@ -42,7 +42,8 @@ FollowUp follow_up_apt_update(std::vector<std::string> ours);
 FollowUp follow_up_daemon_reload();
 /// `update-initramfs -u -k all`
 FollowUp follow_up_initramfs();
-/// `update-grub`
+/// `update-grub`. It writes the new menu beside the old one and checks it (grub-script-check) before it takes its place: when it fails
+/// the old menu stays, and with the old files the next one, of a kernel upgrade, works again.
 FollowUp follow_up_grub();
 /// `proxmox-boot-tool refresh`
 FollowUp follow_up_boot_refresh();

@@ -174,7 +174,7 @@ Plan& Plan::withdraw(const std::string& path, const std::function<std::optional<
   FileMeta meta;
   if (undo && undo->untouched) {
     if (undo->existed) {
-      remains = undo->before;
+      remains = options.old_bytes_too ? without_ours(undo->before) : undo->before;
       meta = undo->meta;
     }
   } else {

@@ -44,6 +44,7 @@ struct FileOptions {
   std::vector<FollowUp> then = {};
   bool sensitive = false;
   std::vector<std::string> warnings = {};  ///< of the step
+  bool old_bytes_too = false;              ///< withdraw: `without_ours` is taken out of the old bytes too before they come back
 };
 struct AttrOptions {
   std::chrono::milliseconds within{0};

@@ -58,9 +58,14 @@ class Query {
  public:
   /// `systemctl show NAME`: load, active, sub and unit-file state of a unit.
   static Query unit_state(const std::string& unit);
-  /// GRUB_CMDLINE_LINUX and GRUB_CMDLINE_LINUX_DEFAULT, a line each, as grub-mkconfig will have them: its defaults are shell and are
-  /// sourced in its order. `without`: a file that is left out, to see what all others say.
-  static Query grub_cmdline(const std::string& without);
+  /// A file of GRUB's defaults, as it is or as it would be.
+  struct GrubFile {
+    std::string path;
+    std::optional<std::string> content = {};  ///< unset: as it is
+  };
+  /// GRUB_CMDLINE_LINUX and GRUB_CMDLINE_LINUX_DEFAULT as they are after each of these files, sourced in this order as grub-mkconfig
+  /// sources them: its defaults are shell. Each value ends with a NUL, for it may have line breaks.
+  static Query grub_cmdline(const std::vector<GrubFile>& files);
   /// `corosync-quorumtool -s`: votes and members as corosync counts them now. Exit code 2: there is no quorum.
   static Query quorum_status();
   /// `ceph status` as JSON.

@@ -139,14 +139,19 @@ Query Query::unit_state(const std::string& unit) {
   return Query({"systemctl", "show", "--property=LoadState,ActiveState,SubState,UnitFileState", "--", unit});
 }
 
-Query Query::grub_cmdline(const std::string& without) {
-  // As grub-mkconfig of GRUB 2.04 to 2.12 sources them.
-  return Query({"sh", "-ec",
-                "d=$1; if test -f \"$d\"; then . \"$d\"; fi; "
-                "for x in \"$d\".d/*.cfg; do if [ -e \"$x\" ] && [ \"$x\" != \"$2\" ]; then "
-                "[ -f \"$x\" ] || { echo \"$x is not a regular file\" >&2; exit 1; }; . \"$x\"; fi; done; "
-                "printf '%s\\n%s\\n' \"$GRUB_CMDLINE_LINUX\" \"$GRUB_CMDLINE_LINUX_DEFAULT\"",
-                "sh", "/etc/default/grub", without});
+Query Query::grub_cmdline(const std::vector<GrubFile>& files) {
+  // As grub-mkconfig of GRUB 2.04 to 2.12 sources them; what they print themselves is not asked for.
+  std::vector<std::string> argv = {"sh", "-ec",
+                                   "while [ $# -gt 1 ]; do case $1 in as-it-is) if [ -e \"$2\" ]; then "
+                                   "[ -f \"$2\" ] || { echo \"$2 is not a regular file\" >&2; exit 1; }; . \"$2\" >/dev/null; fi;; "
+                                   "*) eval \"$2\" >/dev/null;; esac; shift 2; "
+                                   "printf '%s\\0%s\\0' \"$GRUB_CMDLINE_LINUX\" \"$GRUB_CMDLINE_LINUX_DEFAULT\"; done",
+                                   "sh"};
+  for (const GrubFile& file : files) {
+    argv.emplace_back(file.content ? "would-be" : "as-it-is");
+    argv.push_back(file.content.value_or(file.path));
+  }
+  return Query(std::move(argv));
 }
 
 Query Query::quorum_status() { return Query({"corosync-quorumtool", "-s"}); }

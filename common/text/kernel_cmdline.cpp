@@ -3,11 +3,13 @@
 #include "common/text/kernel_cmdline.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace pvegpu::text {
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+/// The kernel's isspace (lib/ctype.c): Latin-1's no-break space too.
+bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '\xa0'; }
 
 struct Token {
   std::size_t begin, end;
@@ -63,7 +65,29 @@ bool same_key(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return plain(x) == plain(y); });
 }
 
-bool operator==(const KernelParameter& a, const KernelParameter& b) { return same_key(a.key, b.key) && a.value == b.value; }
+bool same_size(std::string_view a, std::string_view b) {
+  const auto bytes = [](std::string_view text) {
+    const std::string digits(text);
+    char* end = nullptr;
+    unsigned long long out = std::strtoull(digits.c_str(), &end, 0);
+    constexpr std::string_view units = "KMGTPE";
+    const auto unit = *end == '\0' ? units.npos : units.find(static_cast<char>(*end & ~0x20));
+    return unit == units.npos ? out : out << 10 * (unit + 1);
+  };
+  return a == b || (!a.empty() && !b.empty() && bytes(a) == bytes(b));
+}
+
+bool operator==(const KernelParameter& a, const KernelParameter& b) {
+  return same_key(a.key, b.key) && a.value == b.value && same_size(a.size, b.size);
+}
+
+void pair_hugepages(std::vector<KernelParameter>& parameters) {
+  std::string size;
+  for (KernelParameter& p : parameters) {
+    if (p.key == "hugepagesz") size = p.value.value_or("");
+    if (p.key == "hugepages") p.size = size;
+  }
+}
 
 std::vector<KernelParameter> parse_kernel_cmdline(std::string_view line) {
   std::vector<KernelParameter> out;
@@ -72,6 +96,7 @@ std::vector<KernelParameter> parse_kernel_cmdline(std::string_view line) {
     if (word == "--") break;
     out.push_back(parameter_of(word));
   }
+  pair_hugepages(out);
   return out;
 }
 
@@ -90,27 +115,37 @@ std::optional<KernelParameter> parse_kernel_parameter(std::string_view token) {
   return out;
 }
 
-std::string without_parameters(std::string_view line, const std::vector<KernelParameter>& drop) {
+std::string edit_parameters(std::string_view line, const ParameterEdit& edit) {
+  const std::vector<KernelParameter> all = parse_kernel_cmdline(line);
   std::string out;
   std::size_t kept = 0;  // end of the last token that stays
-  bool kernels = true;   // not yet behind "--"
+  std::size_t number = 0;
   for (const Token& token : tokens(line)) {
-    const std::string_view word = line.substr(token.begin, token.end - token.begin);
-    if (word == "--") kernels = false;
-    const KernelParameter parameter = parameter_of(word);
-    if (kernels && std::any_of(drop.begin(), drop.end(), [&](const KernelParameter& d) { return d == parameter; })) {
+    // Those behind "--" have no parameter: they are not the kernel's.
+    const auto result = number < all.size() ? edit(all[number]) : std::nullopt;
+    if (number < all.size() && !result) {
       // The first token has no blanks before it that it could take along: it takes those after it.
       if (out.empty() && kept == 0 && token.begin == 0)
         for (kept = token.end; kept < line.size() && line[kept] == ' ';) ++kept;
       else
         kept = token.end;
-      continue;
+    } else if (number < all.size() && !(*result == all[number])) {
+      out.append(line.substr(kept, token.begin - kept)).append(result->print());
+      kept = token.end;
+    } else {
+      out.append(line.substr(kept, token.end - kept));
+      kept = token.end;
     }
-    out.append(line.substr(kept, token.end - kept));
-    kept = token.end;
+    ++number;
   }
   out.append(line.substr(kept));
   return out;
+}
+
+std::string without_parameters(std::string_view line, const std::vector<KernelParameter>& drop) {
+  return edit_parameters(line, [&](const KernelParameter& p) {
+    return std::find(drop.begin(), drop.end(), p) == drop.end() ? std::optional<KernelParameter>(p) : std::nullopt;
+  });
 }
 
 std::string with_parameters(std::string_view line, const std::vector<KernelParameter>& add) {
