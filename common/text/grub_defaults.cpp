@@ -66,7 +66,7 @@ Range assigned(std::string_view line) {
   if (++at < line.size() && (line[at] == '"' || line[at] == '\'')) {
     out.quote = line[at];
     std::size_t end = ++at;
-    while (end < line.size() && line[end] != out.quote) end += out.quote == '"' && line[end] == '\\' ? 2 : 1;
+    while (end < line.size() && line[end] != out.quote) end += out.quote == '"' && line[end] == '\\' ? 2u : 1u;
     if (end < line.size()) out.begin = at, out.end = end;
   } else {
     const std::size_t end = line.find_first_of(" \t\n;&|\"'`$\\#()<>", at);

@@ -177,12 +177,17 @@ FakeHost& FakeHost::answer(const std::string& words, Answer answer) {
   answers_[words] = std::move(answer);
   return *this;
 }
-FakeHost& FakeHost::product(const std::string& path, const std::string& made_by, std::vector<std::string> from) {
-  products_[path] = {made_by, from};
-  return program(made_by, [path, from](FakeHost& host, const std::vector<std::string>&) {
-    host.file(path, host.digest(from));
-    return CommandResult{};
+FakeHost& FakeHost::product(const std::string& path, const std::string& made_by, std::vector<std::string> from, Text text) {
+  products_[path] = {made_by, std::move(from), std::move(text)};
+  return program(made_by, [path](FakeHost& host, const std::vector<std::string>&) {
+    const Result<> made = host.make(path);
+    return made ? CommandResult{} : CommandResult{1, false, "", made.error().message};
   });
+}
+Result<> FakeHost::make(const std::string& path) {
+  const Made& made = products_.at(path);
+  file(path, digest(made.from) + (made.text ? "\n" + PVEGPU_TRY(made.text(*this)) : std::string()));
+  return {};
 }
 FakeHost& FakeHost::attribute(const std::string& path, Attribute attribute) {
   attributes_[path] = std::move(attribute);
@@ -329,13 +334,13 @@ std::string FakeHost::digest(const std::vector<std::string>& paths) const {
 std::vector<std::string> FakeHost::stale_products() const {
   std::vector<std::string> out;
   for (const auto& [path, made] : products_)
-    if (bytes(path) != digest(made.from)) out.push_back(made.by);
+    if (!bytes(path).starts_with(digest(made.from))) out.push_back(made.by);
   return out;
 }
 
 FakeHost& FakeHost::make_products(const std::string& made_by) {
   for (const auto& [path, made] : products_)
-    if (made_by.empty() || made_by == made.by) file(path, digest(made.from));
+    if ((made_by.empty() || made_by == made.by) && !make(path)) file(path, digest(made.from));
   return *this;
 }
 

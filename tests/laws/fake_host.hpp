@@ -67,7 +67,9 @@ class FakeHost final : public Host {
   /// What a program does whose argv starts with these words; the longest match answers. Unknown programs can't be started.
   FakeHost& program(const std::string& words, Program program);
   /// A file that this program makes out of what is below `from`: it proves that the program ran after the last change there.
-  FakeHost& product(const std::string& path, const std::string& made_by, std::vector<std::string> from);
+  /// `text`: what stands in it besides, of the host as it is then; an error: the program fails with it and leaves the old file.
+  using Text = std::function<Result<std::string>(const FakeHost&)>;
+  FakeHost& product(const std::string& path, const std::string& made_by, std::vector<std::string> from, Text text = {});
   FakeHost& make_products(const std::string& made_by = {});  ///< all of them or those of one program, as they are of the world so far
   using Answer = std::function<CommandResult(const FakeHost&, const std::vector<std::string>& argv)>;
   FakeHost& answer(const std::string& words, Answer answer);
@@ -168,7 +170,9 @@ class FakeHost final : public Host {
   struct Made {
     std::string by;
     std::vector<std::string> from;
+    Text text;
   };
+  Result<> make(const std::string& path);
   std::map<std::string, Made> products_;
   std::multimap<std::chrono::system_clock::time_point, std::function<void(FakeHost&)>> events_;
   std::function<void(FakeHost&, const std::string&)> hook_;

@@ -4,6 +4,7 @@
 
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
+#include "common/text/grub_script.hpp"
 #include "common/text/strings.hpp"
 #include "tests/laws/fake_i915.hpp"
 #include "tests/laws/fake_nvidia.hpp"
@@ -58,6 +59,21 @@ CommandResult source_grub_defaults(const FakeHost& host, std::vector<std::string
   return result->second;
 }
 
+/// The menu that update-grub makes: 10_linux's line, read by GRUB's syntax check.
+Result<std::string> grub_menu(const FakeHost& host) {
+  std::vector<Query::GrubFile> files = {{"/etc/default/grub"}};
+  for (const std::string& name : host.list_dir("/etc/default/grub.d").value_or({}))
+    if (name.ends_with(".cfg")) files.push_back({"/etc/default/grub.d/" + name});
+  const CommandResult sourced = source_grub_defaults(host, Query::grub_cmdline(files).argv());
+  if (sourced.exit_code != 0) return Error{sourced.err};
+  const auto values = text::split(sourced.out, '\0');
+  const std::string words = values.at(values.size() - 3) + " " + values.at(values.size() - 2);
+  const auto read = text::parse_grub_command(words);
+  if (read.open || (read.end < words.size() && text::contains("|&<>{}$", words.substr(read.end, 1))))
+    return Error{"error: syntax error.\nSyntax errors are detected in generated GRUB config file."};
+  return fmt::format("menuentry 'Proxmox VE' {{\n\tlinux\t/boot/vmlinuz-{} root=/dev/mapper/pve-root ro {}\n}}\n", host.kernel_release(), words);
+}
+
 json run_module(const Module& module, json args, FakeHost& host, RunMode mode) {
   args["_ansible_check_mode"] = mode.check;
   args["_ansible_diff"] = mode.diff;
@@ -97,11 +113,11 @@ FakeHost world_of(const std::string& tree) {
     if (!host.exists(path)) host.dir(path);
   host.product("/var/lib/apt/lists/made", "apt-get update", {"/etc/apt"});
   host.product("/boot/initrd.img", "update-initramfs", {"/etc/modprobe.d", "/etc/modules", "/etc/modules-load.d", "/etc/initramfs-tools"});
-  if (host.exists("/etc/default/grub")) host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"});
+  if (host.exists("/etc/default/grub")) host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"}, grub_menu);
   if (host.exists("/etc/kernel/proxmox-boot-uuids"))
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
   host.product("/run/systemd/loaded", "systemctl daemon-reload", {"/etc/systemd"});
-  host.answer("sh -ec d=$1; if test -f", source_grub_defaults);
+  host.answer("sh -ec while [ $# -gt 1 ]; do case $1 in as-it-is)", source_grub_defaults);
   host.answer("zpool get -H all", [](const FakeHost& h, const std::vector<std::string>& argv) {  // machine.py: write_pools
     const auto answer = h.read_file("/var/lib/rack/zpool/" + argv.at(4));
     return answer ? CommandResult{0, false, *answer, ""}
