@@ -99,9 +99,10 @@ void prove(const gpu::HostFacts& facts, const boot::CmdlineWish& wish, const Hos
     const auto running = text::parse_kernel_cmdline(facts.boot.cmdline.value_or(""));
     for (const text::KernelParameter& off : no_remapping)
       if (!text::saying(running, off).empty())
-        return (void)out.warn(fmt::format("interrupts are not remapped by the IOMMU: the kernel was started with {}; passthrough needs a "
-                                          "start without it, or allow_unsafe_interrupts with its risk",
-                                          off.print()));
+        return (void)out.warn(
+            fmt::format("interrupts are not remapped by the IOMMU: the kernel was started with {}; passthrough needs a "
+                        "start without it, or allow_unsafe_interrupts with its risk",
+                        off.print()));
     out.warn("interrupts are not remapped by the IOMMU: passthrough needs a newer BIOS, or allow_unsafe_interrupts with its risk");
     return;
   }

@@ -44,6 +44,10 @@ void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish) {
   }
   if (grub) plan_grub(job);
   if (file) plan_file(job);
+  for (const KernelParameter& p : wish.withdrawn)
+    if (p.key == "hugepagesz" && holds(job.next, p) && !holds(wish.present, p) && !holds(leaving(job.next, wish), p))
+      plan.warn(
+          fmt::format("'{}' stays on the command line, for a hugepages= behind it counts its pages; name both, in this order", p.print()));
   plan.report("conflicting", job.conflicting);
   judge_running(job);
 }

@@ -25,7 +25,8 @@ void tell_lost_lines(Job& job, const std::string& text) {
   for (const std::string& line : text::lines(text)) {
     const std::string words = text::trim(line);
     if (++number > 1 && !words.empty() && !words.starts_with('#'))
-      job.plan.warn(fmt::format("{} line {}: nobody reads '{}', for only the first line counts; move it there", cmdline_file, number, words));
+      job.plan.warn(
+          fmt::format("{} line {}: nobody reads '{}', for only the first line counts; move it there", cmdline_file, number, words));
   }
 }
 
@@ -95,12 +96,9 @@ void plan_file(Job& job) {
   for (const KernelParameter& p : all)
     if (holds(foreign, p) || !holds(leave, p)) others.push_back(p);
   const std::size_t own = decides ? loaders_part(text::parse_kernel_cmdline(job.facts.cmdline.value_or(""))) : 0;
-  const std::string against = objection({.before = others,
-                                         .after = after,
-                                         .length = result.size() + own,
-                                         .longer = result.size() > line.size(),
-                                         .loader_adds_root = false},
-                                        wish, job.facts);
+  const std::string against = objection(
+      {.before = others, .after = after, .length = result.size() + own, .longer = result.size() > line.size(), .loader_adds_root = false},
+      wish, job.facts);
   if (plan.steps().size() > steps && !against.empty()) plan.refuse(fmt::format("{}: {}", cmdline_file, against));
   if (decides) job.next = after;
 }

@@ -160,15 +160,13 @@ class GrubPlace {
 
   // --- the drop-in ----------------------------------------------------------------------------------------------------------------
   void write_dropin(const Parameters& ours, const std::string& content) {
-    if (!ours.empty())
-      return (void)plan_.ensure_file(dropin_, content, {.meta = {.mode = 0644, .uid = {}, .gid = {}}, .then = work()});
-    plan_.withdraw(
-        dropin_,
-        [](const std::string& bytes) {
-          const std::string foreign = text::parse_grub_dropin(bytes).foreign;
-          return text::trim(foreign).empty() ? std::nullopt : std::optional<std::string>(foreign);
-        },
-        {.meta = {}, .then = work()});
+    if (!ours.empty()) return (void)plan_.ensure_file(dropin_, content, {.meta = {.mode = 0644, .uid = {}, .gid = {}}, .then = work()});
+    plan_.withdraw(dropin_,
+                   [](const std::string& bytes) {
+                     const std::string foreign = text::parse_grub_dropin(bytes).foreign;
+                     return text::trim(foreign).empty() ? std::nullopt : std::optional<std::string>(foreign);
+                   },
+                   {.meta = {}, .then = work()});
   }
 
   // --- what comes out -------------------------------------------------------------------------------------------------------------
@@ -185,19 +183,13 @@ class GrubPlace {
     const text::GrubCommand command = text::parse_grub_command(result);
     if (command.open || command.end < result.size()) broken(values, command, changes);
     const std::size_t ours = static_cast<std::size_t>(std::find(paths_.begin(), paths_.end(), dropin_) - paths_.begin());
-    for (const KernelParameter& p : wish_.present) {
-      if (text::in_force(job_.next, p)) continue;
-      const auto has = [&](const std::string& value) { return text::in_force(text::parse_grub_words(value), p); };
-      if (!has(values[ours])) continue;  // told by the objection
-      plan_.refuse(fmt::format("'{}' would not get into the menu: {} comes later and sets GRUB_CMDLINE_LINUX_DEFAULT anew; begin the value "
-                               "there with $GRUB_CMDLINE_LINUX_DEFAULT and a blank",
-                               p.print(), culprit(values, ours, has)));
-    }
     const auto line = menu_line(host_.read_file(grub_menu).value_or(""));
     std::size_t own = sizeof "BOOT_IMAGE=/boot/vmlinuz-0.00.00-00-pve root=UUID=00000000-0000-0000-0000-000000000000 ro";
     if (const auto entry = text::parse_grub_command(line.value_or("")).arguments; entry.size() > 4)
       own = text::loader_cmdline({"BOOT_IMAGE=" + entry[1], entry[2], entry[3]}).size() + 1;
-    const auto length = [&](const std::string& value) { return own + text::loader_cmdline(text::parse_grub_command(value).arguments).size(); };
+    const auto length = [&](const std::string& value) {
+      return own + text::loader_cmdline(text::parse_grub_command(value).arguments).size();
+    };
     const std::string against = objection({.before = others,
                                            .after = job_.next,
                                            .length = length(result),
@@ -205,6 +197,14 @@ class GrubPlace {
                                            .loader_adds_root = true},
                                           wish_, job_.facts);
     if (changes && !against.empty()) plan_.refuse(against);
+    for (const KernelParameter& p : wish_.present) {
+      if (text::in_force(job_.next, p)) continue;
+      const auto has = [&](const std::string& value) { return text::in_force(text::parse_grub_words(value), p); };
+      plan_.refuse(
+          fmt::format("'{}' would not get into the menu: {} comes later and sets GRUB_CMDLINE_LINUX_DEFAULT anew; begin the value "
+                      "there with $GRUB_CMDLINE_LINUX_DEFAULT and a blank",
+                      p.print(), culprit(values, ours, has)));
+    }
   }
 
   /// The value ends before its end, or GRUB can't read it at all.
@@ -216,16 +216,20 @@ class GrubPlace {
       return !parsed.open && parsed.end == value.size();
     };
     const std::string file = culprit(values, 0, whole);
-    const std::string what = command.open ? "a quote or backslash that GRUB finds nothing behind" :
-                             at == '\n'   ? "a line break" :
-                                            fmt::format("the character {}", at);
+    const std::string what = command.open ? "a quote or backslash that GRUB finds nothing behind"
+                             : at == '\n' ? "a line break"
+                                          : fmt::format("the character {}", at);
     const bool readable = !command.open && (at == '\n' || at == ';' || at == '#');
     std::string told = fmt::format("{}: the value has {}, at which GRUB's menu line {}; {}", file, what,
-                                   readable ? fmt::format("ends: '{}' is lost", text::trim(result.substr(command.end))) : "can't be read, so "
-                                                                                                                        "update-grub fails",
-                                   at == '\n' ? "write the value on one line" : "write a backslash before it, as GRUB needs it");
-    const bool lost = std::any_of(wish_.present.begin(), wish_.present.end(),
-                                  [&](const KernelParameter& p) { return !text::in_force(job_.next, p); });
+                                   readable ? fmt::format("ends: '{}' is lost", text::trim(result.substr(command.end)))
+                                            : "can't be read, so "
+                                              "update-grub fails",
+                                   at == '\n'     ? "write the value on one line"
+                                   : at == '$'    ? "write \\\\\\$ for it, of which the shell leaves \\$ to GRUB"
+                                   : command.open ? "take it out"
+                                                  : "write a backslash before it for GRUB");
+    const bool lost =
+        std::any_of(wish_.present.begin(), wish_.present.end(), [&](const KernelParameter& p) { return !text::in_force(job_.next, p); });
     lost || (changes && !readable) ? (void)plan_.refuse(std::move(told)) : (void)plan_.warn(std::move(told));
   }
 
@@ -236,10 +240,13 @@ class GrubPlace {
     for (const Parameters* list : {&wish_.withdrawn, &wish_.forbidden})
       for (const KernelParameter& p : *list)
         if (text::saying(next, p).empty() && !holds(wish_.present, p)) gone.push_back(p);
-    const auto stale = [present = wish_.present, gone](const HostView& host) -> Result<std::optional<std::string>> {
+    Parameters there;
+    for (const KernelParameter& p : wish_.present)
+      if (text::in_force(next, p)) there.push_back(p);
+    const auto stale = [there, gone](const HostView& host) -> Result<std::optional<std::string>> {
       const auto line = menu_line(PVEGPU_TRY(host.read_file(grub_menu)));
       const Parameters have = text::parse_grub_words(line.value_or(""));
-      for (const KernelParameter& p : present)
+      for (const KernelParameter& p : there)
         if (line && !text::in_force(have, p)) return std::optional<std::string>("without " + p.print());
       for (const KernelParameter& p : gone)
         if (!text::saying(have, p).empty()) return std::optional<std::string>("with " + p.print());

@@ -85,12 +85,12 @@ void note_conflict(Job& job, const KernelParameter& theirs, const std::string& f
   json note{{"parameter", theirs.print()}, {"file", file}, {"line", line}};
   if (std::find(job.conflicting.begin(), job.conflicting.end(), note) == job.conflicting.end()) job.conflicting.push_back(std::move(note));
   if (job.wish.conflicts == Conflicts::remove) return;
-  job.plan.refuse(fmt::format(
-      "'{}' in {} contradicts what is wished{}{}; take it out there, or give conflicts: remove",
-      theirs.size.empty() ? theirs.print() : fmt::format("hugepagesz={} {}", theirs.size, theirs.print()),
-      line > 0 ? fmt::format("{} line {}", file, line) : file,
-      job.wish.present.empty() ? std::string() : fmt::format(" ({})", listed(job.wish.present)),
-      theirs.key == "hugepagesz" ? ", for the kernel takes one hugepages= for each hugepagesz=, right behind it" : ""));
+  job.plan.refuse(
+      fmt::format("'{}' in {} contradicts what is wished{}{}; take it out there, or give conflicts: remove",
+                  theirs.size.empty() ? theirs.print() : fmt::format("hugepagesz={} {}", theirs.size, theirs.print()),
+                  line > 0 ? fmt::format("{} line {}", file, line) : file,
+                  job.wish.present.empty() ? std::string() : fmt::format(" ({})", listed(job.wish.present)),
+                  theirs.key == "hugepagesz" ? ", for the kernel takes one hugepages= for each hugepagesz=, right behind it" : ""));
 }
 
 void keep_foreign(Job& job, const Parameters& theirs, const char* where) {
@@ -98,7 +98,8 @@ void keep_foreign(Job& job, const Parameters& theirs, const char* where) {
   for (const KernelParameter& p : job.wish.withdrawn)
     if (!holds(job.wish.present, p))
       for (const KernelParameter& word : text::saying(theirs, p))
-        job.plan.warn(fmt::format("'{}' stays on the command line: others wrote it ({}); conflicts: remove takes it away", word.print(), where));
+        job.plan.warn(
+            fmt::format("'{}' stays on the command line: others wrote it ({}); conflicts: remove takes it away", word.print(), where));
 }
 
 std::string objection(const Outcome& outcome, const CmdlineWish& wish, const BootFacts& facts) {
@@ -107,23 +108,26 @@ std::string objection(const Outcome& outcome, const CmdlineWish& wish, const Boo
     return "the command line would have no root=, with which this host would not boot; leave root= as it is";
   for (const KernelParameter& p : outcome.before)
     if (text::mounts_root(p) && text::in_force(outcome.before, p) && !text::in_force(after, p))
-      return fmt::format("'{}' says how the root file system is found or mounted; without it this host may not boot; leave it out of the task, "
-                         "and change it by hand with a console at hand",
-                         p.print());
+      return fmt::format(
+          "'{}' says how the root file system is found or mounted; without it this host may not boot; leave it out of the task, "
+          "and change it by hand with a console at hand",
+          p.print());
   const Parameters running = text::parse_kernel_cmdline(facts.cmdline.value_or(""));
   for (const KernelParameter& p : after)
     if (p.key == "root" && !holds(outcome.before, p) && !holds(running, p))
-      return fmt::format("'{}' is another root file system than this host runs from; leave it out of the task, and change it by hand with a "
-                         "console at hand",
-                         p.print());
+      return fmt::format(
+          "'{}' is another root file system than this host runs from; leave it out of the task, and change it by hand with a "
+          "console at hand",
+          p.print());
   for (const KernelParameter& p : outcome.before)
     if (p.key == "hugepages" && !holds(after, p) && !holds(unwanted(outcome.before, wish), p))
       return fmt::format("'{}' would count pages of another size without its hugepagesz={}; name both, in this order", p.print(), p.size);
   for (const KernelParameter& p : wish.present)
     if (p.key == "hugepages" && !text::in_force(after, p))
-      return fmt::format("'{}' behind the hugepagesz= that is on the command line would count pages of that size; write the hugepagesz= that "
-                         "is meant before it",
-                         p.print());
+      return fmt::format(
+          "'{}' behind the hugepagesz= that is on the command line would count pages of that size; write the hugepagesz= that "
+          "is meant before it",
+          p.print());
   if (outcome.longer && outcome.length > longest)
     return fmt::format("the command line would have {} characters, and the kernel takes {}; take out what is not needed", outcome.length,
                        longest);

@@ -53,10 +53,10 @@ void keep_foreign(Job& job, const Parameters& theirs, const char* where);
 
 /// A command line as the kernel gets it from one place.
 struct Outcome {
-  Parameters before;        ///< as others wrote it
-  Parameters after;         ///< as it will be
-  std::size_t length = 0;   ///< of all that the loader hands over
-  bool longer = false;      ///< than it is now
+  Parameters before;       ///< as others wrote it
+  Parameters after;        ///< as it will be
+  std::size_t length = 0;  ///< of all that the loader hands over
+  bool longer = false;     ///< than it is now
   bool loader_adds_root = false;
 };
 /// Why a host with such a command line may not boot or not do what is wished; empty: nothing is against it.

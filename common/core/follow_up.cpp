@@ -82,11 +82,8 @@ FollowUp follow_up_initramfs() {
           .timeout = std::chrono::seconds(1800)};
 }
 FollowUp follow_up_grub() {
-  return {.kind = "program",
-          .argv = {"update-grub"},
-          .when = FollowUp::When::next_boot,
-          .on_failure = FollowUp::OnFailure::revert,
-          .rank = 70};
+  return {
+      .kind = "program", .argv = {"update-grub"}, .when = FollowUp::When::next_boot, .on_failure = FollowUp::OnFailure::revert, .rank = 70};
 }
 FollowUp follow_up_boot_refresh() {
   return {.kind = "program", .argv = {"proxmox-boot-tool", "refresh"}, .when = FollowUp::When::next_boot, .rank = 80};

@@ -182,8 +182,8 @@ GrubDropin parse_grub_dropin(std::string_view file) {
 }
 
 std::string print_grub_dropin(const std::vector<KernelParameter>& parameters, std::string_view module, std::string_view file) {
-  std::string ours = fmt::format("# Made by pve.gpu ({}). To change it run that module again; its `state: absent` takes it back.\n{}", module,
-                                 assignment);
+  std::string ours =
+      fmt::format("# Made by pve.gpu ({}). To change it run that module again; its `state: absent` takes it back.\n{}", module, assignment);
   for (std::size_t i = 0; i < parameters.size(); ++i) ours += (i == 0 ? "" : " ") + escaped(print_grub_word(parameters[i]));
   ours.append(mark).append("\n");
 

@@ -12,7 +12,9 @@ constexpr std::string_view ends_command = ";&|<>{}\n";
 /// file name patterns, comments and the reserved words [[ and ]].
 constexpr std::string_view special = ";&|<>{}$ *?#[]";
 
-bool is_name(char c, bool first) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!first && c >= '0' && c <= '9'); }
+bool is_name(char c, bool first) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!first && c >= '0' && c <= '9');
+}
 
 /// The length of the variable that begins with the `$` at `at`; 1: none, which GRUB's lexer refuses.
 std::size_t variable(std::string_view text, std::size_t at) {

@@ -24,19 +24,19 @@ struct Row {
   Rule rule;
 };
 constexpr Row table[] = {
-    {"intel_iommu", Rule::options},     // drivers/iommu/intel/iommu.c: intel_iommu_setup
-    {"amd_iommu", Rule::options},       // drivers/iommu/amd/init.c: parse_amd_iommu_options
-    {"iommu", Rule::options},           // arch/x86/kernel/pci-dma.c: iommu_setup
-    {"intremap", Rule::options},        // drivers/iommu/irq_remapping.c: setup_irqremap
-    {"pci", Rule::options},             // drivers/pci/pci.c: pci_setup
-    {"module_blacklist", Rule::set},    // kernel/module/main.c: a core_param, the last one counts
-    {"vfio-pci.ids", Rule::set},        // drivers/vfio/pci/vfio_pci.c: module_param_string
-    {"initcall_blacklist", Rule::sets}, // init/main.c
-    {"modprobe.blacklist", Rule::sets}, // kmod: libkmod-config.c
+    {"intel_iommu", Rule::options},      // drivers/iommu/intel/iommu.c: intel_iommu_setup
+    {"amd_iommu", Rule::options},        // drivers/iommu/amd/init.c: parse_amd_iommu_options
+    {"iommu", Rule::options},            // arch/x86/kernel/pci-dma.c: iommu_setup
+    {"intremap", Rule::options},         // drivers/iommu/irq_remapping.c: setup_irqremap
+    {"pci", Rule::options},              // drivers/pci/pci.c: pci_setup
+    {"module_blacklist", Rule::set},     // kernel/module/main.c: a core_param, the last one counts
+    {"vfio-pci.ids", Rule::set},         // drivers/vfio/pci/vfio_pci.c: module_param_string
+    {"initcall_blacklist", Rule::sets},  // init/main.c
+    {"modprobe.blacklist", Rule::sets},  // kmod: libkmod-config.c
     {"console", Rule::every},
     {"earlycon", Rule::every},
-    {"video", Rule::every},     // drivers/video/cmdline.c: by connector
-    {"memmap", Rule::every},    // arch/x86/kernel/e820.c
+    {"video", Rule::every},       // drivers/video/cmdline.c: by connector
+    {"memmap", Rule::every},      // arch/x86/kernel/e820.c
     {"hugepagesz", Rule::every},  // mm/hugetlb.c; see against()
     {"dyndbg", Rule::every},
     {"netconsole", Rule::every},
@@ -161,10 +161,6 @@ Words against(const Words& all, const KernelParameter& wish) {
   Words out;
   const Rule rule = rule_of(wish.key);
   const std::size_t last = last_about(all, wish);
-  // The kernel takes a hugepagesz= once: a pair with another count, or with none, goes as a whole.
-  if (wish.key == "hugepages" && !wish.size.empty() && !in_force(all, wish))
-    for (const KernelParameter& p : all)
-      if (p.key == "hugepagesz" && same_size(p.value.value_or(""), wish.size)) add(out, p);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const KernelParameter& p = all[i];
     if (!same_subject(p, wish, all) || same_value(p, wish)) continue;
@@ -178,6 +174,10 @@ Words against(const Words& all, const KernelParameter& wish) {
                           std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return contradicts(item, w); }));
     if (other) add(out, p);
   }
+  // The kernel takes a hugepagesz= once: a pair with another count, or with none, goes as a whole.
+  if (wish.key == "hugepages" && !wish.size.empty() && !in_force(all, wish))
+    for (const KernelParameter& p : all)
+      if (p.key == "hugepagesz" && same_size(p.value.value_or(""), wish.size)) add(out, p);
   return out;
 }
 
@@ -189,7 +189,8 @@ Words saying(const Words& all, const KernelParameter& unwanted) {
     bool says = same_value(all[i], unwanted) && (rule != Rule::last || i == last_about(all, unwanted));
     if (adds_up(rule) && unwanted.value) {
       const auto theirs = items(all[i]), unloved = items(unwanted);
-      says = std::any_of(unloved.begin(), unloved.end(), [&](const std::string& item) { return has(theirs, item) && stands(all, i, item); });
+      says =
+          std::any_of(unloved.begin(), unloved.end(), [&](const std::string& item) { return has(theirs, item) && stands(all, i, item); });
     }
     if (says) add(out, all[i]);
   }
@@ -217,8 +218,8 @@ std::optional<KernelParameter> without(const KernelParameter& word, const Kernel
 
 bool mounts_root(const KernelParameter& parameter) {
   // admin-guide/kernel-parameters.txt, nfsroot.rst; initramfs-tools(7); cryptsetup's README.initramfs; zfs-initramfs; dracut.cmdline(7)
-  for (const std::string_view key : {"root", "rootflags", "rootfstype", "rootdelay", "rootwait", "boot", "bootfs", "ip", "nfsroot", "nfsaddrs",
-                                     "nbdroot", "cryptdevice", "cryptopts", "cryptkey", "zfs"})
+  for (const std::string_view key : {"root", "rootflags", "rootfstype", "rootdelay", "rootwait", "boot", "bootfs", "ip", "nfsroot",
+                                     "nfsaddrs", "nbdroot", "cryptdevice", "cryptopts", "cryptkey", "zfs"})
     if (same_key(parameter.key, key)) return true;
   return parameter.key.starts_with("rd.") && !parameter.key.starts_with("rd.driver.");
 }

@@ -16,7 +16,8 @@ std::vector<KernelParameter> against(const std::vector<KernelParameter>& all, co
 /// The words of `all` that are in force and say `unwanted`, in a list with others too.
 std::vector<KernelParameter> saying(const std::vector<KernelParameter>& all, const KernelParameter& unwanted);
 
-/// `word` without what contradicts `wish`: intel_iommu=off,relax_rmrr for intel_iommu=on is intel_iommu=relax_rmrr. nullopt: nothing is left.
+/// `word` without what contradicts `wish`: intel_iommu=off,relax_rmrr for intel_iommu=on is intel_iommu=relax_rmrr. nullopt: nothing is
+/// left.
 std::optional<KernelParameter> reconciled(const KernelParameter& word, const KernelParameter& wish);
 /// `word` without what it has of `unwanted`. nullopt: nothing is left.
 std::optional<KernelParameter> without(const KernelParameter& word, const KernelParameter& unwanted);

@@ -71,7 +71,8 @@ Result<std::string> grub_menu(const FakeHost& host) {
   const auto read = text::parse_grub_command(words);
   if (read.open || (read.end < words.size() && text::contains("|&<>{}$", words.substr(read.end, 1))))
     return Error{"error: syntax error.\nSyntax errors are detected in generated GRUB config file."};
-  return fmt::format("menuentry 'Proxmox VE' {{\n\tlinux\t/boot/vmlinuz-{} root=/dev/mapper/pve-root ro {}\n}}\n", host.kernel_release(), words);
+  return fmt::format("menuentry 'Proxmox VE' {{\n\tlinux\t/boot/vmlinuz-{} root=/dev/mapper/pve-root ro {}\n}}\n", host.kernel_release(),
+                     words);
 }
 
 json run_module(const Module& module, json args, FakeHost& host, RunMode mode) {

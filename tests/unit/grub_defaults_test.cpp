@@ -8,14 +8,14 @@ namespace pvegpu::text {
 namespace {
 
 std::string without(const std::string& file, const KernelParameter& drop) {
-  return edit_grub_parameters(
-      file, [&](const KernelParameter& p) { return p == drop ? std::nullopt : std::optional<KernelParameter>(p); });
+  return edit_grub_parameters(file, [&](const KernelParameter& p) { return p == drop ? std::nullopt : std::optional<KernelParameter>(p); });
 }
 
 }  // namespace
 
 TEST(GrubDefaults, OurDropInReadsBack) {
-  const std::vector<KernelParameter> all = {{"intel_iommu", "on"}, {"dyndbg", "file a.c +p"}, {"memmap", "1G$4G"}, {"odd", "a;b`c"}, {"quiet", std::nullopt}};
+  const std::vector<KernelParameter> all = {
+      {"intel_iommu", "on"}, {"dyndbg", "file a.c +p"}, {"memmap", "1G$4G"}, {"odd", "a;b`c"}, {"quiet", std::nullopt}};
   const std::string file = print_grub_dropin(all, "kernel_cmdline");
   EXPECT_EQ(parse_grub_dropin(file).parameters, all) << file;
   EXPECT_EQ(parse_grub_dropin(file).foreign, "");
@@ -39,7 +39,8 @@ TEST(GrubDefaults, LinesOfOthersInOurDropInStay) {
 
 TEST(GrubDefaults, TheDropInOfEarlierVersionsIsOurs) {
   const std::string head = "# Made by pve.gpu; `state: absent` takes it back.\n";
-  const GrubDropin old = parse_grub_dropin(head + "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT memmap=1G\\$4G a=\\\"b c\\\"\"\n# theirs\n");
+  const GrubDropin old =
+      parse_grub_dropin(head + "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT memmap=1G\\$4G a=\\\"b c\\\"\"\n# theirs\n");
   EXPECT_EQ(old.parameters, (std::vector<KernelParameter>{{"memmap", "1G$4G"}, {"a", "b c"}})) << "it was written for the kernel";
   EXPECT_EQ(old.foreign, "# theirs\n");
 }
@@ -62,9 +63,14 @@ TEST(GrubDefaults, WordsOfOthersAreReadInGrubsLanguage) {
   const std::string file = "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G a=\\\"b c\\\" $MORE x=1\"\nGRUB_CMDLINE_LINUX=iommu=pt\n";
   EXPECT_EQ(grub_line_with(file, {"memmap", "1G$4G"}), 1u);
   EXPECT_EQ(grub_line_with(file, {"iommu", "pt"}), 2u);
-  EXPECT_EQ(without(file, {"a", "b c"}), "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G $MORE x=1\"\nGRUB_CMDLINE_LINUX=iommu=pt\n");
-  EXPECT_EQ(without(file, {"iommu", "pt"}), "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G a=\\\"b c\\\" $MORE x=1\"\nGRUB_CMDLINE_LINUX=\n");
-  EXPECT_EQ(edit_grub_parameters(file, [](const KernelParameter& p) { return std::optional<KernelParameter>(p.key == "x" ? KernelParameter{"x", "a;b"} : p); }),
+  EXPECT_EQ(without(file, {"a", "b c"}),
+            "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G $MORE x=1\"\nGRUB_CMDLINE_LINUX=iommu=pt\n");
+  EXPECT_EQ(without(file, {"iommu", "pt"}),
+            "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G a=\\\"b c\\\" $MORE x=1\"\nGRUB_CMDLINE_LINUX=\n");
+  EXPECT_EQ(edit_grub_parameters(file,
+                                 [](const KernelParameter& p) {
+                                   return std::optional<KernelParameter>(p.key == "x" ? KernelParameter{"x", "a;b"} : p);
+                                 }),
             "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G a=\\\"b c\\\" $MORE x=a\\\\;b\"\nGRUB_CMDLINE_LINUX=iommu=pt\n");
   const std::string lines = "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\nsplash\"\n";
   EXPECT_EQ(grub_assignment_line(lines), 1u);
