@@ -65,12 +65,7 @@ void plan_file(Job& job) {
     out = text::edit_parameters(out, [&](const KernelParameter& p) {
       return holds(leave, p) && !holds(foreign, p) ? std::nullopt : std::optional<KernelParameter>(p);
     });
-    for (std::string before; before != out;) {
-      before = out;
-      const Parameters words = text::parse_kernel_cmdline(before);
-      if (unwanted(words, wish).empty()) break;
-      out = text::edit_parameters(before, [&](const KernelParameter& p) { return wanted_part(p, words, wish); });
-    }
+    out = text::edit_parameters(out, without_unwanted(text::parse_kernel_cmdline(out), wish));
     return out + (behind.empty() ? "\n" : behind);
   };
   for (const KernelParameter& p : unwanted(all, wish))
@@ -81,7 +76,9 @@ void plan_file(Job& job) {
   Parameters after = text::parse_kernel_cmdline(kept);
   std::string result = text::with_parameters(kept, lacking(after, wish));
   after = text::parse_kernel_cmdline(result);
-  const bool all_withdrawn = std::all_of(after.begin(), after.end(), [&](const KernelParameter& p) { return holds(foreign, p); });
+  const bool all_withdrawn = std::all_of(after.begin(), after.end(), [&](const KernelParameter& p) {
+    return std::any_of(foreign.begin(), foreign.end(), [&](const KernelParameter& theirs) { return text::in_force({theirs}, p); });
+  });
   const FileOptions options{.meta = {}, .then = {follow_up_boot_refresh()}, .sensitive = false, .warnings = {}, .old_bytes_too = true};
   const std::size_t steps = plan.steps().size();
   if (job.absent() && ((undo && all_withdrawn) || (!undo && result != line))) {

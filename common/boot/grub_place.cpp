@@ -50,21 +50,23 @@ class GrubPlace {
     const std::string others_text = source({{dropin_, dropin.foreign}}).back();
     const Parameters others = text::parse_grub_words(others_text);
 
-    for (const KernelParameter& p : unwanted(others, wish_)) locate(p);
-    const Parameters theirs = without_unwanted(others, wish_);
+    const text::ParameterEdit edit = without_unwanted(others, wish_);
+    for (const KernelParameter& p : others)
+      if (edit(p) != p) locate(p);
+    const Parameters theirs = edited(others, edit);
     keep_foreign(job_, theirs, grub_defaults);
 
     Parameters ours;
     const Parameters leave = leaving(dropin.parameters, wish_);
     for (const KernelParameter& p : dropin.parameters)
       if (!holds(leave, p) && !text::in_force(theirs, p)) ours.push_back(p);
-    ours = without_unwanted(ours, {wish_.module, wish_.present, {}, wish_.forbidden, Conflicts::refuse});
+    ours = edited(ours, without_unwanted(ours, {wish_.module, wish_.present, {}, wish_.forbidden, Conflicts::refuse}));
     Parameters all = theirs;
     all.insert(all.end(), ours.begin(), ours.end());
     for (const KernelParameter& p : lacking(all, wish_)) ours.push_back(p);
 
     const std::size_t steps = plan_.steps().size();
-    Overrides result = edit_others(others, ours.empty());
+    Overrides result = edit_others(edit, ours.empty());
     result[dropin_] = ours.empty() ? dropin.foreign : text::print_grub_dropin(ours, wish_.module, now.value_or(""));
     write_dropin(ours, result[dropin_]);
     if (!text::trim(dropin.foreign).empty())
@@ -125,14 +127,15 @@ class GrubPlace {
 
   /// Takes the unwanted out of them, or with `give_back` what this module changed in them back. One plan for each file: what comes back
   /// is without the unwanted too.
-  Overrides edit_others(const Parameters& others, bool give_back) {
-    const auto edit = [others, wish = wish_](const std::string& bytes) {
-      std::string out = bytes;
-      for (std::string before; before != out;) {
-        before = out;
-        out = text::edit_grub_parameters(before, [&](const KernelParameter& p) { return wanted_part(p, others, wish); });
-      }
-      return out;
+  Overrides edit_others(const text::ParameterEdit& now, bool give_back) {
+    // Bytes that come back have words of their own.
+    const auto edit = [now, wish = wish_, absent = job_.absent()](const std::string& bytes) {
+      Parameters words;
+      (void)text::edit_grub_parameters(bytes, [&](const KernelParameter& p) {
+        words.push_back(p);
+        return std::optional<KernelParameter>(p);
+      });
+      return text::edit_grub_parameters(bytes, absent ? without_unwanted(words, wish) : now);
     };
     const auto rest = [edit](const std::string& bytes) { return std::optional<std::string>(edit(bytes)); };
     Overrides out;

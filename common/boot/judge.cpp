@@ -48,27 +48,41 @@ Parameters unwanted(const Parameters& theirs, const CmdlineWish& wish) {
   return out;
 }
 
-std::optional<KernelParameter> wanted_part(const KernelParameter& word, const Parameters& theirs, const CmdlineWish& wish) {
-  std::optional<KernelParameter> out = word;
-  for (const KernelParameter& p : wish.forbidden)
-    if (out) out = text::without(*out, p);
-  for (const KernelParameter& p : wish.present)
-    if (out && holds(text::against(theirs, p), word)) out = text::reconciled(*out, p);
-  if (wish.conflicts == Conflicts::remove)
-    for (const KernelParameter& p : leaving(theirs, wish))
-      if (out) out = text::without(*out, p);
-  return out;
+text::ParameterEdit without_unwanted(Parameters theirs, const CmdlineWish& wish) {
+  std::vector<std::pair<KernelParameter, std::optional<KernelParameter>>> parts;
+  while (true) {
+    const std::size_t known = parts.size();
+    for (const KernelParameter& word : unwanted(theirs, wish)) {
+      std::optional<KernelParameter> part = word;
+      for (const KernelParameter& p : wish.forbidden)
+        if (part) part = text::without(*part, p);
+      for (const KernelParameter& p : wish.present)
+        if (part && holds(text::against(theirs, p), word)) part = text::reconciled(*part, p);
+      if (wish.conflicts == Conflicts::remove)
+        for (const KernelParameter& p : leaving(theirs, wish))
+          if (part) part = text::without(*part, p);
+      if (part != word) parts.emplace_back(word, part);
+    }
+    if (parts.size() == known) break;
+    theirs = edited(theirs, [&](const KernelParameter& p) {
+      for (std::size_t i = known; i < parts.size(); ++i)
+        if (parts[i].first == p) return parts[i].second;
+      return std::optional<KernelParameter>(p);
+    });
+  }
+  return [parts](const KernelParameter& p) {
+    std::optional<KernelParameter> out = p;
+    for (const auto& [word, part] : parts)
+      if (out && *out == word) out = part;
+    return out;
+  };
 }
 
-Parameters without_unwanted(Parameters theirs, const CmdlineWish& wish) {
-  while (!unwanted(theirs, wish).empty()) {
-    Parameters left;
-    for (const KernelParameter& p : theirs)
-      if (const auto part = wanted_part(p, theirs, wish)) left.push_back(*part);
-    if (left == theirs) break;
-    theirs = std::move(left);
-  }
-  return theirs;
+Parameters edited(const Parameters& all, const text::ParameterEdit& edit) {
+  Parameters out;
+  for (const KernelParameter& p : all)
+    if (const auto part = edit(p)) out.push_back(*part);
+  return out;
 }
 
 Parameters lacking(Parameters all, const CmdlineWish& wish) {

@@ -39,10 +39,10 @@ std::string listed(const Parameters& all);
 Parameters leaving(const Parameters& all, const CmdlineWish& wish);
 /// The words of others that are unwanted: contradictions, and with `remove` what is withdrawn.
 Parameters unwanted(const Parameters& theirs, const CmdlineWish& wish);
-/// What is left of a word of others when all unwanted is taken out of it; nullopt: nothing.
-std::optional<KernelParameter> wanted_part(const KernelParameter& word, const Parameters& theirs, const CmdlineWish& wish);
-/// `theirs` after all unwanted is taken out, what comes into force by that too.
-Parameters without_unwanted(Parameters theirs, const CmdlineWish& wish);
+/// What becomes of the words of others: all unwanted is taken out, what comes into force by that too.
+text::ParameterEdit without_unwanted(Parameters theirs, const CmdlineWish& wish);
+/// All words that an edit leaves.
+Parameters edited(const Parameters& all, const text::ParameterEdit& edit);
 /// What is added so that the kernel that gets `all` and then this does what is wished.
 Parameters lacking(Parameters all, const CmdlineWish& wish);
 

@@ -7,6 +7,7 @@
 #include "common/text/strings.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace pvegpu {
 namespace {
@@ -207,6 +208,7 @@ class Execution {
       if (const auto info = host_.stat(change.path)) image.meta = {info->mode, info->uid, info->gid};
     }
     image.undo_record = must(journal::undo_record(host_, change.path), "read the undo record of " + change.path);
+    images_.emplace(image.path, std::pair(image.existed, image.bytes));
     return image;
   }
 
@@ -216,7 +218,7 @@ class Execution {
       if (!step.apply) return;
       auto applied = step.apply(host_);
       if (!applied && step.observe)  // what failed at its end may have done its work
-        if (const auto now = step.observe(host_); now && *now != step.current) touched_ = true;
+        if (const auto now = step.observe(host_); now && *now != step.current) touch(step);
       must(std::move(applied), step.target);
       return;
     }
@@ -231,11 +233,11 @@ class Execution {
         for (const std::string& directory : change.directories)
           if (!host_.exists(directory)) {
             must(host_.make_dir(directory, 0755), step.target);
-            touched_ = true;
+            touch(step);
           }
       placed = host_.write_file(change.path, change.content, change.meta);
     }
-    if (placed || differs(before, host_.read_file(change.path))) touched_ = true;  // what failed at its end, a sync, has done its work
+    if (placed || differs(before, host_.read_file(change.path))) touch(step);  // what failed at its end, a sync, has done its work
     must(std::move(placed), step.target);
     if (change.kind == FileChange::Kind::withdraw) {
       remove_if_empty(change.directories, step.target);
@@ -245,6 +247,11 @@ class Execution {
 
   static bool differs(const Result<std::string>& before, const Result<std::string>& now) {
     return bool(before) != bool(now) || (now && *now != *before);
+  }
+
+  void touch(const Step& step) {
+    touched_ = true;
+    begun_ = step.target;
   }
 
   void remove(const std::string& path, const std::string& target) {
@@ -323,6 +330,8 @@ class Execution {
         }
         put_back(*image, step);
         reverted_.push_back(image->path);
+        const auto own = images_.find(image->path);
+        earlier_reverted_ = earlier_reverted_ || own == images_.end() || own->second != std::pair(image->existed, image->bytes);
         any = true;
       }
     }
@@ -365,7 +374,10 @@ class Execution {
   }
 
   // --- the answer -----------------------------------------------------------------------------------------------------------
-  void done(const std::string& step) { steps_.push_back(step); }
+  void done(const std::string& step) {
+    steps_.push_back(step);
+    begun_.clear();
+  }
 
   void note_difference(const Step& step) {
     if (step.file && step.file->keeps_foreign) kept_.push_back(step.file->path);
@@ -387,9 +399,11 @@ class Execution {
 
   json answer() const {
     // Every file that changed has its old bytes again, and nothing else was done.
-    const bool all_reverted = !reverted_.empty() && std::all_of(steps_.begin(), steps_.end(), [&](const std::string& step) {
+    const auto reverted = [&](const std::string& step) {
       return std::any_of(reverted_.begin(), reverted_.end(), [&](const std::string& path) { return step.ends_with(" " + path); });
-    });
+    };
+    const bool all_reverted = !reverted_.empty() && !earlier_reverted_ && (begun_.empty() || reverted(begun_)) &&
+                              std::all_of(steps_.begin(), steps_.end(), reverted);
     json out{{"changed", (touched_ || !steps_.empty()) && !all_reverted}};
     if (failure_) {
       out["failed"] = true;
@@ -422,7 +436,10 @@ class Execution {
   Host& host_;
   const bool effects_;
 
-  bool touched_ = false;  ///< part of a step that is not in steps_ took place
+  bool touched_ = false;                                        ///< part of a step that is not in steps_ took place
+  std::string begun_;                                           ///< the step that has touched something and is not done
+  std::map<std::string, std::pair<bool, std::string>> images_;  ///< path -> whether it was there as this run began, and its bytes
+  bool earlier_reverted_ = false;                               ///< what an earlier run wrote was put back too
   std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, reverted_, kept_;
   std::vector<Wait> waits_;
   std::optional<std::string> reboot_reason_;
