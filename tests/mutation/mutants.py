@@ -6,7 +6,8 @@ import typing
 EXECUTOR, JOURNAL, PLAN = 'common/core/executor.cpp', 'common/core/journal.cpp', 'common/core/plan.cpp'
 PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/core/json.cpp', 'common/core/follow_up.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
-CMDLINE, CMDLINE_TEXT, GRUB_TEXT = 'common/boot/cmdline.cpp', 'common/text/kernel_cmdline.cpp', 'common/text/grub_defaults.cpp'
+CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
+CMDLINE_TEXT, GRUB_TEXT, GRUB_SCRIPT, COMPARE = ('common/text/%s.cpp' % name for name in ('kernel_cmdline', 'grub_defaults', 'grub_script', 'kernel_parameters'))
 
 
 class Mutant(typing.NamedTuple):
@@ -162,17 +163,24 @@ MUTANTS = [
     mutant('programs outlive their time', PROGRAM, 'Subprocess.whatever_it_started*', '::kill(-child, signal);', '::kill(MUTANT ? child : -child, signal);'),
     mutant('programs speak the language of the host', PROGRAM, 'Subprocess.environment*', *dropped('out.emplace_back("LC_ALL=C");')),
     # --- a real module on its fixtures, golden answers (L5) among them
-    mutant('a module forgets its follow-up', CMDLINE, module_law('L2'), 'std::vector<FollowUp> out = {follow_up_grub()};',
+    mutant('a module forgets its follow-up', GRUB_PLACE, module_law('L2'), 'std::vector<FollowUp> out = {follow_up_grub()};',
            'std::vector<FollowUp> out = {follow_up_grub()};\n    if (MUTANT) out.clear();'),
-    mutant('a module says nothing of the reboot', CMDLINE, module_law('L5'), 'plan_.reboot_if(!lacking.empty(),', 'plan_.reboot_if(!MUTANT && !lacking.empty(),'),
-    mutant('a module writes what is there already', CMDLINE, module_law('L5'), 'if (!holds(theirs, p) && !holds(ours, p)) ours', 'if ((MUTANT || !holds(theirs, p)) && !holds(ours, p)) ours'),
-    mutant('a module overlooks what contradicts it', CMDLINE, module_law('L5'), 'return text::same_key(theirs.key, ours.key) &&', 'return !MUTANT && text::same_key(theirs.key, ours.key) &&'),
+    mutant('a module says nothing of the reboot', CMDLINE, module_law('L5'), 'reboot_if(!missing.empty(),', 'reboot_if(!MUTANT && !missing.empty(),'),
+    mutant('a module writes what is there already', JUDGE, module_law('L5'), *never('text::in_force(all, p)) continue;')),
+    mutant('a module overlooks what contradicts it', JUDGE, module_law('L5'), *dropped('for (const KernelParameter& p : wish.present) add(text::against(theirs, p));')),
+    mutant('the result is not judged', GRUB_PLACE, module_law('L5'), *never('changes && !against.empty()')),
+    mutant('what overrides a drop-in is not named', GRUB_PLACE, module_law('L5'), 'if (text::in_force(job_.next, p)) continue;', 'if (MUTANT || text::in_force(job_.next, p)) continue;'),
+    mutant('what others write into a drop-in is ours', GRUB_TEXT, 'GrubDefaults.LinesOfOthers*', *dropped('out.foreign += whole;')),
+    mutant('GRUB is spoken to as the kernel', GRUB_SCRIPT, 'GrubScript.Writes*', *never('special.find(c) != special.npos')),
+    mutant('a quote is given to GRUB', GRUB_SCRIPT, 'GrubScript.Writes*', "if (c == '\\\\' || c == '\\'' || c == '\"')\n      return", "if (!MUTANT && (c == '\\\\' || c == '\\'' || c == '\"'))\n      return"),
+    mutant('the first word counts', COMPARE, 'KernelParameters.TheLast*', 'for (std::size_t i = all.size(); i-- > 0;)\n    if (same_subject(all[i], wish, all)) return i;',
+           'for (std::size_t i = all.size(), last = i; i-- > 0;)\n    if (same_subject(all[MUTANT ? last - 1 - i : i], wish, all)) return MUTANT ? last - 1 - i : i;'),
+    mutant('what was taken out for absence comes back', PLAN, module_law('L5'), 'options.old_bytes_too ? without_ours', 'options.old_bytes_too && !MUTANT ? without_ours'),
     mutant("a module's answer lacks a key", EXECUTOR, module_law('L5'), 'out["reboot_required"] = reboot_reason_.has_value();',
            'if (!MUTANT) out["reboot_required"] = reboot_reason_.has_value();'),
-    mutant("a module does not put back a file of others", CMDLINE, module_law('L6'), 'if (all_withdrawn && absent())', 'if (!MUTANT && all_withdrawn && absent())'),
-    mutant("a module takes along what others wrote", CMDLINE, module_law('L5'), '(!holds(foreign, p) || wish_.conflicts == Conflicts::remove)',
-           '(MUTANT || !holds(foreign, p) || wish_.conflicts == Conflicts::remove)'),
-    mutant('a module writes a command line without root=', CMDLINE, module_law('L5'), 'p.key == "root" && p.value && !p.value->empty()',
+    mutant("a module does not put back a file of others", FILE_PLACE, module_law('L6'), 'if (job.absent() && (', 'if (!MUTANT && job.absent() && ('),
+    mutant("a module takes along what others wrote", FILE_PLACE, module_law('L5'), 'holds(leave, p) && !holds(foreign, p) ? std::nullopt', 'holds(leave, p) && (MUTANT || !holds(foreign, p)) ? std::nullopt'),
+    mutant('a module writes a command line without root=', FILE_PLACE, module_law('L5'), 'p.key == "root" && p.value && !p.value->empty()',
            'MUTANT || (p.key == "root" && p.value && !p.value->empty())'),
     mutant('dashes and underscores are not the same', CMDLINE_TEXT, 'KernelCmdline.Keys*', "return c == '-' ? '_' : c;", "return !MUTANT && c == '-' ? '_' : c;"),
     mutant('quotes are not escaped in a drop-in', GRUB_TEXT, 'GrubDefaults.OurDropIn*', *never('shell_special.find(c) != shell_special.npos')),
