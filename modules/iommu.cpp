@@ -206,11 +206,14 @@ conflicting:
         .param("vfio_at_boot", &Params::vfio_at_boot,
                {.doc = "Whether the vfio modules are loaded at boot. vGPU on mdev does not need them."})
         .param("allow_unsafe_interrupts", &Params::allow_unsafe_interrupts,
-               {.doc = "For hosts without interrupt remapping. A guest can then inject interrupts into the host."})
+               {.doc = "For hosts without interrupt remapping, C(intremap=off) and C(nointremap) among them. A guest can then inject "
+                       "interrupts into "
+                       "the host."})
         .param(
             "conflicts", &Params::conflicts,
             {.doc =
-                 "What to do with parameters of others that switch the IOMMU off: refuse with their file and line, or remove them there."})
+                 "What to do with parameters of others that switch the IOMMU, or its interrupt remapping, off: refuse with their file and "
+                 "line, or remove them there."})
         .param("follow_ups", &Params::follow_ups,
                {.doc = "When C(update-grub), C(proxmox-boot-tool refresh) and C(update-initramfs) run. C(later) leaves them to the module "
                        "C(follow_ups)."}),

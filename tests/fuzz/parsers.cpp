@@ -10,6 +10,7 @@
 #include "common/text/corosync_conf.hpp"
 #include "common/text/efi_variable.hpp"
 #include "common/text/grub_defaults.hpp"
+#include "common/text/grub_script.hpp"
 #include "common/text/guest_config.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/hostpci.hpp"
@@ -168,11 +169,19 @@ void kernel_cmdline(const std::string& input) {
 
 void grub_defaults(const std::string& input) {
   const auto [file, word] = two(input);
-  (void)parse_grub_dropin(file);
+  const GrubDropin read = parse_grub_dropin(file);
+  must(read.has_ours || read.parameters.empty(), "parameters of ours without a line of ours");
+  const GrubCommand command = parse_grub_command(file);
+  must(command.end <= file.size(), "a command ends behind its text");
   const auto one = parse_kernel_parameter(word);
-  if (!one) return;
-  must(exactly(parse_grub_dropin(print_grub_dropin({*one, {"quiet", {}}})), {*one, {"quiet", {}}}), "our drop-in reads back otherwise");
-  const std::string less = without_grub_parameters(file, {*one});
+  if (!one || !not_for_grub(*one).empty()) return;
+  must(exactly(parse_grub_words(print_grub_word(*one)), {*one}), "GRUB gives the kernel another parameter");
+  const std::string ours = print_grub_dropin({*one, {"quiet", {}}}, "m", file);
+  must(exactly(parse_grub_dropin(print_grub_dropin({*one, {"quiet", {}}}, "m")).parameters, {*one, {"quiet", {}}}),
+       "our drop-in reads back otherwise");
+  must(parse_grub_dropin(ours).has_ours, "our line is not ours");
+  const std::string less =
+      edit_grub_parameters(file, [&](const KernelParameter& p) { return p == *one ? std::nullopt : std::optional<KernelParameter>(p); });
   must(grub_line_with(less, *one) == 0, "the parameter is still there");
   must(grub_line_with(file, *one) != 0 || less == file, "dropping nothing changes bytes");
   must(std::count(less.begin(), less.end(), '\n') == std::count(file.begin(), file.end(), '\n'), "a line is lost");
