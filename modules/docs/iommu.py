@@ -40,13 +40,14 @@ options:
     default: true
   allow_unsafe_interrupts:
     description:
-      - For hosts without interrupt remapping. A guest can then inject interrupts into the host.
+      - For hosts without interrupt remapping, C(intremap=off) and C(nointremap) among them. A guest can then inject interrupts
+        into the host.
     type: bool
     default: false
   conflicts:
     description:
-      - 'What to do with parameters of others that switch the IOMMU off: refuse with their file and line, or remove them
-        there.'
+      - 'What to do with parameters of others that switch the IOMMU, or its interrupt remapping, off: refuse with their
+        file and line, or remove them there.'
     type: str
     default: refuse
     choices:

@@ -15,6 +15,12 @@ description:
     partitions they go to the first line of C(/etc/kernel/cmdline), which keeps its C(root=); with GRUB on such partitions
     to both.
   - A parameter that is there already, from anyone, is not written twice. Files of others are changed only with C(conflicts=remove).
+  - Parameters compare as the kernel takes them. Of most the last one counts; options within a list count one by one (C(intel_iommu=on,sm_on)
+    is C(intel_iommu=on)); C(hugepages) belongs to the C(hugepagesz) before it, and both are added and taken away together.
+  - 'With GRUB values are written so that GRUB passes them on as they are wished. Quotes within a value, backslashes and
+    what is not ASCII it can''t pass on: they are refused.'
+  - The whole command line is judged before it is written. One with another C(root=) or none, without what mounts the
+    root file system, of more than 2,047 characters, or one that a later file of GRUB's defaults overrides is refused.
 author:
   - the pve.gpu authors (@pve-gpu)
 options:
