@@ -32,12 +32,10 @@ std::optional<std::string> menu_line(const std::string& menu) {
 
 class GrubPlace {
  public:
-  explicit GrubPlace(Job& job) : job_(job), host_(job.host), plan_(job.plan), wish_(job.wish), dropin_(job.dropin()) {
-    for (const std::string& name : host_.list_dir(grub_dropins).value_or({}))
-      if (name.ends_with(".cfg") && !name.starts_with('.')) paths_.push_back(fmt::format("{}/{}", grub_dropins, name));
+  explicit GrubPlace(Job& job)
+      : job_(job), host_(job.host), plan_(job.plan), wish_(job.wish), dropin_(job.dropin()), paths_(grub_default_files(job.host)) {
     if (std::find(paths_.begin(), paths_.end(), dropin_) == paths_.end()) paths_.push_back(dropin_);
-    std::sort(paths_.begin(), paths_.end());  // the shell's order in the C locale, that of dash everywhere
-    paths_.insert(paths_.begin(), grub_defaults);
+    std::sort(paths_.begin() + 1, paths_.end());
   }
 
   void run() {
@@ -93,14 +91,11 @@ class GrubPlace {
       const auto content = overrides.find(path);
       files.push_back({path, content == overrides.end() ? std::nullopt : std::optional<std::string>(content->second)});
     }
-    const auto answer = host_.query(Query::grub_cmdline(files)).or_fail("ask what GRUB's defaults come to");
-    if (answer.exit_code != 0)
+    auto values = grub_values(host_, files);
+    if (!values)
       throw ModuleError(fmt::format("{} or a file in {} can't be sourced, so update-grub fails too: {}; repair it first", grub_defaults,
-                                    grub_dropins, text::trim(answer.err)));
-    const auto values = text::split(answer.out, '\0');
-    std::vector<std::string> out;
-    for (std::size_t i = 0; i < paths_.size(); ++i) out.push_back(2 * i + 1 < values.size() ? values[2 * i] + " " + values[2 * i + 1] : "");
-    return out;
+                                    grub_dropins, values.error().message));
+    return *std::move(values);
   }
 
   std::string line_in(const std::string& path) const {

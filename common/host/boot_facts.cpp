@@ -124,4 +124,21 @@ BootFacts read_boot_facts(Reader& reader) {
   return out;
 }
 
+std::vector<std::string> grub_default_files(const HostView& host) {
+  const std::string defaults = "/etc/default/grub", dropins = defaults + ".d";
+  std::vector<std::string> out = {defaults};  // then as dash sorts: by bytes, as list_dir does
+  for (const std::string& name : host.list_dir(dropins).value_or({}))
+    if (name.ends_with(".cfg") && !name.starts_with('.')) out.push_back(dropins + "/" + name);
+  return out;
+}
+
+Result<std::vector<std::string>> grub_values(const HostView& host, const std::vector<Query::GrubFile>& files) {
+  const CommandResult answer = PVEGPU_TRY(host.query(Query::grub_cmdline(files)));
+  if (answer.exit_code != 0) return Error{text::trim(answer.err)};
+  const auto values = text::split(answer.out, '\0');
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < files.size(); ++i) out.push_back(2 * i + 1 < values.size() ? values[2 * i] + " " + values[2 * i + 1] : "");
+  return out;
+}
+
 }  // namespace pvegpu

@@ -27,4 +27,9 @@ struct BootFacts {
 
 BootFacts read_boot_facts(Reader& reader);
 
+/// The files of GRUB's defaults in the order in which grub-mkconfig sources them.
+std::vector<std::string> grub_default_files(const HostView& host);
+/// What each of these files leaves for the kernel's words in the menu, in GRUB's language; an error says which of them fails.
+Result<std::vector<std::string>> grub_values(const HostView& host, const std::vector<Query::GrubFile>& files);
+
 }  // namespace pvegpu

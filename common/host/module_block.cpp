@@ -4,6 +4,7 @@
 // modprobe.d(5): directories and their order; i915_module.c and xe_module.c: nomodeset.
 #include "common/host/module_block.hpp"
 
+#include "common/text/grub_script.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
@@ -106,7 +107,9 @@ std::string next_command_line(const HostView& host, const BootFacts& boot) {
   if (boot.loader == LoaderKind::systemd_boot) {
     if (const auto line = host.read_file("/etc/kernel/cmdline")) return line->substr(0, line->find('\n'));
   } else if (boot.loader != LoaderKind::unknown && host.exists("/etc/default/grub")) {
-    if (const auto answer = host.query(Query::grub_cmdline("")); answer && answer->exit_code == 0) return answer->out;
+    std::vector<Query::GrubFile> files;
+    for (const std::string& path : grub_default_files(host)) files.push_back({path});
+    if (const auto values = grub_values(host, files)) return text::loader_cmdline(text::parse_grub_command(values->back()).arguments);
   }
   return boot.cmdline.value_or("");
 }
