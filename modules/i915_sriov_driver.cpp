@@ -119,7 +119,9 @@ class DriverPlanner {
     const bool goes = (record && installed_) || !driver::module_makes_vfs(host_, "i915", host_.kernel_release());
     out_.reboot_if(goes && facts_.i915.max_vfs, "the i915 of i915-sriov-dkms runs until the next boot");
     driver::plan_forget(host_, driver::i915_dir, out_);
-    boot::plan_cmdline(host_, out_, {.module = "i915_sriov_driver", .withdrawn = all_parameters()});
+    auto withdrawn = all_parameters();
+    for (text::KernelParameter& each : left_of_lists()) withdrawn.push_back(std::move(each));
+    boot::plan_cmdline(host_, out_, {.module = "i915_sriov_driver", .withdrawn = std::move(withdrawn)});
   }
 
  private:
@@ -447,6 +449,18 @@ class DriverPlanner {
       }
   }
 
+  /// What this module left of lists of others when it took the wished driver out of them.
+  std::vector<text::KernelParameter> left_of_lists() const {
+    auto ours = text::parse_grub_dropin(host_.read_file("/etc/default/grub.d/pve-gpu-i915_sriov_driver.cfg").value_or(""));
+    if (const auto undo = out_.undo_view("/etc/kernel/cmdline")) {
+      const auto before = text::parse_kernel_cmdline(undo->before);
+      for (text::KernelParameter& each : text::parse_kernel_cmdline(host_.read_file("/etc/kernel/cmdline").value_or("")))
+        if (std::find(before.begin(), before.end(), each) == before.end()) ours.push_back(std::move(each));
+    }
+    std::erase_if(ours, [](const auto& each) { return !text::same_key(each.key, "module_blacklist") && each.key != "modprobe.blacklist"; });
+    return ours;
+  }
+
   /// Lines of modprobe.d that keep the wished driver away are not ours to change.
   bool is_kept_away() {
     auto lines = blocks_of(facts_.blocks, own_);
@@ -473,10 +487,6 @@ class DriverPlanner {
       out.push_back({"module_blacklist", rival});
       out.push_back(blacklist(rival, own));
     }
-    // What was left of lists of others.
-    for (const text::KernelParameter& ours :
-         text::parse_grub_dropin(host_.read_file("/etc/default/grub.d/pve-gpu-i915_sriov_driver.cfg").value_or("")))
-      if (text::same_key(ours.key, "module_blacklist") || ours.key == "modprobe.blacklist") out.push_back(ours);
     return out;
   }
 

@@ -52,6 +52,10 @@ PoolVerdict judge_boot_pools(const HostView& host, const std::string& kernel) {
   const KernelZfs has = zfs_of(host, kernel);
   const auto runs = running_zfs(host);
   if (has.exact && runs && !(*has.version < *runs)) return out;
+  // A newer series never had an older ZFS.
+  if (const auto series = catalogue::parse_major_minor(kernel), now = catalogue::parse_major_minor(host.kernel_release());
+      !has.exact && series && now && *now < *series)
+    return out;
   const std::string whose = fmt::format("kernel {}, whose ZFS is {}{}", kernel, has.exact ? "" : "at most ",
                                         has.version ? has.version->str() : std::string("not known"));
   for (const std::string& pool : pools) {

@@ -72,7 +72,7 @@ TEST(BootPools, ActiveRefusesEnabledWarns) {
 
 TEST(BootPools, NothingToSay) {
   const FakeHost host = host_with("rpool\tfeature@longname\tactive\tlocal\n");
-  for (const char* kernel : {"6.17.2-1-pve"}) {
+  for (const char* kernel : {"6.17.2-1-pve", "7.0.2-1-pve"}) {  // what runs, and a newer one
     EXPECT_TRUE(boot::judge_boot_pools(host, kernel).refusals.empty());
     EXPECT_TRUE(boot::judge_boot_pools(host, kernel).warnings.empty());
   }
