@@ -13,6 +13,8 @@ description:
   - 'Judges kernels, for example those that an upgrade would bring, by what is known of the installed or wanted NVIDIA
     vGPU host driver and of Intel''s SR-IOV i915 package: which version builds on which kernel. A driver that does not
     build leaves the host without vGPUs after the next boot.'
+  - 'Where the host boots from ZFS, a kernel whose ZFS does not know a feature that the pool uses stops in the initramfs:
+    that is a reason against it too.'
   - 'It changes nothing, and the task does not fail when the answer is no: look at C(allowed).'
 author:
   - the pve.gpu authors (@pve-gpu)
@@ -63,11 +65,11 @@ EXAMPLES = r'''
 RETURN = r'''
 ---
 allowed:
-  description: No driver is known not to build on one of the kernels.
+  description: No driver is known not to build on one of the kernels, and each can import the ZFS pools that the host boots from.
   returned: always
   type: bool
 reasons:
-  description: One sentence for each driver and kernel that do not fit.
+  description: One sentence for each driver or ZFS pool and kernel that do not fit.
   returned: always
   type: list
   elements: str
@@ -111,7 +113,9 @@ next_kernel:
   type: str
   sample: 6.8.12-9-pve
 pin:
-  description: The newest installed kernel on which no driver is known to fail, null when there is none.
+  description: >-
+    The newest installed kernel on which no driver is known to fail and whose ZFS can import the pools that the host boots from, null when
+    there is none.
   returned: always
   type: str
   sample: 6.5.13-6-pve
