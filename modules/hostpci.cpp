@@ -6,14 +6,16 @@
 #include "common/cluster/vm.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
+#include "common/gpu/guest_start.hpp"
+#include "common/gpu/host_loss.hpp"
 #include "common/gpu/hostpci_memory.hpp"
 #include "common/gpu/hostpci_rules.hpp"
 #include "common/gpu/mdev_choice.hpp"
 #include "common/gpu/scan.hpp"
-#include "common/text/pci_mapping.hpp"
 #include "common/text/strings.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace pvegpu {
 namespace hostpci {
@@ -83,23 +85,14 @@ class HostPciPlanner {
     if (!pve) return refuse("this is no Proxmox VE host: /usr/share/perl5/PVE/pvecfg.pm says no version");
     text::HostPciValue wish = described();
     if (std::string why = gpu::why_not(wish, slot_, vm_.sections, params_.vmid, *pve); !why.empty()) return refuse(why);
-    std::vector<std::vector<text::PciAddress>> alternatives;
-    const text::PciMapping* mapping = nullptr;
-    if (wish.mapping.empty()) {
-      alternatives.push_back(wish.addresses);
-      for (const text::PciAddress& address : wish.addresses)
-        if (!is_there(address, devices)) return refuse(fmt::format("there is no PCI device {} on {}; see: lspci -D", address.str(), node_));
-    } else {
-      mapping = find_mapping(wish.mapping);
-      if (!mapping) return;
-      for (const text::PciMapEntry& entry : mapping->entries)
-        if (entry.node == node_) alternatives.push_back(entry.members);
-      if (alternatives.empty())
-        return refuse(fmt::format("the mapping '{}' has no entry for {}, so no guest with it can start here; add one with pve.gpu.mapping",
-                                  wish.mapping, node_));
-      judge_mapping(*mapping, devices, *pve);
-    }
-    if (params_.mdev && !choose_type(wish, alternatives, devices, *pve)) return;
+    const gpu::StartFacts start{host_, node_, devices, read_mappings(), *pve, facts_.iommu.active.value_or(true)};
+    auto device = gpu::resolve(start, slot_, wish);
+    if (!device) return refuse(device.error().message);
+    if (params_.mdev && !choose_type(*device, start)) return;
+    if (std::string why = gpu::why_stale(start, *device); !why.empty()) return refuse(why);
+    if (std::string why = clash(start, *device); !why.empty()) return refuse(why);
+    if (device->is_whole() && !judge_loss(start, *device)) return;
+    wish = device->value;
     if (!facts_.iommu.active.value_or(true)) out_.warn("the guest can't start with it now, there is no IOMMU: " + facts_.iommu.cause);
     const std::string wanted = text::print_hostpci_value(wish);
     report("wanted", wanted);
@@ -136,57 +129,67 @@ class HostPciPlanner {
     return out;
   }
 
-  static bool is_there(const text::PciAddress& address, const std::vector<PciDevice>& devices) {
-    return std::any_of(devices.begin(), devices.end(), [&](const PciDevice& device) { return address.covers(device.address); });
-  }
-
-  const text::PciMapping* find_mapping(const std::string& id) {
+  std::vector<text::PciMapping> read_mappings() const {
     const auto bytes = host_.read_file(mapping_file);
     if (!bytes && !bytes.error().not_found()) throw ModuleError(bytes.error().message);
-    mappings_ = text::parse_pci_mappings(bytes.value_or(""));
-    std::vector<std::string> names;
-    for (const text::PciMapping& mapping : mappings_.mappings) {
-      if (mapping.id == id) return &mapping;
-      names.push_back(mapping.id);
+    return text::parse_pci_mappings(bytes.value_or("")).mappings;
+  }
+
+  /// With the other slots of the guest. What is wrong without this one is told, and does not stop the task.
+  std::string clash(const gpu::StartFacts& start, const gpu::StartDevice& own) {
+    std::vector<gpu::StartDevice> others;
+    for (unsigned slot = 0; slot < gpu::hostpci_slots; ++slot) {
+      if (slot == slot_) continue;
+      const auto text = text::guest_option(vm_.sections, fmt::format("hostpci{}", slot)).next;
+      const auto value = text ? text::parse_hostpci_value(*text) : Result<text::HostPciValue>(Error{"empty"});
+      if (!value) continue;
+      auto device = gpu::resolve(start, slot, *value);
+      const std::string why = device ? gpu::why_stale(start, *device) : device.error().message;
+      if (!why.empty()) out_.warn(fmt::format("hostpci{} keeps guest {} from starting: {}", slot, params_.vmid, why));
+      if (device) others.push_back(*std::move(device));
     }
-    refuse(fmt::format("there is no mapping '{}' in {}; make it with pve.gpu.mapping{}", id, mapping_file,
-                       names.empty() ? std::string() : fmt::format(", or name one of: {}", fmt::join(names, ", "))));
-    return nullptr;
+    if (const std::string why = gpu::why_not_together(start, params_.vmid, others); !why.empty()) {
+      out_.warn(why);
+      return {};
+    }
+    others.push_back(own);
+    std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
+    return gpu::why_not_together(start, params_.vmid, others);
   }
 
-  /// What would keep guests with this mapping from starting here: all entries of a node are checked, not only the one that is taken
-  /// (PVE::QemuServer::PCI::parse_hostpci, PVE::Mapping::PCI::assert_valid).
-  void judge_mapping(const text::PciMapping& mapping, const std::vector<PciDevice>& devices, MajorMinor pve) {
-    for (const text::PciMapEntry& entry : mapping.entries)
-      for (const text::PciAddress& member : entry.members)
-        if (entry.node == node_ && !is_there(member, devices))
-          out_.warn(
-              fmt::format("no guest with the mapping '{}' starts on {} while its entry {} is not there", mapping.id, node_, member.str()));
-    if (mapping.mdev && !params_.mdev)
-      out_.warn(fmt::format("the mapping '{}' is for mediated devices, but no mdev is named: the guest gets the first free device whole",
-                            mapping.id));
-    if (!mapping.mdev && params_.mdev && !(pve < MajorMinor{8, 4}))
-      out_.warn(fmt::format(
-          "the mapping '{}' is not marked for mediated devices, for which Proxmox VE 8.4 and later refuses to start guests; set "
-          "mdev with pve.gpu.mapping",
-          mapping.id));
+  /// Whichever alternative of a mapping is free when the guest starts, it gets.
+  bool judge_loss(const gpu::StartFacts& start, const gpu::StartDevice& device) {
+    std::set<std::string> told;
+    for (const std::vector<std::string>& functions : device.alternatives) {
+      const gpu::HostLoss loss = gpu::loss_at_start(host_, start.devices, functions);
+      if (const std::string& why = loss.needed.empty() ? loss.of_guests : loss.needed; !why.empty()) {
+        refuse(why);
+        return false;
+      }
+      for (const std::string& warning : loss.warnings)
+        if (told.insert(warning).second) out_.warn(warning);
+    }
+    for (const text::PciMapping& mapping : start.mappings)
+      if (mapping.id == device.value.mapping && mapping.mdev)
+        out_.warn(fmt::format("the mapping '{}' is for mediated devices, but no mdev is named: the guest gets the first free device whole",
+                              mapping.id));
+    return true;
   }
 
-  bool choose_type(text::HostPciValue& wish, const std::vector<std::vector<text::PciAddress>>& alternatives,
-                   const std::vector<PciDevice>& devices, MajorMinor pve) {
-    const auto choice = gpu::choose_mdev(*params_.mdev, alternatives, gpu::scan_gpus(reader_, devices, facts_));
+  bool choose_type(gpu::StartDevice& device, const gpu::StartFacts& start) {
+    const auto choice = gpu::choose_mdev(*params_.mdev, device.alternatives, gpu::scan_gpus(reader_, start.devices, facts_));
     if (!choice) {
       refuse(fmt::format("no guest on {} can get the vGPU type '{}': {}", node_, *params_.mdev, choice.error().message));
       return false;
     }
     const bool vendor_vfio = choice->framework == gpu::Framework::vendor_vfio;
-    if (wish.keep_driver && !vendor_vfio) {
+    if (device.value.keep_driver && !vendor_vfio) {
       refuse("driver=keep makes Proxmox VE create no mediated device; leave it out");
       return false;
     }
-    if (vendor_vfio && pve < MajorMinor{8, 3}) out_.warn("vGPUs on NVIDIA's vendor VFIO need the package qemu-server 8.2.5 or later");
+    if (vendor_vfio && start.pve < MajorMinor{8, 3}) out_.warn("vGPUs on NVIDIA's vendor VFIO need the package qemu-server 8.2.5 or later");
     for (const std::string& warning : choice->warnings) out_.warn(warning);
-    wish.mdev = choice->id;
+    device.value.mdev = choice->id;
     out_.report("mdev", {{"id", choice->id}, {"name", choice->name}});
     return true;
   }
@@ -294,7 +297,6 @@ class HostPciPlanner {
   text::GuestOption value_;
   std::optional<gpu::HostPciMemory> memory_;
   gpu::HostFacts facts_;
-  text::PciMappings mappings_;
   bool differs_ = false;
 };
 

@@ -30,6 +30,7 @@ struct Neighbour {
   bool same_card = false;
 
   bool is_bridge() const { return pci_class >> 8 == 0x06; }
+  bool is_storage() const { return pci_class >> 8 == 0x01; }
 };
 
 struct Vf {
@@ -96,6 +97,7 @@ struct Gpu {
   std::optional<std::int64_t> iommu_group;
   std::vector<Neighbour> iommu_siblings;  ///< the other members of its IOMMU group
   std::vector<Neighbour> functions;       ///< the other functions of the card: audio, USB
+  std::vector<Neighbour> beside;          ///< functions of its slot that are no part of the card, as an APU has them (slot_functions)
   Sriov sriov;
   Framework framework = Framework::none;
   std::vector<VgpuType> vgpu_types;

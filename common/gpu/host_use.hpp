@@ -11,4 +11,8 @@ namespace pvegpu::gpu {
 /// /proc/mounts, and a disk with partitions counts as ZFS's where ZFS is mounted, because its pools list their disks nowhere there.
 std::optional<std::string> host_need(const HostView& host, const std::string& address);
 
+/// "it is the boot display …", "the only keyboard of the host is on it": the host lives on without it, but nobody can sit at it any
+/// more. Nothing where a guest has the function, or no driver.
+std::optional<std::string> console_need(const HostView& host, const std::string& address);
+
 }  // namespace pvegpu::gpu

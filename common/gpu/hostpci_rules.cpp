@@ -11,8 +11,6 @@ namespace {
 
 using text::HostPciValue;
 
-constexpr unsigned slots = 16;
-
 std::string needs_release(const char* key, catalogue::MajorMinor first, catalogue::MajorMinor pve, const char* instead) {
   if (!(pve < first)) return {};
   return fmt::format("{} came with Proxmox VE {}, and this is {}; {}", key, to_string(first), to_string(pve), instead);
@@ -27,15 +25,6 @@ std::string by_release(const HostPciValue& value, catalogue::MajorMinor pve) {
   return why;
 }
 
-/// Two of one guest's slots may not have a function twice: "device 'X' assigned more than once".
-std::string shared_with(const HostPciValue& value, const HostPciValue& other) {
-  if (!value.mdev.empty() || !other.mdev.empty()) return {};
-  for (const text::PciAddress& mine : value.addresses)
-    for (const text::PciAddress& theirs : other.addresses)
-      if (mine.covers(theirs.first_function()) || theirs.covers(mine.first_function())) return mine.str();
-  return {};
-}
-
 std::string igd_conflict(const HostPciValue& value, const std::optional<std::string>& vga, bool q35, std::int64_t vmid) {
   if (q35)
     return fmt::format("legacy_igd needs the machine type i440fx, and guest {0} has q35; while it is stopped: qm set {0} --delete machine",
@@ -45,9 +34,6 @@ std::string igd_conflict(const HostPciValue& value, const std::optional<std::str
   if (!value.rombar) return "legacy_igd needs rombar; leave rombar out";
   if (value.x_vga) return "legacy_igd and x_vga exclude each other; leave x_vga out";
   if (!value.mdev.empty()) return "legacy_igd is for a whole iGPU, and mdev for a part of it; leave one out";
-  if (value.addresses.size() > 1) return "legacy_igd takes one device; name one address";
-  if (!value.addresses.empty() && !value.addresses[0].first_function().ends_with("02.0"))
-    return fmt::format("legacy_igd is for the iGPU at 00:02.0, not for {}", value.addresses[0].str());
   return {};
 }
 
@@ -65,16 +51,13 @@ std::string why_not(const HostPciValue& value, unsigned slot, const std::vector<
         vmid, machine.empty() ? "the default, i440fx" : machine, vmid);
   if (value.legacy_igd)
     if (std::string why = igd_conflict(value, guest_option(guest, "vga").next, q35, vmid); !why.empty()) return why;
-  for (unsigned other = 0; other < slots; ++other) {
+  for (unsigned other = 0; other < hostpci_slots; ++other) {
     if (other == slot) continue;
     const auto text = guest_option(guest, fmt::format("hostpci{}", other)).next;
     const auto parsed = text ? text::parse_hostpci_value(*text) : Result<HostPciValue>(Error{"empty"});
     if (!parsed) continue;
     if (value.legacy_igd && parsed->legacy_igd)
       return fmt::format("hostpci{} of guest {} is in legacy-igd mode, and only one can be", other, vmid);
-    if (const std::string shared = shared_with(value, *parsed); !shared.empty())
-      return fmt::format("guest {} has {} as hostpci{} already, and Proxmox VE gives a device once; name that slot, or another device",
-                         vmid, shared, other);
   }
   return {};
 }

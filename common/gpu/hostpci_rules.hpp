@@ -9,6 +9,8 @@
 
 namespace pvegpu::gpu {
 
+inline constexpr unsigned hostpci_slots = 16;
+
 /// A sentence: why a guest with this configuration would not take or not start with `value` in this slot, and what to do. Empty when
 /// nothing is against it. PVE::QemuServer::PCI (parse_hostpci_devices, choose_hostpci_devices, $hostpci_fmt by release).
 std::string why_not(const text::HostPciValue& value, unsigned slot, const std::vector<text::GuestSection>& guest, std::int64_t vmid,

@@ -15,25 +15,13 @@ struct Place {
   const Vf* vf = nullptr;
 };
 
-Place find(const text::PciAddress& address, const std::vector<Gpu>& gpus) {
+Place find(const std::string& address, const std::vector<Gpu>& gpus) {
   for (const Gpu& gpu : gpus) {
-    if (address.covers(gpu.address)) return {&gpu, nullptr};
+    if (address == gpu.address) return {&gpu, nullptr};
     for (const Vf& vf : gpu.sriov.vfs)
-      if (address.covers(vf.address)) return {&gpu, &vf};
+      if (address == vf.address) return {&gpu, &vf};
   }
   return {};
-}
-
-/// "cannot use mediated device with multifunction device" (PVE::QemuServer::PCI::parse_hostpci): a whole device counts with all of
-/// its functions.
-bool is_multifunction(const std::vector<text::PciAddress>& members, const Place& place) {
-  if (members.size() != 1) return true;
-  if (members[0].function || !place.gpu) return false;
-  if (place.vf)
-    return std::count_if(place.gpu->sriov.vfs.begin(), place.gpu->sriov.vfs.end(),
-                         [&](const Vf& vf) { return members[0].covers(vf.address); }) > 1;
-  return std::any_of(place.gpu->functions.begin(), place.gpu->functions.end(),
-                     [&](const Neighbour& function) { return members[0].covers(function.address); });
 }
 
 /// "" when the place can have types.
@@ -74,20 +62,18 @@ std::string offered_by(const Gpu& gpu) {
 
 }  // namespace
 
-Result<MdevChoice> choose_mdev(const std::string& wish, const std::vector<std::vector<text::PciAddress>>& alternatives,
+Result<MdevChoice> choose_mdev(const std::string& wish, const std::vector<std::vector<std::string>>& alternatives,
                                const std::vector<Gpu>& gpus) {
   MdevChoice out;
   std::vector<std::string> unfit;  // one sentence a place
   const Gpu* asked = nullptr;      // the last that was asked for the type and has not got it
-  for (const auto& members : alternatives) {
-    const Place place = find(members.at(0), gpus);
-    const std::string path = members[0].str();
-    if (is_multifunction(members, place)) {
-      std::vector<std::string> all;
-      for (const text::PciAddress& member : members) all.push_back(member.str());
-      return Error{fmt::format("Proxmox VE makes a mediated device on one function only, and {} {} several; name one",
-                               fmt::join(all, " and "), all.size() > 1 ? "are" : "has")};
-    }
+  for (const std::vector<std::string>& functions : alternatives) {
+    // "cannot use mediated device with multifunction device" (PVE::QemuServer::PCI::parse_hostpci)
+    if (functions.size() > 1)
+      return Error{fmt::format("Proxmox VE makes a mediated device on one function only, and {} are several; name one",
+                               fmt::join(functions, " and "))};
+    const std::string& path = functions.at(0);
+    const Place place = find(path, gpus);
     if (!place.gpu) {
       unfit.push_back(fmt::format("there is no GPU at {}", path));
       continue;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "common/gpu/gpu.hpp"
-#include "common/text/pci_address.hpp"
 
 namespace pvegpu::gpu {
 
@@ -14,9 +13,8 @@ struct MdevChoice {
   std::vector<std::string> warnings;
 };
 
-/// `alternatives`: of a mapping's entries for this node, or the one that a guest's address names; the members of each are passed
-/// together. Names are compared without regard to case. The error is a sentence: why no guest could get this type here.
-Result<MdevChoice> choose_mdev(const std::string& wish, const std::vector<std::vector<text::PciAddress>>& alternatives,
+/// `alternatives`: the functions of each entry of a mapping for this node, or of a guest's address; those of one are passed together. Names are compared without regard to case. The error is a sentence: why no guest could get this type here.
+Result<MdevChoice> choose_mdev(const std::string& wish, const std::vector<std::vector<std::string>>& alternatives,
                                const std::vector<Gpu>& gpus);
 
 }  // namespace pvegpu::gpu

@@ -2,6 +2,7 @@
 // The scan of GPUs.
 #include "common/gpu/scan.hpp"
 
+#include "common/gpu/card_functions.hpp"
 #include "common/text/guest_config.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/text/strings.hpp"
@@ -58,7 +59,7 @@ std::string part_before(std::string_view path, std::string_view mark) {
 
 class Scanner {
  public:
-  Scanner(Reader& reader, const std::vector<PciDevice>& devices, const HostFacts& facts) : reader_(reader), facts_(facts) {
+  Scanner(Reader& reader, const std::vector<PciDevice>& devices, const HostFacts& facts) : reader_(reader), facts_(facts), all_(devices) {
     for (const PciDevice& device : devices) devices_.emplace(device.address, device);
   }
 
@@ -253,15 +254,15 @@ class Scanner {
   }
 
   void read_group(Gpu& out, const std::string& dir) {
-    const std::string card(text::pci_device_part(out.address));
-    for (unsigned function = 0; function < 8; ++function) {
-      const std::string address = fmt::format("{}.{}", card, function);
-      if (address == out.address || vfs_.count(address)) continue;
-      if (const Neighbour* found = neighbour(address)) {
-        out.functions.push_back(*found);
-        out.functions.back().same_card = true;
-      }
+    const SlotFunctions slot = slot_functions(reader_.host(), all_, text::pci_device_part(out.address));
+    std::set<std::string> card;
+    for (const PciDevice& function : slot.card) {
+      card.insert(function.address);
+      if (function.address == out.address) continue;
+      out.functions.push_back(*neighbour(function.address));
+      out.functions.back().same_card = true;
     }
+    for (const PciDevice& function : slot.beside) out.beside.push_back(*neighbour(function.address));
     if (!has("iommu_group")) return;
     out.iommu_group = to_number(reader_.link_name(dir + "/iommu_group", "IOMMU group"));
     for (const std::string& address :
@@ -269,7 +270,7 @@ class Scanner {
       if (address != out.address)
         if (const Neighbour* found = neighbour(address)) {
           out.iommu_siblings.push_back(*found);
-          out.iommu_siblings.back().same_card = text::pci_device_part(address) == card && !vfs_.count(address);
+          out.iommu_siblings.back().same_card = card.count(address) > 0;
         }
   }
 
@@ -483,6 +484,7 @@ class Scanner {
 
   Reader& reader_;
   const HostFacts& facts_;
+  const std::vector<PciDevice>& all_;
   std::map<std::string, PciDevice> devices_;
   std::map<std::string, std::vector<Display>> displays_;  ///< by address of the card
   std::map<std::string, std::vector<Mdev>> mdevs_;        ///< by parent
