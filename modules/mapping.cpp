@@ -194,6 +194,11 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   for (const Card& card : params.cards) selectors.planned.push_back(card.given());
   for (const Entry& entry : params.entries) selectors.by_hand.push_back(entry.given());
   gpu::MappingSelection selection = gpu::select_entries(selectors, hosts);
+  if (!selection.refusal.empty()) {
+    out.refuse(selection.refusal);
+    return;
+  }
+  for (std::string& warning : selection.warnings) out.warn(std::move(warning));
 
   const std::string bytes = cluster::read_pci_cfg(host).or_fail("read the mappings");
   text::PciMappings file = text::parse_pci_mappings(bytes);
@@ -309,7 +314,10 @@ PVEGPU_MODULE(
              "Entries of others stay unless O(purge) says otherwise.",
              "It writes through the API with the digest of the file, so nothing is lost that others write at the same time. A mapping that "
              "a "
-             "guest uses is not taken away from under it."},
+             "guest uses is not taken away from under it.",
+             "Refused, before anything is changed: a device whose IOMMU group holds disks or a network that its host uses, since a guest "
+             "gets a group as a whole; and a slot, written without a function, that holds more than one card, such as the virtual functions "
+             "of a GPU or the USB controllers of a processor with graphics."},
         .examples = R"(- name: This node's cards, for guests that get one whole
   pve.gpu.mapping:
     id: a4000
@@ -379,13 +387,14 @@ stale:
                {.doc = "V(absent) takes out the entries that are selected, with O(purge=node) all of the node, and with neither the whole "
                        "mapping. The last entry takes the mapping along."})
         .param("devices", &Params::devices,
-               {.doc = "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card."})
+               {.doc = "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card, if the slot has no others."})
         .param("vfs_of", &Params::vfs_of,
                {.doc = "Cards by address or by model, whose virtual functions are mapped. Where a card has none yet, the task "
                        "answers C(pending_on=sriov), and what is mapped of that node stays."})
         .param("model", &Params::model,
                {.doc = "All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless it "
-                       "offers mediated devices itself."})
+                       "offers mediated devices itself or its slot has other functions too: virtual ones, or those of a processor with "
+                       "graphics. Then the GPU's own function is mapped."})
         .param("whole_device", &Params::whole_device,
                {.doc = "Whether O(devices) and O(model) mean the whole card, whatever is written or found."})
         .param("cards", &Params::cards,

@@ -74,11 +74,15 @@ class Planner {
     return gpu::choose_cards(reader_, facts_, wish, recorded_);
   }
 
-  /// Whether `devices` names the card of this address; without any, all are meant.
+  /// Whether `devices` names this function or its card; without any, all are meant. Of a card that is gone its slot is known.
   bool is_listed(const std::string& address) const {
     if (params_.devices.empty()) return true;
+    const auto own = text::parse_pci_address(address).or_fail("recorded address");
+    const auto gpu = std::find_if(facts_.gpus.begin(), facts_.gpus.end(), [&](const gpu::Gpu& each) { return gpu::is_of_card(each, own); });
     return std::any_of(params_.devices.begin(), params_.devices.end(), [&](const std::string& each) {
-      return text::parse_pci_address(each).or_fail("parameter 'devices'").device == text::pci_device_part(address);
+      const auto listed = text::parse_pci_address(each).or_fail("parameter 'devices'");
+      if (listed.covers(address)) return true;
+      return gpu != facts_.gpus.end() ? gpu::is_of_card(*gpu, listed) : listed.device == own.device && !facts_.device(address);
     });
   }
 
@@ -288,7 +292,8 @@ PVEGPU_MODULE(
              "there "
              "still has the recorded ids: twins are told apart, and a card that was moved to another slot, or another one in its place, is "
              "never seized.",
-             "All functions of a card go together. The task is refused if the IOMMU group holds anything else that O(devices) does not "
+             "All functions of a card go together: its display, sound, USB-C. The graphics of a processor shares its slot with other devices, "
+             "such as USB controllers, which stay with the host and are named in RV(left_alone). The task is refused if the IOMMU group holds anything else that O(devices) does not "
              "list, bridges aside, if the host needs a device for its disks or network, and if a running guest has a card whose driver "
              "would change."},
         .examples = R"(- name: All cards of the server but the boot display
@@ -359,13 +364,13 @@ PVEGPU_MODULE(
           description: Whether it shows an expansion ROM.
           type: bool
 left_alone:
-  description: The GPUs that are not taken, with the reason.
+  description: The GPUs, and functions in the slot of a GPU that are no part of its card, that are not taken, with the reason.
   returned: always
   type: list
   elements: dict
   contains:
     address:
-      description: Address of the GPU.
+      description: Address of the GPU or function.
       type: str
     reason:
       description: Why it is not taken.
@@ -387,7 +392,8 @@ conflicting:
         .param(
             "devices", &Params::devices,
             {.doc =
-                 "Addresses such as C(0000:41:00), C(0000:41:00.0) or C(41:00). One function of a GPU means its whole card. Devices that "
+                 "Addresses such as C(0000:41:00), C(0000:41:00.0) or C(41:00). One function of a GPU means its whole card; what else is "
+                 "in its slot, as in that of a processor's graphics, is taken by its own address only. Devices that "
                  "share the IOMMU group of a card are listed here too. With O(state=absent) only these are given back."})
         .param("model", &Params::model, {.doc = "All cards of this model, by the name that C(host_info) shows, but the boot display."})
         .param(

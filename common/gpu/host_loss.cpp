@@ -69,6 +69,11 @@ std::string why_needed(const HostView& host, const PciDevice& device) {
   return need ? fmt::format("the host itself needs {}: {}", described(host, device), *need) : std::string();
 }
 
+std::string ends_vfs(const std::string& address, std::int64_t count) {
+  return fmt::format("{} has {}, which {} when a guest starts with the card itself; to give guests these, map them (vfs_of of pve.gpu.mapping)",
+                     address, counted(count, "virtual function"), count == 1 ? "ends" : "end");
+}
+
 HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devices, const std::vector<std::string>& functions) {
   HostLoss out;
   std::vector<std::string> along;  // of other cards, by no fault of theirs
@@ -85,8 +90,7 @@ HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devic
       if (!use.empty() && out.of_guests.empty())
         out.of_guests = fmt::format("{}, which would end with {} going to a guest whole{}", use, address, how);
       if (!vfs.empty())
-        out.warnings.push_back(fmt::format("{} has {}, which end when a guest starts with it; for one of them name that, or map them with vfs_of",
-                                           address, counted(static_cast<std::int64_t>(vfs.size()), "virtual function")));
+        out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs.size())));
     }
     if (each.with.empty()) continue;
     const SlotFunctions slot = slot_functions(host, devices, text::pci_device_part(each.with));

@@ -23,4 +23,7 @@ HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devic
 /// itself needs 0000:08:00.0 (storage controller, driver nvme): it has the disk …"
 std::string why_needed(const HostView& host, const PciDevice& device);
 
+/// The warning about virtual functions that a card has.
+std::string ends_vfs(const std::string& address, std::int64_t count);
+
 }  // namespace pvegpu::gpu

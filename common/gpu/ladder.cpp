@@ -172,8 +172,10 @@ class Ladder {
     for (const Neighbour& other : gpu->iommu_siblings)
       if (!other.same_card && !other.is_bridge())
         return fail(rung,
-                    fmt::format("its IOMMU group {} also holds {} ({})", *gpu->iommu_group, other.address, class_words(other.pci_class)),
-                    "put the card into another slot, or pass both with pve.gpu.vfio");
+                    fmt::format("its IOMMU group {} also holds {} ({}){}", *gpu->iommu_group, other.address, class_words(other.pci_class),
+                                other.needed.empty() ? "" : ", and " + other.needed),
+                    other.is_storage() || !other.needed.empty() ? "put the card into another slot: a guest gets the group as a whole"
+                                                                : "put the card into another slot, or pass both with pve.gpu.vfio");
   }
 
   void board(Rung& rung) const {

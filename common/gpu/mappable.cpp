@@ -3,6 +3,7 @@
 #include "common/gpu/mappable.hpp"
 
 #include "common/cluster/json_file.hpp"
+#include "common/gpu/card_functions.hpp"
 #include "common/gpu/gpu.hpp"
 #include "common/gpu/scan.hpp"
 #include "common/text/strings.hpp"
@@ -46,11 +47,14 @@ class Here final : public MappableHost {
     }
     // PVE::SysFSTools::pci_device_info; the second one is NVIDIA's vendor VFIO, on a VF whose driver is there.
     out.mdev = host_.exists(dir + "/mdev_supported_types") || host_.exists(dir + "/nvidia");
-    for (char number = '0'; number <= '7'; ++number) {
-      const std::string other = fmt::format("{}.{}", text::pci_device_part(address), number);
-      out.has_siblings = out.has_siblings || (other != address && host_.exists(pci_root + other));
-    }
+    const SlotFunctions slot = slot_functions(host_, devices(), text::pci_device_part(address));
+    out.has_siblings = slot.card.size() > 1;
+    out.beside = slot.others();
     return out;
+  }
+
+  HostLoss loss(const std::vector<text::PciAddress>& members) const override {
+    return loss_at_start(host_, devices(), functions_behind(members, devices()));
   }
 
   Result<std::vector<std::string>> vfs(const std::string& card) const override {
@@ -69,10 +73,9 @@ class Here final : public MappableHost {
   }
 
   std::vector<std::string> cards(const std::string& model) const override {
-    const auto devices = host_.pci_devices().or_fail("look for GPUs");
     Reader reader(host_);
     std::vector<std::string> out;
-    for (const Gpu& gpu : scan_gpus(reader, devices, read_host_facts(reader, vendors_of(devices)))) {
+    for (const Gpu& gpu : scan_gpus(reader, devices(), read_host_facts(reader, vendors_of(devices())))) {
       const bool named =
           text::lower(gpu.name) == text::lower(model) || (gpu.board() && text::lower(gpu.board()->name) == text::lower(model));
       if (named && gpu.kind == Kind::gpu) out.push_back(gpu.address);
@@ -81,8 +84,14 @@ class Here final : public MappableHost {
   }
 
  private:
+  const std::vector<PciDevice>& devices() const {
+    if (!devices_) devices_ = host_.pci_devices().or_fail("list the PCI devices");
+    return *devices_;
+  }
+
   const HostView& host_;
   std::string node_;
+  mutable std::optional<std::vector<PciDevice>> devices_;
 };
 
 class Documented final : public MappableHost {
@@ -103,6 +112,9 @@ class Documented final : public MappableHost {
       card.iommu_group = number_member(gpu, "iommu_group");
       card.mdev = framework == "mdev";
       card.has_siblings = functions.is_array() && !functions.empty();
+      std::vector<std::string> beside;
+      for (const json& other : list(gpu, "slot_neighbours")) beside.push_back(string_member(other, "address"));
+      std::int64_t vfs_in_slot = 0;
       const json &sriov = member(gpu, "sriov"), &ids = member(sriov, "vf_ids");
       if (member(sriov, "vfs").is_array())
         for (const json& entry : member(sriov, "vfs")) {
@@ -112,9 +124,13 @@ class Documented final : public MappableHost {
           vf.subsystem_id = string_member(ids, "subsystem_vendor_id") + ":" + string_member(ids, "subsystem_device_id");
           vf.iommu_group = number_member(entry, "iommu_group");
           vf.mdev = framework == "mdev_on_vfs" || framework == "vendor_vfio";
+          if (text::pci_device_part(vf.address) == text::pci_device_part(address)) ++vfs_in_slot;
           vfs_[address].push_back(vf.address);
           functions_.emplace(vf.address, std::move(vf));
         }
+      if (vfs_in_slot > 0) beside.push_back(counted(vfs_in_slot, "virtual function"));
+      card.beside = fmt::format("{}", fmt::join(beside, ", "));
+      losses_.emplace(address, loss_of(gpu, address));
       const std::string board = text::lower(string_member(gpu, "board")), name = text::lower(string_member(gpu, "name"));
       if (string_member(gpu, "kind") == "gpu") models_.push_back({board, name, address});
       functions_.emplace(address, std::move(card));
@@ -142,8 +158,33 @@ class Documented final : public MappableHost {
     return out;
   }
 
+  HostLoss loss(const std::vector<text::PciAddress>& members) const override {
+    for (const text::PciAddress& member : members)
+      if (const auto it = losses_.find(member.first_function()); it != losses_.end()) return it->second;
+    return {};
+  }
+
  private:
+  static const json& list(const json& object, const char* key) {
+    static const json none = json::array();
+    const json& found = cluster::member(object, key);
+    return found.is_array() ? found : none;
+  }
+
+  HostLoss loss_of(const json& gpu, const std::string& address) const {
+    using cluster::member, cluster::string_member;
+    HostLoss out;
+    for (const json& other : list(gpu, "iommu_siblings"))
+      if (const std::string need = string_member(other, "needed"); !need.empty() && out.needed.empty())
+        out.needed = fmt::format("{} on {}; it shares the IOMMU group of {}, and a guest gets a group as a whole: put the card in another slot",
+                                 need, node_, address);
+    if (const std::size_t vfs = list(member(gpu, "sriov"), "vfs").size(); vfs > 0)
+      out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs)));
+    return out;
+  }
+
   std::string node_;
+  std::map<std::string, HostLoss> losses_;  ///< by the GPU's address
   std::map<std::string, Mappable> functions_;
   std::map<std::string, std::vector<std::string>> vfs_;
   struct Card {

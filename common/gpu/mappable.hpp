@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/core/json.hpp"
-#include "common/host/host.hpp"
+#include "common/gpu/host_loss.hpp"
 #include "common/text/pci_mapping.hpp"
 
 #include <memory>
@@ -17,6 +17,9 @@ struct Mappable {
   std::optional<std::int64_t> iommu_group;  ///< none: the mapping may have none either
   bool mdev = false;                        ///< it offers mediated devices or NVIDIA's vendor VFIO now
   bool has_siblings = false;                ///< other functions of the same card
+  /// What else Proxmox VE would pass for the slot without a function: "0000:c5:00.2 (USB controller)", "8 virtual functions"; empty when
+  /// the slot is the card.
+  std::string beside;
 };
 
 class MappableHost {
@@ -29,6 +32,8 @@ class MappableHost {
   virtual Result<std::vector<std::string>> vfs(const std::string& card) const = 0;
   /// The GPUs of a model, by the catalogue's name of the board or the one that host_info shows; case does not matter.
   virtual std::vector<std::string> cards(const std::string& model) const = 0;
+  /// Of a guest's start with these members of an entry, whole.
+  virtual HostLoss loss(const std::vector<text::PciAddress>& members) const = 0;
 };
 
 /// This host, out of sysfs.

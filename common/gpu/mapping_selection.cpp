@@ -47,9 +47,29 @@ class Selector {
       if (!address.function && function.mdev && function.has_siblings)
         throw ModuleError(fmt::format("{} on {} offers mediated devices, which Proxmox VE can't use of a whole card; give the function {}",
                                       address.device, host.node(), function.address));
+      refuse_slot(host, address, function, "devices");
       note_hardware(host, function);
+      if (!function.mdev) judge_loss(host, {address});
     }
     out_.entries.push_back(map_entry(host.node(), address, function));
+  }
+
+  /// Without a function Proxmox VE passes all of the slot.
+  static void refuse_slot(const MappableHost& host, const PciAddress& address, const Mappable& function, const char* parameter) {
+    if (!address.function && !function.beside.empty())
+      throw ModuleError(
+          fmt::format("parameter '{}': {} on {} would give a guest all functions of the slot, also {}, which are no part of the card; give "
+                      "the function {}",
+                      parameter, address.device, host.node(), function.beside, function.address));
+  }
+
+  /// A mediated device takes nothing from the host, the rest of a card does.
+  void judge_loss(const MappableHost& host, const std::vector<PciAddress>& members) {
+    HostLoss loss = host.loss(members);
+    if (out_.refusal.empty()) out_.refusal = std::move(loss.needed);
+    if (!loss.of_guests.empty()) loss.warnings.push_back(std::move(loss.of_guests));
+    for (std::string& warning : loss.warnings)
+      if (std::find(out_.warnings.begin(), out_.warnings.end(), warning) == out_.warnings.end()) out_.warnings.push_back(std::move(warning));
   }
 
   PciAddress as_whole(PciAddress address) const {
@@ -102,7 +122,12 @@ class Selector {
   void add_card(const MappableHost& host, const std::string& card, const char* parameter) {
     const Mappable function = host.function(card).or_fail(fmt::format("parameter '{}'", parameter));
     PciAddress where = address(card, parameter);
-    if (wanted_.whole_device.value_or(function.has_siblings && !function.mdev)) where.function = std::nullopt;
+    if (wanted_.whole_device.value_or(function.has_siblings && !function.mdev && function.beside.empty())) where.function = std::nullopt;
+    if (where.function && function.has_siblings && !function.mdev && wanted_.fingerprints)
+      out_.warnings.push_back(
+          fmt::format("the mapping gives {} on {} without the other functions of its card, as its slot holds more than the card ({}): a guest "
+                      "that needs them too gets them by address (module hostpci)",
+                      function.address, host.node(), function.beside));
     add(host, where, function);
   }
 
@@ -159,6 +184,7 @@ class Selector {
                         "'hosts'",
                         given.node, entry.path));
       const Mappable function = host->function(entry.members[0].first_function()).or_fail("parameter 'entries'");
+      refuse_slot(*host, entry.members[0], function, "entries");
       note_hardware(*host, function);
       entry.id = function.id;
       entry.subsystem_id = function.subsystem_id;
@@ -170,6 +196,9 @@ class Selector {
                                   entry.path, function.address, function.id, other.address, other.id));
       }
     }
+    if (host && wanted_.fingerprints)
+      if (const auto function = host->function(entry.members[0].first_function()); function && !function->mdev)
+        judge_loss(*host, entry.members);
     entry.text = text::print_map_entry(entry);
     out_.entries.push_back(std::move(entry));
   }

@@ -38,6 +38,8 @@ struct MappingSelection {
   std::vector<std::string> nodes;      ///< that were looked at, or are named by hand
   std::vector<std::string> with_mdev;  ///< functions whose hardware is known and offers mediated devices
   std::vector<std::string> without_mdev;
+  std::string refusal;                   ///< a guest's start with one of the entries would take what its host needs
+  std::vector<std::string> warnings;     ///< what such a start takes else, and what of a card is not mapped
   std::vector<std::string> without_vfs;  ///< cards whose VFs are wanted and are not there yet; nothing is selected on their nodes for them
 };
 

@@ -2,7 +2,8 @@
 // Whole cards for guests.
 #include "common/gpu/passthrough.hpp"
 
-#include "common/gpu/host_use.hpp"
+#include "common/gpu/card_functions.hpp"
+#include "common/gpu/host_loss.hpp"
 #include "common/gpu/scan.hpp"
 #include "common/text/strings.hpp"
 
@@ -13,12 +14,6 @@ namespace pvegpu::gpu {
 namespace {
 
 constexpr const char* pci_root = "/sys/bus/pci/devices/";
-
-bool is_bridge(std::uint16_t pci_class) { return pci_class >> 8 == 0x06; }
-
-std::string described(const Function& function) {
-  return fmt::format("{} ({}{})", function.address, class_words(function.pci_class), function.driver ? ", driver " + *function.driver : "");
-}
 
 class Chooser {
  public:
@@ -59,7 +54,7 @@ class Chooser {
   void choose_listed(const text::PciAddress& listed) {
     if (const std::string moved = moved_from(listed); !moved.empty()) return refuse(moved);
     for (const Gpu& gpu : facts_.gpus)
-      if (text::pci_device_part(gpu.address) == listed.device && !is_vf(listed)) {
+      if (is_of_card(gpu, listed)) {
         if (!chosen(gpu.address)) add_gpu(gpu, true);
         return;
       }
@@ -71,10 +66,15 @@ class Chooser {
     const Function& first = card.functions.front();
     if (is_vf(listed))
       return refuse(fmt::format("{} is a virtual function, which Proxmox VE binds by itself; list whole cards", listed.str()));
-    if (is_bridge(first.pci_class)) return refuse(fmt::format("{} can't be given to a guest; list the card behind it", described(first)));
+    if (is_bridge_class(first.pci_class)) return refuse(fmt::format("{} can't be given to a guest; list the card behind it", described(reader_.host(), *facts_.device(first.address))));
     card.address = first.address;
     card.name = class_words(first.pci_class);
     if (!chosen(card.address)) out_.cards.push_back(std::move(card));
+  }
+
+  bool is_listed(const std::string& address) const {
+    return std::any_of(wish_.devices.begin(), wish_.devices.end(),
+                       [&](const text::PciAddress& each) { return each.function && each.covers(address); });
   }
 
   bool is_vf(const text::PciAddress& listed) const { return listed.function && reader_.host().exists(pci_root + listed.str() + "/physfn"); }
@@ -123,6 +123,11 @@ class Chooser {
   }
 
   void add_gpu(const Gpu& gpu, bool by_address) {
+    for (const Neighbour& other : gpu.beside)
+      if (!other.is_bridge() && !is_listed(other.address))
+        out_.left_alone.push_back({other.address, fmt::format("shares the slot of {}, but is no part of the card ({}); it is only taken by "
+                                                              "its own address",
+                                                              gpu.address, class_words(other.pci_class))});
     if (const std::string reason = objection(gpu, by_address); !reason.empty()) {
       if (by_address) return refuse(fmt::format("{} ({}) {}", gpu.address, gpu.name, reason));
       out_.left_alone.push_back({gpu.address, reason});
@@ -153,23 +158,24 @@ class Chooser {
   // --- what must stay -------------------------------------------------------------------------------------------------------
   void check_host_needs(const Card& card) {
     for (const Function& function : card.functions)
-      if (const auto need = host_need(reader_.host(), function.address))
-        refuse(fmt::format("the host itself needs {}: {}", described(function), *need));
+      if (const PciDevice* device = facts_.device(function.address))
+        if (std::string need = why_needed(reader_.host(), *device); !need.empty()) refuse(std::move(need));
   }
 
   /// Proxmox VE takes all members of a group from the host but bridges when a guest starts (PVE::QemuServer::PCI).
   void check_group(const Card& card) {
     for (const Function& function : card.functions) {
       if (facts_.iommu_active() && !function.iommu_group)
-        refuse(fmt::format("{} is in no IOMMU group, so no guest can have it", described(function)));
+        refuse(fmt::format("{} is in no IOMMU group, so no guest can have it", described(reader_.host(), *facts_.device(function.address))));
       for (const std::string& member : function.group_members) {
         if (chosen(member)) continue;
         const PciDevice* device = facts_.device(member);
         if (!device) continue;
-        refuse(
-            fmt::format("the IOMMU group {} of {} also holds {}, which a guest would take from the host along with it: put the card in "
-                        "another slot, or list {} too if the host can do without it",
-                        *function.iommu_group, function.address, described(read_function(reader_, *device)), member));
+        const std::string need = why_needed(reader_.host(), *device);
+        refuse(fmt::format("the IOMMU group {} of {} also holds {}, which a guest would take from the host along with it: put the card in "
+                           "another slot{}",
+                           *function.iommu_group, function.address, described(reader_.host(), *device),
+                           need.empty() ? fmt::format(", or list {} too if the host can do without it", member) : "; " + need));
       }
     }
   }
@@ -188,6 +194,11 @@ const PciDevice* CardFacts::device(const std::string& address) const {
   for (const PciDevice& device : devices)
     if (device.address == address) return &device;
   return nullptr;
+}
+
+bool is_of_card(const Gpu& gpu, const text::PciAddress& listed) {
+  if (listed.covers(gpu.address)) return true;
+  return std::any_of(gpu.functions.begin(), gpu.functions.end(), [&](const Neighbour& own) { return listed.covers(own.address); });
 }
 
 CardFacts read_cards(Reader& reader) {

@@ -38,6 +38,9 @@ struct CardFacts {
 };
 CardFacts read_cards(Reader& reader);
 
+/// Whether an address means the GPU's card: the slot, or one of the card's functions.
+bool is_of_card(const Gpu& gpu, const text::PciAddress& listed);
+
 Function read_function(Reader& reader, const PciDevice& device);
 
 struct CardWish {
@@ -53,7 +56,7 @@ struct LeftAlone {
 
 struct CardChoice {
   std::vector<Card> cards;            ///< by address
-  std::vector<LeftAlone> left_alone;  ///< GPUs that `model` or `all` meant and that are not taken, or that were not meant
+  std::vector<LeftAlone> left_alone;  ///< GPUs that `model` or `all` meant and that are not taken, or that were not meant; what shares a GPU's slot
   std::optional<std::string> refusal;
 };
 

@@ -15,9 +15,11 @@ json or_null(const std::optional<T>& value) {
 json or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
 
 json neighbour_json(const Neighbour& function) {
-  return {{"address", function.address},           {"vendor_id", hex4(function.vendor)}, {"device_id", hex4(function.device)},
-          {"pci_class", hex4(function.pci_class)}, {"driver", or_null(function.driver)}, {"same_card", function.same_card},
-          {"bridge", function.is_bridge()}};
+  json out = {{"address", function.address},           {"vendor_id", hex4(function.vendor)}, {"device_id", hex4(function.device)},
+              {"pci_class", hex4(function.pci_class)}, {"driver", or_null(function.driver)}, {"same_card", function.same_card},
+              {"bridge", function.is_bridge()}};
+  if (!function.needed.empty()) out["needed"] = function.needed;
+  return out;
 }
 
 json sriov_json(const Sriov& sriov) {
@@ -108,7 +110,7 @@ json to_json(const Gpu& gpu, const Technologies& technologies) {
   for (const Neighbour& other : gpu.functions) functions.push_back(neighbour_json(other));
   if (gpu.boards.size() > 1)
     for (const catalogue::Board& board : gpu.boards) possible.push_back(board.name);
-  return {{"address", gpu.address},
+  json out = {{"address", gpu.address},
           {"kind", name_of(gpu.kind)},
           {"vendor_id", hex4(gpu.ids.vendor)},
           {"device_id", hex4(gpu.ids.device)},
@@ -135,6 +137,11 @@ json to_json(const Gpu& gpu, const Technologies& technologies) {
           {"technologies", to_json(technologies)},
           {"used_by", uses_json(gpu.used_by)},
           {"problems", gpu.problems}};
+  if (!gpu.beside.empty()) {
+    json& beside = out["slot_neighbours"] = json::array();
+    for (const Neighbour& other : gpu.beside) beside.push_back(neighbour_json(other));
+  }
+  return out;
 }
 
 }  // namespace pvegpu::gpu

@@ -3,6 +3,7 @@
 #include "common/gpu/scan.hpp"
 
 #include "common/gpu/card_functions.hpp"
+#include "common/gpu/host_loss.hpp"
 #include "common/text/guest_config.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/text/strings.hpp"
@@ -270,7 +271,9 @@ class Scanner {
       if (address != out.address)
         if (const Neighbour* found = neighbour(address)) {
           out.iommu_siblings.push_back(*found);
-          out.iommu_siblings.back().same_card = card.count(address) > 0;
+          Neighbour& sibling = out.iommu_siblings.back();
+          sibling.same_card = card.count(address) > 0;
+          if (!sibling.same_card && !sibling.is_bridge()) sibling.needed = why_needed(reader_.host(), devices_.at(address));
         }
   }
 

@@ -25,9 +25,9 @@ class Judge {
            "it is the boot display: the host's console would be lost; let the firmware use another card, or drop the console on purpose");
     for (const Neighbour& other : gpu_.iommu_siblings)
       if (!other.same_card && !other.is_bridge())
-        lack(out, fmt::format("its IOMMU group {} also holds {} ({}{}), which would leave the host with it: put the card in another slot",
+        lack(out, fmt::format("its IOMMU group {} also holds {} ({}{}), which would leave the host with it: put the card in another slot{}",
                               gpu_.iommu_group.value_or(0), other.address, class_words(other.pci_class),
-                              other.driver ? ", driver " + *other.driver : ""));
+                              other.driver ? ", driver " + *other.driver : "", other.needed.empty() ? "" : "; " + other.needed));
     if (facts_.iommu.active == true && !gpu_.iommu_group) lack(out, "it is in no IOMMU group");
     if (!facts_.has_driver("vfio_pci")) lack_block(out, "vfio_pci", true);
     if (gpu_.sriov.enabled > 0)
