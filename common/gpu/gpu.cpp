@@ -48,6 +48,8 @@ std::string class_words(std::uint16_t pci_class) {
       return "multimedia device";
     case 0x06:
       return "bridge";
+    case 0x10:
+      return "encryption controller";
     case 0x12:
       return "processing accelerator";
     default:

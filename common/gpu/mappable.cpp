@@ -48,7 +48,8 @@ class Here final : public MappableHost {
     // PVE::SysFSTools::pci_device_info; the second one is NVIDIA's vendor VFIO, on a VF whose driver is there.
     out.mdev = host_.exists(dir + "/mdev_supported_types") || host_.exists(dir + "/nvidia");
     const SlotFunctions slot = slot_functions(host_, devices(), text::pci_device_part(address));
-    out.has_siblings = slot.card.size() > 1;
+    for (const PciDevice& own : slot.card)
+      if (own.address != address) out.siblings.push_back(own.address);
     out.beside = slot.others();
     return out;
   }
@@ -104,14 +105,13 @@ class Documented final : public MappableHost {
       throw ModuleError("this is no document of host_info: it has no host.node, or no gpus; give what host_info returned");
     for (const json& gpu : gpus) {
       const std::string address = string_member(gpu, "address"), framework = string_member(gpu, "framework");
-      const json& functions = member(gpu, "functions");
       Mappable card;
       card.address = address;
       card.id = string_member(gpu, "vendor_id") + ":" + string_member(gpu, "device_id");
       card.subsystem_id = string_member(gpu, "subsystem_vendor_id") + ":" + string_member(gpu, "subsystem_device_id");
       card.iommu_group = number_member(gpu, "iommu_group");
       card.mdev = framework == "mdev";
-      card.has_siblings = functions.is_array() && !functions.empty();
+      for (const json& other : list(gpu, "functions")) card.siblings.push_back(string_member(other, "address"));
       std::vector<std::string> beside;
       for (const json& other : list(gpu, "slot_neighbours")) beside.push_back(string_member(other, "address"));
       std::int64_t vfs_in_slot = 0;

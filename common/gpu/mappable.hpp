@@ -16,7 +16,7 @@ struct Mappable {
   std::string id, subsystem_id;             ///< subsystem: empty when the device has none
   std::optional<std::int64_t> iommu_group;  ///< none: the mapping may have none either
   bool mdev = false;                        ///< it offers mediated devices or NVIDIA's vendor VFIO now
-  bool has_siblings = false;                ///< other functions of the same card
+  std::vector<std::string> siblings;        ///< the other functions of the same card, by address
   /// What else Proxmox VE would pass for the slot without a function: "0000:c5:00.2 (USB controller)", "8 virtual functions"; empty when
   /// the slot is the card.
   std::string beside;

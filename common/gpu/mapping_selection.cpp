@@ -44,7 +44,7 @@ class Selector {
 
   void add(const MappableHost& host, const PciAddress& address, const Mappable& function) {
     if (wanted_.fingerprints) {
-      if (!address.function && function.mdev && function.has_siblings)
+      if (!address.function && function.mdev && !function.siblings.empty())
         throw ModuleError(fmt::format("{} on {} offers mediated devices, which Proxmox VE can't use of a whole card; give the function {}",
                                       address.device, host.node(), function.address));
       refuse_slot(host, address, function, "devices");
@@ -122,12 +122,12 @@ class Selector {
   void add_card(const MappableHost& host, const std::string& card, const char* parameter) {
     const Mappable function = host.function(card).or_fail(fmt::format("parameter '{}'", parameter));
     PciAddress where = address(card, parameter);
-    if (wanted_.whole_device.value_or(function.has_siblings && !function.mdev && function.beside.empty())) where.function = std::nullopt;
-    if (where.function && function.has_siblings && !function.mdev && wanted_.fingerprints)
-      out_.warnings.push_back(
-          fmt::format("the mapping gives {} on {} without the other functions of its card, as its slot holds more than the card ({}): a guest "
-                      "that needs them too gets them by address (module hostpci)",
-                      function.address, host.node(), function.beside));
+    if (wanted_.whole_device.value_or(!function.siblings.empty() && !function.mdev && function.beside.empty())) where.function = std::nullopt;
+    if (where.function && !function.siblings.empty() && !function.beside.empty() && !function.mdev && wanted_.fingerprints)
+      out_.warnings.push_back(fmt::format(
+          "only {0} on {1} is mapped, without {2} of the same card: the slot holds more ({3}), and Proxmox VE passes a slot as a whole. A "
+          "guest that needs them too gets them by address (module hostpci, host: [\"{0}\", \"{4}\"])",
+          function.address, host.node(), fmt::join(function.siblings, ", "), function.beside, fmt::join(function.siblings, "\", \"")));
     add(host, where, function);
   }
 
