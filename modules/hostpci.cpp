@@ -137,17 +137,10 @@ class HostPciPlanner {
 
   /// With the other slots of the guest. What is wrong without this one is told, and does not stop the task.
   std::string clash(const gpu::StartFacts& start, const gpu::StartDevice& own) {
-    std::vector<gpu::StartDevice> others;
-    for (unsigned slot = 0; slot < gpu::hostpci_slots; ++slot) {
-      if (slot == slot_) continue;
-      const auto text = text::guest_option(vm_.sections, fmt::format("hostpci{}", slot)).next;
-      const auto value = text ? text::parse_hostpci_value(*text) : Result<text::HostPciValue>(Error{"empty"});
-      if (!value) continue;
-      auto device = gpu::resolve(start, slot, *value);
-      const std::string why = device ? gpu::why_stale(start, *device) : device.error().message;
-      if (!why.empty()) out_.warn(fmt::format("hostpci{} keeps guest {} from starting: {}", slot, params_.vmid, why));
-      if (device) others.push_back(*std::move(device));
-    }
+    std::vector<std::string> problems;
+    std::vector<gpu::StartDevice> others = gpu::slots_of(start, vm_.sections, slot_, problems);
+    for (const std::string& problem : problems)
+      out_.warn(fmt::format("another slot keeps guest {} from starting, {}", params_.vmid, problem));
     if (const std::string why = gpu::why_not_together(start, params_.vmid, others); !why.empty()) {
       out_.warn(why);
       return {};
@@ -161,7 +154,7 @@ class HostPciPlanner {
   bool judge_loss(const gpu::StartFacts& start, const gpu::StartDevice& device) {
     std::set<std::string> told;
     for (const std::vector<std::string>& functions : device.alternatives) {
-      const gpu::HostLoss loss = gpu::loss_at_start(host_, start.devices, functions);
+      const gpu::HostLoss loss = gpu::loss_at_start(host_, start.devices, functions, params_.vmid);
       if (const std::string& why = loss.needed.empty() ? loss.of_guests : loss.needed; !why.empty()) {
         refuse(why);
         return false;
@@ -321,10 +314,13 @@ const ModuleDoc doc{
                     "and a key that "
                     "the task does not give is taken away. It is written with C(qm set) and the digest of the configuration.",
                     "Refused, before anything is changed: what would keep the guest from starting (a mapping without an entry for this "
-                    "node, a vGPU type "
-                    "that no card here offers, C(pcie) without the machine type q35, a device twice), what this release does not know, a "
-                    "guest that is "
-                    "locked, runs, or is on another node.",
+                    "node or with one that does not fit the hardware, a vGPU type that no card here offers, C(pcie) without the machine "
+                    "type q35, a device twice, be it through mappings, more slots than a mapping has cards), what this release does not "
+                    "know, a guest that is locked, runs, or is on another node.",
+                    "Refused too is what would harm others at the guest's start: a device whose IOMMU group holds disks or a network that "
+                    "the host uses, since a guest gets a group as a whole; a card of which another running guest has a part; and a slot, "
+                    "written without a function, that holds more than one card: virtual functions, or the USB controllers beside a "
+                    "processor's graphics.",
                     "V(absent) with a device takes back what this module set in the slot: what others had there before comes back, and "
                     "what others put "
                     "there since stays. V(absent) with O(slot) and no device empties the slot, whoever filled it."},
@@ -435,7 +431,9 @@ PVEGPU_MODULE(
         .param("mapping", &hostpci::Params::mapping, {.doc = "Resource mapping (Proxmox VE 8 and later) with an entry for this node."})
         .param(
             "host", &hostpci::Params::host,
-            {.doc = "Address of the device: V(0000:41:00) for all of its functions, V(0000:41:00.0) for one. Several are passed together."})
+            {.doc =
+                 "Address of the device: V(0000:41:00) for all of its functions, V(0000:41:00.0) for one. Several are passed together, as "
+                 "V(0000:c5:00.0) and V(0000:c5:00.1) of a processor's graphics."})
         .param(
             "mdev", &hostpci::Params::mdev,
             {.doc = "vGPU type, by its name (V(NVIDIA A40-8Q)) or as Proxmox VE writes it (V(nvidia-562)). Numbers differ between driver "

@@ -316,7 +316,8 @@ PVEGPU_MODULE(
              "a "
              "guest uses is not taken away from under it.",
              "Refused, before anything is changed: a device whose IOMMU group holds disks or a network that its host uses, since a guest "
-             "gets a group as a whole; and a slot, written without a function, that holds more than one card, such as the virtual functions "
+             "gets a group as a whole; and a slot, written without a function, that holds more than one card, such as the virtual "
+             "functions "
              "of a GPU or the USB controllers of a processor with graphics."},
         .examples = R"(- name: This node's cards, for guests that get one whole
   pve.gpu.mapping:
@@ -386,8 +387,10 @@ stale:
         .param("state", &Params::state,
                {.doc = "V(absent) takes out the entries that are selected, with O(purge=node) all of the node, and with neither the whole "
                        "mapping. The last entry takes the mapping along."})
-        .param("devices", &Params::devices,
-               {.doc = "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card, if the slot has no others."})
+        .param(
+            "devices", &Params::devices,
+            {.doc =
+                 "Cards by address: V(0000:41:00.0) is one function, V(0000:41:00) all functions of the card, if the slot has no others."})
         .param("vfs_of", &Params::vfs_of,
                {.doc = "Cards by address or by model, whose virtual functions are mapped. Where a card has none yet, the task "
                        "answers C(pending_on=sriov), and what is mapped of that node stays."})

@@ -4,6 +4,7 @@
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/gpu/binding.hpp"
+#include "common/gpu/host_use.hpp"
 #include "common/gpu/passthrough.hpp"
 
 #include <algorithm>
@@ -248,6 +249,9 @@ class Planner {
     if (card.gpu && card.gpu->boot_vga)
       out_.warn(fmt::format(
           "{}: the firmware has run the ROM of its boot display; if a guest shows no picture, give it a ROM file (romfile)", card.address));
+    for (const gpu::Function& function : card.functions)
+      if (const auto need = gpu::console_need(host_, function.address); need && !card.gpu)
+        out_.warn(fmt::format("the console of this host ends when {} goes to a guest: {}", function.address, *need));
     const auto vmid = gpu::running_guest(facts_, card.functions);
     return {{"address", card.address},
             {"name", card.name},
@@ -292,8 +296,10 @@ PVEGPU_MODULE(
              "there "
              "still has the recorded ids: twins are told apart, and a card that was moved to another slot, or another one in its place, is "
              "never seized.",
-             "All functions of a card go together: its display, sound, USB-C. The graphics of a processor shares its slot with other devices, "
-             "such as USB controllers, which stay with the host and are named in RV(left_alone). The task is refused if the IOMMU group holds anything else that O(devices) does not "
+             "All functions of a card go together: its display, sound, USB-C. The graphics of a processor shares its slot with other "
+             "devices, "
+             "such as USB controllers, which stay with the host and are named in RV(left_alone). The task is refused if the IOMMU group "
+             "holds anything else that O(devices) does not "
              "list, bridges aside, if the host needs a device for its disks or network, and if a running guest has a card whose driver "
              "would change."},
         .examples = R"(- name: All cards of the server but the boot display

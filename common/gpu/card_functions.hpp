@@ -11,9 +11,10 @@ bool is_bridge_class(std::uint16_t pci_class);
 
 /// The functions of one slot, by address.
 struct SlotFunctions {
-  std::vector<PciDevice> card;    ///< a GPU with its sound, USB-C and the like; in a slot without a GPU all of the device
-  std::vector<PciDevice> beside;  ///< no part of it: in the slot of an APU's graphics the security processor, USB, the mainboard's sound; bridges
-  std::vector<PciDevice> vfs;     ///< virtual functions, which share the slot of their card
+  std::vector<PciDevice> card;  ///< a GPU with its sound, USB-C and the like; in a slot without a GPU all of the device
+  std::vector<PciDevice>
+      beside;  ///< no part of it: in the slot of an APU's graphics the security processor, USB, the mainboard's sound; bridges
+  std::vector<PciDevice> vfs;  ///< virtual functions, which share the slot of their card
 
   /// Proxmox VE passes all functions of a slot that is named without one: that is the card only then.
   bool is_one_card() const { return beside.empty() && vfs.empty(); }

@@ -3,6 +3,7 @@
 #include "common/gpu/guest_start.hpp"
 
 #include "common/gpu/card_functions.hpp"
+#include "common/gpu/hostpci_rules.hpp"
 
 #include <algorithm>
 #include <map>
@@ -21,9 +22,9 @@ std::string why_no_card(const StartFacts& facts, const std::string& mapping, con
   if (member.function) return {};
   const SlotFunctions slot = slot_functions(facts.host, facts.devices, member.device);
   if (slot.is_one_card()) return {};
-  const std::string meaning = fmt::format("{}{} means all functions of the slot to Proxmox VE, also {}",
-                                          mapping.empty() ? std::string() : fmt::format("the mapping '{}': ", mapping), member.device,
-                                          slot.others());
+  const std::string meaning =
+      fmt::format("{}{} means all functions of the slot to Proxmox VE, also {}",
+                  mapping.empty() ? std::string() : fmt::format("the mapping '{}': ", mapping), member.device, slot.others());
   if (slot.card.empty()) return fmt::format("{}; name one of them", meaning);
   if (!mapping.empty())
     return fmt::format("{}; let pve.gpu.mapping name the function: devices: [\"{}\"]{}", meaning, slot.card.front().address,
@@ -102,6 +103,21 @@ Result<StartDevice> resolve(const StartFacts& facts, unsigned slot, const text::
   return out;
 }
 
+std::vector<StartDevice> slots_of(const StartFacts& facts, const std::vector<text::GuestSection>& guest, unsigned without,
+                                  std::vector<std::string>& problems) {
+  std::vector<StartDevice> out;
+  for (unsigned slot = 0; slot < hostpci_slots; ++slot) {
+    const auto text = slot == without ? std::nullopt : text::guest_option(guest, fmt::format("hostpci{}", slot)).next;
+    const auto value = text ? text::parse_hostpci_value(*text) : Result<text::HostPciValue>(Error{"empty"});
+    if (!value) continue;
+    auto device = resolve(facts, slot, *value);
+    if (const std::string why = device ? why_stale(facts, *device) : device.error().message; !why.empty())
+      problems.push_back(fmt::format("hostpci{}: {}", slot, why));
+    if (device) out.push_back(*std::move(device));
+  }
+  return out;
+}
+
 std::string why_stale(const StartFacts& facts, const StartDevice& device) {
   const auto here = mappable_here(facts.host, facts.node);
   for (const text::PciMapping& mapping : facts.mappings) {
@@ -112,7 +128,7 @@ std::string why_stale(const StartFacts& facts, const StartDevice& device) {
       if (!facts.iommu) entry.iommu_group.reset();
       if (const std::string why = why_invalid(entry, mapping.mdev, *here, !(facts.pve < catalogue::MajorMinor{8, 4})); !why.empty())
         return fmt::format(
-            "no guest with the mapping '{}' starts on {}: of its entry {}, {} (Proxmox VE: \"PCI device mapping invalid (hardware probably "
+            "no guest with the mapping '{}' starts on {}: of its entry {} {} (Proxmox VE: \"PCI device mapping invalid (hardware probably "
             "changed)\"); pve.gpu.mapping writes what the hardware is now",
             mapping.id, facts.node, entry.path, why);
     }
@@ -127,9 +143,8 @@ std::string why_not_together(const StartFacts& facts, std::int64_t vmid, const s
     if (device.is_mediated(facts)) continue;
     const std::vector<std::string>* chosen = &device.alternatives.front();
     if (device.alternatives.size() > 1) {
-      const auto free = std::find_if(device.alternatives.begin(), device.alternatives.end(), [&](const std::vector<std::string>& each) {
-        return std::none_of(each.begin(), each.end(), taken);
-      });
+      const auto free = std::find_if(device.alternatives.begin(), device.alternatives.end(),
+                                     [&](const std::vector<std::string>& each) { return std::none_of(each.begin(), each.end(), taken); });
       if (free == device.alternatives.end())
         return fmt::format(
             "guest {} would not start: all {} entries of the mapping '{}' for {} are in its other slots before hostpci{} (Proxmox VE: "
@@ -141,7 +156,8 @@ std::string why_not_together(const StartFacts& facts, std::int64_t vmid, const s
       const auto [other, fresh] = used.try_emplace(function, device.slot);
       if (!fresh)
         return fmt::format(
-            "guest {} would not start: it would have {} twice, as hostpci{} and as hostpci{}{} (Proxmox VE: \"device '{}' assigned more than "
+            "guest {} would not start: it would have {} twice, as hostpci{} and as hostpci{}{} (Proxmox VE: \"device '{}' assigned more "
+            "than "
             "once\"); use one slot for it, or name another device",
             vmid, function, other->second, device.slot,
             device.value.mapping.empty() ? std::string() : fmt::format(" (mapping '{}')", device.value.mapping), function);

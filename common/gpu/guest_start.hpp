@@ -35,6 +35,11 @@ struct StartDevice {
 /// Error: a sentence, why no guest starts with this value here, and what to do.
 Result<StartDevice> resolve(const StartFacts& facts, unsigned slot, const text::HostPciValue& value);
 
+/// The slots of a guest as they will be at its next start, but `without` (16: all); what Proxmox VE would refuse each of them for goes to
+/// `problems`.
+std::vector<StartDevice> slots_of(const StartFacts& facts, const std::vector<text::GuestSection>& guest, unsigned without,
+                                  std::vector<std::string>& problems);
+
 /// Why the entries that it may get do not fit the hardware any more; "" when they do. All of them are looked at, whichever is chosen.
 std::string why_stale(const StartFacts& facts, const StartDevice& device);
 

@@ -2,6 +2,7 @@
 // What a start takes away.
 #include "common/gpu/host_loss.hpp"
 
+#include "common/cluster/vm.hpp"
 #include "common/gpu/card_functions.hpp"
 #include "common/gpu/gpu.hpp"
 #include "common/gpu/host_use.hpp"
@@ -50,15 +51,17 @@ std::vector<std::string> vfs_of(const HostView& host, const std::string& address
 }
 
 /// Parts of the function that guests which run have: VFs that are reserved for them, and mediated devices, named after their guest.
-std::string parts_in_use(const HostView& host, const std::string& address, const std::vector<std::string>& vfs) {
-  for (const text::PciReservation& held :
-       text::parse_pci_reservations(host.read_file("/run/qemu-server/pci-id-reservations").value_or("")))
-    if (std::find(vfs.begin(), vfs.end(), held.address) != vfs.end()) return fmt::format("guest {} has {}", held.vmid, held.address);
+std::string parts_in_use(const HostView& host, const std::string& address, const std::vector<std::string>& vfs, std::int64_t own) {
+  const auto has_it = [&](std::int64_t vmid) { return vmid != own && cluster::vm_runs(host, vmid); };
+  for (const text::PciReservation& held : text::parse_pci_reservations(host.read_file("/run/qemu-server/pci-id-reservations").value_or("")))
+    if (std::find(vfs.begin(), vfs.end(), held.address) != vfs.end() && has_it(held.vmid))
+      return fmt::format("guest {} has {}", held.vmid, held.address);
   std::vector<std::string> parents = vfs;
   parents.push_back(address);
   for (const std::string& parent : parents)
     for (const std::string& name : host.list_dir(sysfs(parent)).value_or({}))
-      if (const auto owner = text::parse_mdev_uuid(name)) return fmt::format("guest {} has a vGPU on {}", owner->vmid, parent);
+      if (const auto owner = text::parse_mdev_uuid(name); owner && has_it(owner->vmid))
+        return fmt::format("guest {} has a vGPU on {}", owner->vmid, parent);
   return {};
 }
 
@@ -70,27 +73,31 @@ std::string why_needed(const HostView& host, const PciDevice& device) {
 }
 
 std::string ends_vfs(const std::string& address, std::int64_t count) {
-  return fmt::format("{} has {}, which {} when a guest starts with the card itself; to give guests these, map them (vfs_of of pve.gpu.mapping)",
-                     address, counted(count, "virtual function"), count == 1 ? "ends" : "end");
+  return fmt::format(
+      "{} has {}, which {} when a guest starts with the card itself; to give guests these, map them (vfs_of of pve.gpu.mapping)", address,
+      counted(count, "virtual function"), count == 1 ? "ends" : "end");
 }
 
-HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devices, const std::vector<std::string>& functions) {
+HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devices, const std::vector<std::string>& functions,
+                       std::int64_t vmid) {
   HostLoss out;
   std::vector<std::string> along;  // of other cards, by no fault of theirs
   std::string group, with;
   for (const Taken& each : taken(host, devices, functions)) {
     const std::string& address = each.device->address;
     const std::string how =
-        each.with.empty() ? std::string() : fmt::format("; it shares the IOMMU group {} with {}, and a guest gets a group as a whole: put the card in another slot", each.group, each.with);
+        each.with.empty()
+            ? std::string()
+            : fmt::format("; it shares the IOMMU group {} with {}, and a guest gets a group as a whole: put the card in another slot",
+                          each.group, each.with);
     if (std::string need = why_needed(host, *each.device); !need.empty() && out.needed.empty()) out.needed = std::move(need) + how;
     if (const auto need = console_need(host, address))
       out.warnings.push_back(fmt::format("the console of this host ends when a guest starts with {}: {}", address, *need));
     if (const auto vfs = vfs_of(host, address); !vfs.empty() || host.exists(sysfs(address) + "/mdev_supported_types")) {
-      const std::string use = parts_in_use(host, address, vfs);
+      const std::string use = parts_in_use(host, address, vfs, vmid);
       if (!use.empty() && out.of_guests.empty())
         out.of_guests = fmt::format("{}, which would end with {} going to a guest whole{}", use, address, how);
-      if (!vfs.empty())
-        out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs.size())));
+      if (!vfs.empty()) out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs.size())));
     }
     if (each.with.empty()) continue;
     const SlotFunctions slot = slot_functions(host, devices, text::pci_device_part(each.with));
@@ -102,8 +109,8 @@ HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devic
     with = each.with;
   }
   if (!along.empty() && out.needed.empty())
-    out.warnings.push_back(fmt::format("a guest that starts with {} takes {} from the host along with it: they share the IOMMU group {}", with,
-                                       fmt::join(along, " and "), group));
+    out.warnings.push_back(fmt::format("a guest that starts with {} takes {} from the host along with it: they share the IOMMU group {}",
+                                       with, fmt::join(along, " and "), group));
   return out;
 }
 

@@ -16,8 +16,10 @@ struct HostLoss {
   std::vector<std::string> warnings;  ///< what goes along, or ends, and does no harm to the host
 };
 
-/// Of a start that binds these functions to vfio-pci. A part of a card, mediated or by NVIDIA's vendor VFIO, takes nothing.
-HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devices, const std::vector<std::string>& functions);
+/// Of a start that binds these functions to vfio-pci. A part of a card, mediated or by NVIDIA's vendor VFIO, takes nothing. `vmid`: the
+/// guest, which may lose what it has itself.
+HostLoss loss_at_start(const HostView& host, const std::vector<PciDevice>& devices, const std::vector<std::string>& functions,
+                       std::int64_t vmid = 0);
 
 /// Why a member of another function's IOMMU group must not go to a guest along with it; empty when nothing is against it. "the host
 /// itself needs 0000:08:00.0 (storage controller, driver nvme): it has the disk …"

@@ -63,8 +63,9 @@ std::vector<std::string> used_devices(const HostView& host) {
 
 std::optional<std::string> disk_need(const HostView& host, const std::string& disk) {
   const std::string at = "/sys/block/" + disk;
+  const auto entries = host.list_dir(at);
   std::vector<std::string> parts = {disk};
-  for (const std::string& name : host.list_dir(at).value_or({}))
+  for (const std::string& name : entries.value_or({}))
     if (name.starts_with(disk)) parts.push_back(name);
   for (const std::string& used : used_devices(host))
     if (used == disk || is_partition(used, disk)) return fmt::format("it has the disk {}, of which the host uses {}", disk, used);
@@ -73,7 +74,10 @@ std::optional<std::string> disk_need(const HostView& host, const std::string& di
     if (const auto names = host.list_dir(holders); names && !names->empty())
       return fmt::format("it has the disk {}, of which {} uses {}", disk, names->front(), part);
   }
-  if (parts.size() > 1 && has(column(host, "/proc/mounts", 2), "zfs"))
+  for (const std::string& upper : host.list_dir("/sys/block").value_or({}))
+    for (const std::string& lower : host.list_dir("/sys/block/" + upper + "/slaves").value_or({}))
+      if (lower == disk || is_partition(lower, disk)) return fmt::format("it has the disk {}, of which {} uses {}", disk, upper, lower);
+  if ((!entries || parts.size() > 1) && has(column(host, "/proc/mounts", 2), "zfs"))
     return fmt::format("it has the disk {}, which may belong to a ZFS pool of the host", disk);
   return std::nullopt;
 }

@@ -6,6 +6,8 @@
 #include "common/driver/i915.hpp"
 #include "common/driver/kernels.hpp"
 #include "common/driver/nvidia.hpp"
+#include "common/gpu/guest_start.hpp"
+#include "common/gpu/hostpci_rules.hpp"
 #include "common/host/units.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/strings.hpp"
@@ -457,8 +459,25 @@ class Ladder {
                   fmt::format("the mapping {} is for vGPUs and {} names no mdev type: the guest would get a device whole",
                               target_.mapping->id, key),
                   "pve.gpu.hostpci with mdev");
+    if (const std::string why = why_no_start(sections); !why.empty()) return fail(rung, why, "pve.gpu.hostpci with another device or slot");
     if (const std::string* lock = sections[0].find("lock"))
       fail(rung, fmt::format("the guest is locked ({})", *lock), fmt::format("qm unlock {}", target_.guest->vmid));
+  }
+
+  /// With the other slots of the guest; what is wrong with a mapping is told by its rung.
+  std::string why_no_start(const std::vector<text::GuestSection>& sections) const {
+    const auto devices = host_.pci_devices();
+    const auto pve = facts_.pve_version();
+    if (!devices || !pve) return {};
+    const StartFacts start{host_,    facts_.node.value_or(""),
+                           *devices, doc_.guests.mappings.value_or(std::vector<text::PciMapping>()),
+                           *pve,     facts_.iommu.active.value_or(true)};
+    std::vector<std::string> problems;
+    const auto slots = slots_of(start, sections, hostpci_slots, problems);
+    const auto own = std::find_if(problems.begin(), problems.end(), [&](const std::string& problem) {
+      return problem.starts_with(fmt::format("hostpci{}:", target_.hostpci->index));
+    });
+    return own != problems.end() ? *own : why_not_together(start, target_.guest->vmid, slots);
   }
 
   void use(Rung& rung) const {

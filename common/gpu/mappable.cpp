@@ -176,8 +176,9 @@ class Documented final : public MappableHost {
     HostLoss out;
     for (const json& other : list(gpu, "iommu_siblings"))
       if (const std::string need = string_member(other, "needed"); !need.empty() && out.needed.empty())
-        out.needed = fmt::format("{} on {}; it shares the IOMMU group of {}, and a guest gets a group as a whole: put the card in another slot",
-                                 need, node_, address);
+        out.needed =
+            fmt::format("{} on {}; it shares the IOMMU group of {}, and a guest gets a group as a whole: put the card in another slot",
+                        need, node_, address);
     if (const std::size_t vfs = list(member(gpu, "sriov"), "vfs").size(); vfs > 0)
       out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs)));
     return out;

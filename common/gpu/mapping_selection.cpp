@@ -69,7 +69,8 @@ class Selector {
     if (out_.refusal.empty()) out_.refusal = std::move(loss.needed);
     if (!loss.of_guests.empty()) loss.warnings.push_back(std::move(loss.of_guests));
     for (std::string& warning : loss.warnings)
-      if (std::find(out_.warnings.begin(), out_.warnings.end(), warning) == out_.warnings.end()) out_.warnings.push_back(std::move(warning));
+      if (std::find(out_.warnings.begin(), out_.warnings.end(), warning) == out_.warnings.end())
+        out_.warnings.push_back(std::move(warning));
   }
 
   PciAddress as_whole(PciAddress address) const {
@@ -122,7 +123,8 @@ class Selector {
   void add_card(const MappableHost& host, const std::string& card, const char* parameter) {
     const Mappable function = host.function(card).or_fail(fmt::format("parameter '{}'", parameter));
     PciAddress where = address(card, parameter);
-    if (wanted_.whole_device.value_or(!function.siblings.empty() && !function.mdev && function.beside.empty())) where.function = std::nullopt;
+    if (wanted_.whole_device.value_or(!function.siblings.empty() && !function.mdev && function.beside.empty()))
+      where.function = std::nullopt;
     if (where.function && !function.siblings.empty() && !function.beside.empty() && !function.mdev && wanted_.fingerprints)
       out_.warnings.push_back(fmt::format(
           "only {0} on {1} is mapped, without {2} of the same card: the slot holds more ({3}), and Proxmox VE passes a slot as a whole. A "

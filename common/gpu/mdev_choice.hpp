@@ -13,7 +13,8 @@ struct MdevChoice {
   std::vector<std::string> warnings;
 };
 
-/// `alternatives`: the functions of each entry of a mapping for this node, or of a guest's address; those of one are passed together. Names are compared without regard to case. The error is a sentence: why no guest could get this type here.
+/// `alternatives`: the functions of each entry of a mapping for this node, or of a guest's address; those of one are passed together. Names
+/// are compared without regard to case. The error is a sentence: why no guest could get this type here.
 Result<MdevChoice> choose_mdev(const std::string& wish, const std::vector<std::vector<std::string>>& alternatives,
                                const std::vector<Gpu>& gpus);
 

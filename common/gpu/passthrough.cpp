@@ -66,7 +66,9 @@ class Chooser {
     const Function& first = card.functions.front();
     if (is_vf(listed))
       return refuse(fmt::format("{} is a virtual function, which Proxmox VE binds by itself; list whole cards", listed.str()));
-    if (is_bridge_class(first.pci_class)) return refuse(fmt::format("{} can't be given to a guest; list the card behind it", described(reader_.host(), *facts_.device(first.address))));
+    if (is_bridge_class(first.pci_class))
+      return refuse(
+          fmt::format("{} can't be given to a guest; list the card behind it", described(reader_.host(), *facts_.device(first.address))));
     card.address = first.address;
     card.name = class_words(first.pci_class);
     if (!chosen(card.address)) out_.cards.push_back(std::move(card));
@@ -166,16 +168,18 @@ class Chooser {
   void check_group(const Card& card) {
     for (const Function& function : card.functions) {
       if (facts_.iommu_active() && !function.iommu_group)
-        refuse(fmt::format("{} is in no IOMMU group, so no guest can have it", described(reader_.host(), *facts_.device(function.address))));
+        refuse(
+            fmt::format("{} is in no IOMMU group, so no guest can have it", described(reader_.host(), *facts_.device(function.address))));
       for (const std::string& member : function.group_members) {
         if (chosen(member)) continue;
         const PciDevice* device = facts_.device(member);
         if (!device) continue;
         const std::string need = why_needed(reader_.host(), *device);
-        refuse(fmt::format("the IOMMU group {} of {} also holds {}, which a guest would take from the host along with it: put the card in "
-                           "another slot{}",
-                           *function.iommu_group, function.address, described(reader_.host(), *device),
-                           need.empty() ? fmt::format(", or list {} too if the host can do without it", member) : "; " + need));
+        refuse(
+            fmt::format("the IOMMU group {} of {} also holds {}, which a guest would take from the host along with it: put the card in "
+                        "another slot{}",
+                        *function.iommu_group, function.address, described(reader_.host(), *device),
+                        need.empty() ? fmt::format(", or list {} too if the host can do without it", member) : "; " + need));
       }
     }
   }

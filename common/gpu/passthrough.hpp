@@ -55,8 +55,9 @@ struct LeftAlone {
 };
 
 struct CardChoice {
-  std::vector<Card> cards;            ///< by address
-  std::vector<LeftAlone> left_alone;  ///< GPUs that `model` or `all` meant and that are not taken, or that were not meant; what shares a GPU's slot
+  std::vector<Card> cards;  ///< by address
+  std::vector<LeftAlone>
+      left_alone;  ///< GPUs that `model` or `all` meant and that are not taken, or that were not meant; what shares a GPU's slot
   std::optional<std::string> refusal;
 };
 

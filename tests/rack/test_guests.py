@@ -359,6 +359,8 @@ class ModuleTest(GuestsCase):
                 ('whole', {'vmid': 203, 'mapping': 'a4000', 'pcie': True}, 'needs the machine type q35'),
                 ('whole', {'vmid': 203, 'mapping': 'nobody'}, "no mapping 'nobody'"), ('whole', {'vmid': 203, 'host': '43:00'}, 'no PCI device 0000:43:00'),
                 ('whole', {'vmid': 203, 'mapping': 'a4000', 'driver': 'keep'}, 'came with Proxmox VE 9.1'),
+                ('whole', {'vmid': 203, 'mapping': 'wrong'}, 'PCI device mapping invalid'),
+                ('vendor', {'vmid': 301, 'host': '41:00'}, 'virtual functions; name'),
                 ('vendor', {'vmid': 301, 'host': '41:00.0', 'mdev': 'NVIDIA A40-8Q'}, 'on its virtual functions only'),
                 ('classic', {'vmid': 401, 'mapping': 'p4'}, 'came with Proxmox VE 8.0')):
             refused = self.hostpci(node, **arguments)

@@ -137,6 +137,7 @@ TEST_F(GuestStart, fingerprints_as_proxmox_ve_compares_them) {
   EXPECT_SAYS(stale("id=10de:24b0,iommugroup=99,node=pve1,path=0000:41:00,subsystem-id=10de:0000"), "iommugroup 99, the device has 1");
   EXPECT_SAYS(stale("id=10de:2531,iommugroup=1,node=pve1,path=0000:41:00,subsystem-id=10de:0000"), "PCI device mapping invalid");
   EXPECT_SAYS(stale("id=10de:24b0,iommugroup=1,node=pve1,path=0000:41:00"), "subsystem-id none");
+  EXPECT_EQ(stale("id=10de:24b0,iommugroup=1,node=pve1,path=0000:41:00,subsystem-id=10de:0000"), "");
   mappings_[0].mdev = true;
   EXPECT_SAYS(why_stale(facts(), device(0, "mapping=m")), "mdev") << "compared from 8.4 on";
 }
@@ -161,7 +162,13 @@ class Loss : public GuestStart {
     tree_.function("0000:08:00.0", "15b7", "5030", "0108", "nvme");
     tree_.link("sys/block/nvme0n1", "../devices/pci0000:00/0000:08:00.0/nvme/nvme0/nvme0n1");
   }
-  HostLoss loss(const std::vector<std::string>& functions) { return loss_at_start(host_, *host_.pci_devices(), functions); }
+  HostLoss loss(const std::vector<std::string>& functions, std::int64_t vmid = 0) {
+    return loss_at_start(host_, *host_.pci_devices(), functions, vmid);
+  }
+  void run(int vmid) {
+    const std::string pid = "run/qemu-server/" + std::to_string(vmid) + ".pid";
+    tree_.file(pid, "4242\n").file("proc/4242/cmdline", "/usr/bin/kvm -pidfile /" + pid);
+  }
 };
 
 TEST_F(Loss, a_group_goes_as_a_whole) {
@@ -188,13 +195,17 @@ TEST_F(Loss, virtual_functions_end) {
   EXPECT_SAYS(loss({"0000:41:00.0"}).warnings.at(0), "2 virtual functions, which end");
   EXPECT_EQ(loss({"0000:41:00.0"}).of_guests, "");
   tree_.file("run/qemu-server/pci-id-reservations", "0000:41:00.5 202 pid:4242\n");
+  EXPECT_EQ(loss({"0000:41:00.0"}).of_guests, "") << "left by a guest that died";
+  run(202);
   EXPECT_SAYS(loss({"0000:41:00.0"}).of_guests, "guest 202 has 0000:41:00.5");
+  EXPECT_EQ(loss({"0000:41:00.0"}, 202).of_guests, "") << "its own";
   EXPECT_EQ(loss({"0000:41:00.4"}).of_guests, "");
 }
 
 TEST_F(Loss, vgpus_of_others_end) {
   const std::string p4 = tree_.function("0000:81:00.0", "10de", "1bb3", "0302", "nvidia");
   tree_.mdev_type(p4, "nvidia-63", "GRID P4-1Q", 7).mdev(p4, "00000000-0000-0000-0000-000000000203", "nvidia-63");
+  run(203);
   EXPECT_SAYS(loss({"0000:81:00.0"}).of_guests, "guest 203 has a vGPU on 0000:81:00.0");
 }
 

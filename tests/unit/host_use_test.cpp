@@ -69,7 +69,8 @@ class Console : public HostUse {
  protected:
   Console() {
     usb_ = tree_.function("0000:c5:00.3", "1022", "15b9", "0c03", "xhci_hcd");
-    keyboard("input3", usb_ + "/usb1/1-1/1-1:1.0/0003:046D:C31C.0001/input/input3", "1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe");
+    keyboard("input3", usb_ + "/usb1/1-1/1-1:1.0/0003:046D:C31C.0001/input/input3",
+             "1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe");
   }
   void keyboard(const std::string& name, const std::string& dir, const std::string& keys) {
     tree_.file(dir + "/capabilities/key", keys + "\n").link("sys/class/input/" + name, "../../../" + dir);
@@ -96,6 +97,11 @@ TEST_F(Console, boot_display_until_a_guest_has_it) {
 TEST_F(HostUse, disk_of_lvm) {
   tree_.file(disk_ + "/sda/sda2/holders/dm-3", "");
   EXPECT_EQ(need(disk_controller), "it has the disk sda, of which dm-3 uses sda2");
+}
+
+TEST_F(HostUse, disk_below_another_block_device) {
+  tree_.file("sys/block/dm-0/slaves/sda3", "");
+  EXPECT_EQ(need(disk_controller), "it has the disk sda, of which dm-0 uses sda3");
 }
 
 TEST_F(HostUse, whole_disk_of_md) {
