@@ -430,6 +430,9 @@ class Ladder {
         return fail(rung, fmt::format("Proxmox VE refuses the mapping {}: {}", mapping.id, wrong),
                     "pve.gpu.mapping, which writes what the card is now");
     }
+    if (const auto start = start_facts())
+      if (const auto device = resolve(*start, 0, {.mapping = mapping.id}); own > 0 && !device)
+        return fail(rung, device.error().message, "pve.gpu.mapping, which writes what the card is now");
     rung.evidence.push_back(
         fmt::format("the mapping {} has {} for this node", mapping.id, counted(static_cast<std::int64_t>(own), "card")));
     if (own == 0)
@@ -464,20 +467,24 @@ class Ladder {
       fail(rung, fmt::format("the guest is locked ({})", *lock), fmt::format("qm unlock {}", target_.guest->vmid));
   }
 
-  /// With the other slots of the guest; what is wrong with a mapping is told by its rung.
-  std::string why_no_start(const std::vector<text::GuestSection>& sections) const {
-    const auto devices = host_.pci_devices();
+  std::optional<StartFacts> start_facts() const {
+    auto devices = host_.pci_devices();
     const auto pve = facts_.pve_version();
-    if (!devices || !pve) return {};
-    const StartFacts start{host_,    facts_.node.value_or(""),
-                           *devices, doc_.guests.mappings.value_or(std::vector<text::PciMapping>()),
-                           *pve,     facts_.iommu.active.value_or(true)};
+    if (!devices || !pve) return std::nullopt;
+    return StartFacts{
+        host_, facts_.node.value_or(""),          *std::move(devices), doc_.guests.mappings.value_or(std::vector<text::PciMapping>()),
+        *pve,  facts_.iommu.active.value_or(true)};
+  }
+
+  /// With the other slots of the guest. What is wrong with a mapping is told by its rung.
+  std::string why_no_start(const std::vector<text::GuestSection>& sections) const {
+    const auto start = start_facts();
+    if (!start) return {};
     std::vector<std::string> problems;
-    const auto slots = slots_of(start, sections, hostpci_slots, problems);
-    const auto own = std::find_if(problems.begin(), problems.end(), [&](const std::string& problem) {
-      return problem.starts_with(fmt::format("hostpci{}:", target_.hostpci->index));
-    });
-    return own != problems.end() ? *own : why_not_together(start, target_.guest->vmid, slots);
+    const auto slots = slots_of(*start, sections, hostpci_slots, problems);
+    for (const std::string& problem : problems)
+      if (target_.hostpci->mapping.empty() && problem.starts_with(fmt::format("hostpci{}:", target_.hostpci->index))) return problem;
+    return why_not_together(*start, target_.guest->vmid, slots);
   }
 
   void use(Rung& rung) const {
