@@ -289,8 +289,18 @@ gpus:
         bridge:
           description: Whether it is a bridge, which stays with the host.
           type: bool
+        needed:
+          description: What the host needs it for, so that it can't go to a guest along with the GPU.
+          returned: when the host uses it
+          type: str
     functions:
       description: The other functions of the card, such as audio.
+      type: list
+      elements: dict
+      contains: *neighbour
+    slot_neighbours:
+      description: Functions of the same slot that are no part of the card, as in the slot of a processor's graphics.
+      returned: when there are any
       type: list
       elements: dict
       contains: *neighbour

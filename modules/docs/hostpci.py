@@ -15,8 +15,13 @@ description:
   - The value is compared as a whole after parsing, so that the order of keys and spelled-out defaults are no difference,
     and a key that the task does not give is taken away. It is written with C(qm set) and the digest of the configuration.
   - 'Refused, before anything is changed: what would keep the guest from starting (a mapping without an entry for this
-    node, a vGPU type that no card here offers, C(pcie) without the machine type q35, a device twice), what this release
-    does not know, a guest that is locked, runs, or is on another node.'
+    node or with one that does not fit the hardware, a vGPU type that no card here offers, C(pcie) without the machine
+    type q35, a device twice, be it through mappings, more slots than a mapping has cards), what this release does not
+    know, a guest that is locked, runs, or is on another node.'
+  - 'Refused too is what would harm others at the guest''s start: a device whose IOMMU group holds disks or a network
+    that the host uses, since a guest gets a group as a whole; a card of which another running guest has a part; and a
+    slot, written without a function, that holds more than one card: virtual functions, or the USB controllers beside
+    a processor''s graphics.'
   - 'C(absent) with a device takes back what this module set in the slot: what others had there before comes back, and
     what others put there since stays. C(absent) with I(slot) and no device empties the slot, whoever filled it.'
 author:
@@ -37,7 +42,8 @@ options:
     type: str
   host:
     description:
-      - 'Address of the device: C(0000:41:00) for all of its functions, C(0000:41:00.0) for one. Several are passed together.'
+      - 'Address of the device: C(0000:41:00) for all of its functions, C(0000:41:00.0) for one. Several are passed together,
+        as C(0000:c5:00.0) and C(0000:c5:00.1) of a processor''s graphics.'
     type: list
     elements: str
     default: []

@@ -17,6 +17,9 @@ description:
     them. Entries of others stay unless I(purge) says otherwise.
   - It writes through the API with the digest of the file, so nothing is lost that others write at the same time. A mapping
     that a guest uses is not taken away from under it.
+  - 'Refused, before anything is changed: a device whose IOMMU group holds disks or a network that its host uses, since
+    a guest gets a group as a whole; and a slot, written without a function, that holds more than one card, such as the
+    virtual functions of a GPU or the USB controllers of a processor with graphics.'
 author:
   - the pve.gpu authors (@pve-gpu)
 options:
@@ -36,7 +39,8 @@ options:
       - absent
   devices:
     description:
-      - 'Cards by address: C(0000:41:00.0) is one function, C(0000:41:00) all functions of the card.'
+      - 'Cards by address: C(0000:41:00.0) is one function, C(0000:41:00) all functions of the card, if the slot has no
+        others.'
     type: list
     elements: str
     default: []
@@ -49,8 +53,9 @@ options:
     default: []
   model:
     description:
-      - All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless
-        it offers mediated devices itself.
+      - 'All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless
+        it offers mediated devices itself or its slot has other functions too: virtual ones, or those of a processor with
+        graphics. Then the GPU''s own function is mapped.'
     type: str
   whole_device:
     description:

@@ -16,16 +16,18 @@ description:
   - 'A script in the initramfs does it before the drivers are loaded, for each function by its address and only if the
     device there still has the recorded ids: twins are told apart, and a card that was moved to another slot, or another
     one in its place, is never seized.'
-  - All functions of a card go together. The task is refused if the IOMMU group holds anything else that I(devices) does
-    not list, bridges aside, if the host needs a device for its disks or network, and if a running guest has a card whose
-    driver would change.
+  - 'All functions of a card go together: its display, sound, USB-C. The graphics of a processor shares its slot with
+    other devices, such as USB controllers, which stay with the host and are named in C(left_alone). The task is refused
+    if the IOMMU group holds anything else that I(devices) does not list, bridges aside, if the host needs a device for
+    its disks or network, and if a running guest has a card whose driver would change.'
 author:
   - the pve.gpu authors (@pve-gpu)
 options:
   devices:
     description:
-      - Addresses such as C(0000:41:00), C(0000:41:00.0) or C(41:00). One function of a GPU means its whole card. Devices
-        that share the IOMMU group of a card are listed here too. With I(state=absent) only these are given back.
+      - Addresses such as C(0000:41:00), C(0000:41:00.0) or C(41:00). One function of a GPU means its whole card; what
+        else is in its slot, as in that of a processor's graphics, is taken by its own address only. Devices that share
+        the IOMMU group of a card are listed here too. With I(state=absent) only these are given back.
     type: list
     elements: str
     default: []
@@ -170,13 +172,13 @@ cards:
           description: Whether it shows an expansion ROM.
           type: bool
 left_alone:
-  description: The GPUs that are not taken, with the reason.
+  description: The GPUs, and functions in the slot of a GPU that are no part of its card, that are not taken, with the reason.
   returned: always
   type: list
   elements: dict
   contains:
     address:
-      description: Address of the GPU.
+      description: Address of the GPU or function.
       type: str
     reason:
       description: Why it is not taken.
