@@ -27,7 +27,8 @@ struct Owed {
   std::vector<BeforeImage> images = {};
 };
 
-/// Reads with a HostView; writes with a Host. Unreadable or damaged records are errors that name the file.
+/// Reads with a HostView; writes with a Host. Records that are unreadable, damaged or not root's alone are errors that name the
+/// file.
 namespace journal {
 
 Result<std::vector<Owed>> owed(const HostView& host);
@@ -53,7 +54,7 @@ Result<> record_waits(Host& host, const std::string& instance, const std::vector
 /// its directories).
 Result<> clear_torn(Host& host);
 
-/// Removes the state directories that are empty, and what killed runs left in them.
+/// Removes the state directories that are empty and no mount points, and what killed runs left in them.
 Result<> tidy(Host& host);
 
 }  // namespace journal

@@ -102,10 +102,11 @@ class HostView {
  public:
   virtual ~HostView() = default;
 
-  /// The whole file, at most 64 MiB (larger: EFBIG). Works for /proc and /sys, whose files have no size.
+  /// The whole of a regular file, at most 64 MiB (larger: EFBIG). Works for /proc and /sys, whose files have no size. It waits for
+  /// nobody: a FIFO, a socket or a device is an error.
   virtual Result<std::string> read_file(const std::string& path) const = 0;
   virtual Result<std::string> read_link(const std::string& path) const = 0;
-  /// SHA-256 of a file of any size, as 64 hex digits.
+  /// SHA-256 of a regular file of at most 4 GiB, as 64 hex digits.
   virtual Result<std::string> sha256_of(const std::string& path) const = 0;
   /// Names in a directory, sorted, without "." and "..".
   virtual Result<std::vector<std::string>> list_dir(const std::string& path) const = 0;
@@ -158,7 +159,8 @@ class Host : public HostView {
   virtual Result<> unload_module(const std::string& name) = 0;
   /// Copies a user's file into `directory` (made 0700 and root's when absent) under its own SHA-256 while hashing it; the
   /// path of the copy. The copy is what may be run: the original can change between the check and the use.
-  /// With `sha256` given (64 hex digits) a different content is an error and nothing is kept.
+  /// With `sha256` given (64 hex digits) a different content is an error and nothing is kept. The source is as in sha256_of(), the
+  /// directory must be ours alone (trust.hpp).
   virtual Result<std::string> adopt_file(const std::string& source, const std::string& directory,
                                          const std::optional<std::string>& sha256) = 0;
   /// Exclusive between processes of this host. Waits up to `patience`, then EWOULDBLOCK.
