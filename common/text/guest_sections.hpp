@@ -19,7 +19,8 @@ struct GuestSection {
   const std::string* find(std::string_view key) const;
 };
 
-/// The first is the current one, be it empty. Comments (the description) are left out, and lines that Proxmox VE warns of and goes on without.
+/// The first is the current one, be it empty. Comments (the description) are left out, and lines that Proxmox VE warns of and goes on
+/// without.
 std::vector<GuestSection> parse_guest_sections(std::string_view text);
 
 /// "scsi" and "hostpci" of "scsi0" and "hostpci12"; empty when the key is no name with a number.

@@ -326,8 +326,7 @@ std::string FakeHost::digest(const std::vector<std::string>& paths) const {
   text::Sha256 hash;
   for (const std::string& top : paths)
     for (const std::string& path : paths_below(top))
-      if (find(path)->type != FileType::directory)
-        hash.add(fmt::format("{}\x1f{}\x1f{}\x1e", path, find(path)->mode, find(path)->bytes));
+      if (find(path)->type != FileType::directory) hash.add(fmt::format("{}\x1f{}\x1f{}\x1e", path, find(path)->mode, find(path)->bytes));
   return hash.hex();
 }
 
