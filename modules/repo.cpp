@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The APT sources of a Proxmox VE host: channel, mirrors, Ceph; enterprise off unless subscribed.
 #include "common/apt/source_set.hpp"
+#include "common/apt/update_output.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pvegpu {
 namespace {
@@ -48,8 +50,13 @@ ModuleDoc doc() {
            "sources are one-line files on Proxmox VE 7 and 8 and deb822 on 9; those that are there keep their form.",
            "Sources that already say what is wished are accepted wherever they are. Others are switched on or off, or get another URI, in "
            "place: comments, order, options and sources of third parties stay as they are. Nothing is deleted.",
-           "Runs C(apt-get update) after a change. If a source that was changed can't be read, the old files are put back and the task "
-           "fails, naming that source and the reason. Other sources that can't be read are named in a warning."},
+           "Succeeds only if the wished channels are really offered: APT must have their packages, as C(apt-cache policy) tells. Runs "
+           "C(apt-get update) after a change, and where APT has no packages of a wished channel yet. If a source that was changed can't be "
+           "read, or APT offers no wished channel then, the old files are put back and the task fails, naming the source, file and line, "
+           "and the reason. Other sources that can't be read are named in a warning.",
+           "What is wrong with sources of Proxmox by their text is named before the first effect: two of one URI and suite that differ in "
+           "C(Signed-By) or C(Trusted), so that APT reads nothing at all, keyrings that are missing, paths that are there twice, suites "
+           "and components that Proxmox does not have. A mirror may have a path or components of its own: then APT's word counts."},
       .examples = R"(
 - name: Packages without a subscription
   pve.gpu.repo:
@@ -158,7 +165,9 @@ void check(const Params& p, const apt::Release& release) {
                                   fmt::join(release.ceph, ", ")));
 }
 
-void set_channels(const Params& p, const apt::Release& release, apt::SourceSet& sources) {
+/// The channels that must be offered at the end.
+std::vector<apt::WishedChannel> set_channels(const Params& p, const apt::Release& release, apt::SourceSet& sources) {
+  std::vector<apt::WishedChannel> wished;
   const bool choose = p.channel != Channel::keep;
   const Offer wish = p.channel == Channel::enterprise ? Offer::enterprise
                      : p.channel == Channel::test     ? Offer::test
@@ -166,7 +175,7 @@ void set_channels(const Params& p, const apt::Release& release, apt::SourceSet& 
   const auto unwanted = [&](Offer offer, Offer instead) {
     return choose && (offer > instead || (offer == Offer::enterprise && offer != instead && !p.keep_enterprise));
   };
-  if (choose) sources.require(Archive::proxmox, wish);
+  if (choose) wished.push_back({Archive::proxmox, wish});
   sources.switch_off(Archive::proxmox, [&](const auto&, Offer offer) { return unwanted(offer, wish); });
 
   const bool named = p.ceph != Ceph::keep && p.ceph != Ceph::none;
@@ -174,12 +183,33 @@ void set_channels(const Params& p, const apt::Release& release, apt::SourceSet& 
   Offer ceph_wish = choose ? wish : sources.newest(Archive::proxmox).value_or(Offer::enterprise);
   // Proxmox VE 7 has Ceph for all in one place.
   if (release.pve == 7) ceph_wish = std::max(ceph_wish, Offer::no_subscription);
-  if (named) sources.require(Archive::ceph, ceph_wish, ceph);
+  if (named) wished.push_back({Archive::ceph, ceph_wish, ceph});
+  for (const apt::WishedChannel& each : wished) sources.require(each);
   sources.switch_off(Archive::ceph, [&](const text::AptSource& source, Offer offer) {
     if (p.ceph == Ceph::none || (named && apt::ceph_of(source) != ceph)) return true;
     // Without a wish for Ceph only what asks for a subscription is in the way.
     return unwanted(offer, ceph_wish) && (named || offer == Offer::enterprise);
   });
+  return wished;
+}
+
+/// Where no file changes: APT has lists of every wished channel, or gets them now.
+void prove(const std::vector<apt::Wish>& wishes, const apt::SourceSet& sources, Plan& plan) {
+  const apt::Policy& policy = sources.policy();
+  bool proven = true;
+  for (const apt::Wish& wish : wishes) {
+    if (!policy.unknown().empty()) {
+      plan.warn(fmt::format("whether {} is offered can't be proven: {}", wish.channel, policy.unknown()));
+    } else if (!policy.refusal().empty()) {
+      plan.refuse(policy.lacks(wish));
+    } else if (const apt::PackageFile* file = policy.offers(wish); !file) {
+      proven = false;
+    } else if (file->priority < 0) {
+      plan.warn(fmt::format("{} has the priority {} in APT's preferences, so that nothing is installed from it: see /etc/apt/preferences.d",
+                            wish.channel, file->priority));
+    }
+  }
+  if (!proven) plan.effect({.target = "package lists", .then = {follow_up_apt_update(apt::UpdateDuty{{}, wishes}.to_json())}});
 }
 
 void withdraw(Plan& plan, const HostView& host) {
@@ -205,14 +235,32 @@ void plan(const Params& p, const HostView& host, Plan& plan) {
     plan.refuse(*obstacle);
     return;
   }
-  set_channels(p, release, sources);
+  const auto ask = [&]() -> const auto& { return sources.policy(); };
+  const std::vector<std::string> faults_before = apt::faults(sources.active(), release, host, ask);
+  const auto wished = set_channels(p, release, sources);
   sources.use_mirrors();
-  if (sources.missing_keyring()) plan.refuse(*sources.missing_keyring());
 
+  const auto active = sources.active();
+  if (const std::string why = apt::contradiction(active, release); !why.empty()) plan.refuse(why);
+  apt::UpdateDuty duty{sources.changed(), {}};
+  for (const apt::WishedChannel& each : wished) {
+    const apt::Offer offer = apt::offer_of(each, active, release, host);
+    if (!offer.ruled_out.empty()) plan.refuse(offer.ruled_out);
+    duty.wishes.push_back(offer.wish);
+  }
+  std::vector<std::string> mended;
+  const std::vector<std::string> faults = apt::faults(active, release, host, ask);
+  for (const std::string& fault : faults_before)
+    if (std::find(faults.begin(), faults.end(), fault) == faults.end()) mended.push_back(fault);
+  for (const std::string& fault : faults)
+    if (!plan.refusal() || plan.refusal()->find(fault) == std::string::npos) plan.warn(fault);
   for (const apt::SourceFile& file : sources.files())
     if (file.before != file.sources.bytes())
       plan.ensure_file(file.path, file.sources.bytes(),
-                       {.then = {follow_up_apt_update(sources.changed())}, .sensitive = apt::has_login(file.sources)});
+                       {.then = {follow_up_apt_update(duty.to_json())},
+                        .sensitive = apt::has_login(file.sources),
+                        .warnings = std::exchange(mended, {})});
+  if (plan.empty() && !plan.refusal() && !duty.wishes.empty()) prove(duty.wishes, sources, plan);
   const auto channel = sources.newest(Archive::proxmox);
   plan.report("release", release.codename).report("channel", channel ? apt::name_of(*channel) : "none").report("sources", sources.report());
 }

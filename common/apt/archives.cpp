@@ -49,16 +49,6 @@ std::string os_release_value(const std::string& file, std::string_view key) {
   return {};
 }
 
-/// "host" of "http://user@host:80/path"
-std::string host_of(const std::string& uri) {
-  const auto scheme = uri.find("://");
-  if (scheme == uri.npos) return {};
-  std::string host = uri.substr(scheme + 3);
-  host = host.substr(0, host.find('/'));
-  if (const auto at = host.rfind('@'); at != host.npos) host = host.substr(at + 1);
-  return text::lower(host.substr(0, host.find(':')));
-}
-
 bool in_domain(const std::string& host, const std::string& domain) { return host == domain || host.ends_with("." + domain); }
 
 std::string last_part(const std::string& uri) {
@@ -69,6 +59,21 @@ std::string last_part(const std::string& uri) {
 bool any_of(const std::vector<std::string>& all, const auto& test) { return std::any_of(all.begin(), all.end(), test); }
 
 }  // namespace
+
+std::string host_of(const std::string& uri) {
+  const auto scheme = uri.find("://");
+  if (scheme == uri.npos) return {};
+  std::string host = uri.substr(scheme + 3);
+  host = host.substr(0, host.find('/'));
+  if (const auto at = host.rfind('@'); at != host.npos) host = host.substr(at + 1);
+  return text::lower(host.substr(0, host.find(':')));
+}
+
+std::string path_of(const std::string& uri) {
+  const auto scheme = uri.find("://");
+  const auto begin = scheme == uri.npos ? uri.find(':') : uri.find('/', scheme + 3);
+  return begin == uri.npos ? std::string() : normal(uri.substr(begin + 1));
+}
 
 const char* name_of(Channel channel) {
   return channel == Channel::enterprise ? "enterprise" : channel == Channel::test ? "test" : "no-subscription";
@@ -118,7 +123,7 @@ std::optional<Channel> channel_of(const text::AptSource& source, const std::stri
   const bool ceph = !ceph_of(source).empty();
   std::optional<Channel> channel;
   if (component == "pve-enterprise" || (ceph && component == "enterprise")) channel = Channel::enterprise;
-  // Ceph's `main` is the no-subscription channel: the only one of Proxmox VE 7, and an alias for Quincy on 8.
+  // Ceph's `main` means the no-subscription channel, where there is one: see components_of().
   if (component == "pve-no-subscription" || (ceph && (component == "no-subscription" || component == "main")))
     channel = Channel::no_subscription;
   if (component == "pvetest" || component == "pve-test" || (ceph && component == "test")) channel = Channel::test;
@@ -133,9 +138,28 @@ std::string component_of(const Release& release, Archive archive, Channel channe
   return channel == Channel::test ? release.test_component : fmt::format("pve-{}", name_of(channel));
 }
 
+std::vector<std::string> components_of(const Release& release, const std::string& ceph) {
+  if (ceph.empty()) return {"pve-enterprise", "pve-no-subscription", release.test_component};
+  if (release.pve == 7) return {"main", "test"};
+  std::vector<std::string> out{"enterprise", "no-subscription", "test"};
+  // Older than these three: it stayed as another name of no-subscription for Quincy on Proxmox VE 8, and for nothing else.
+  if (release.pve == 8 && ceph == "quincy") out.push_back("main");
+  return out;
+}
+
+bool is_ceph_release(const std::string& ceph) {
+  return std::any_of(std::begin(releases), std::end(releases),
+                     [&](const Release& r) { return std::find(r.ceph.begin(), r.ceph.end(), ceph) != r.ceph.end(); });
+}
+
+std::string ceph_of(const std::string& uri) {
+  const std::string part = last_part(uri);
+  return part.starts_with("ceph-") ? part.substr(5) : std::string();
+}
+
 std::string ceph_of(const text::AptSource& source) {
   for (const std::string& uri : source.uris)
-    if (const std::string part = last_part(uri); part.starts_with("ceph-")) return part.substr(5);
+    if (const std::string ceph = ceph_of(uri); !ceph.empty()) return ceph;
   return {};
 }
 

@@ -36,14 +36,23 @@ inline constexpr const char* debian_keyring = "/usr/share/keyrings/debian-archiv
 
 /// Why this can't be the URL of a mirror: "has no scheme"; empty when it can.
 std::string fault_of_url(const std::string& url);
+/// "host" of "http://user@host:80/a/path/", in lower case; empty where it names none.
+std::string host_of(const std::string& uri);
+/// "a/path" of it; everything behind the scheme of a URI without host.
+std::string path_of(const std::string& uri);
 /// Without the slashes at its end, to compare.
 std::string normal(std::string uri);
 /// The channel of a component of an archive of Proxmox; nullopt for components of other archives.
 std::optional<Channel> channel_of(const text::AptSource& source, const std::string& component);
 /// The component of that channel.
 std::string component_of(const Release& release, Archive archive, Channel channel);
+/// The components that Proxmox has for this release: of its archive `pve`, or of that release of Ceph.
+std::vector<std::string> components_of(const Release& release, const std::string& ceph);
+/// Proxmox has it for some release of Proxmox VE.
+bool is_ceph_release(const std::string& ceph);
 /// The Ceph release of a source of Proxmox's Ceph: the URI ends in "ceph-squid". Empty otherwise.
 std::string ceph_of(const text::AptSource& source);
+std::string ceph_of(const std::string& uri);
 /// The part of a suite that names the release: "bookworm" of "bookworm-security"; empty for paths ("./").
 std::string codename_of(const std::string& suite);
 

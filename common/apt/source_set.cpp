@@ -160,29 +160,40 @@ std::string SourceSet::base_uri(Archive archive, Channel channel, const std::str
   return base + (archive == Archive::ceph ? "/ceph-" + ceph : "/pve");
 }
 
-void SourceSet::require(Archive archive, Channel channel, const std::string& ceph) {
+void SourceSet::require(const WishedChannel& wished) {
+  const Archive archive = wished.archive;
+  const Channel channel = wished.channel;
+  const std::string& ceph = wished.ceph;
   const std::string component = component_of(release_, archive, channel), uri = base_uri(archive, channel, ceph);
   // The component of that channel as this source spells it.
   const auto offered = [&](const text::AptSource& source) -> std::optional<std::string> {
-    if (!has(source.types, "deb") || !has(source.suites, release_.codename) || ceph_of(source) != ceph) return std::nullopt;
+    if (!has(source.types, "deb") || !source.amd64 || !has(source.suites, release_.codename) || ceph_of(source) != ceph)
+      return std::nullopt;
+    std::optional<std::string> out;
     for (const std::string& c : source.components)
-      if (channel_of(source, c) == channel) return c;
-    return std::nullopt;
+      if (channel_of(source, c) == channel && (!out || has(components_of(release_, ceph), c))) out = c;
+    return out;
+  };
+  // Proxmox VE 9 hosts no `pvetest` any more, the older ones no `pve-test`, and few have Ceph's `main`. A mirror of somebody's own
+  // making may: then APT knows it.
+  const auto exists = [&](const text::AptSource& source) {
+    const auto spelled = offered(source);
+    return has(components_of(release_, ceph), *spelled) ||
+           policy().find(source_name(source.uris[0], release_.codename), *spelled, release_.codename);
   };
   const auto settle = [&](At where) {
-    // Proxmox VE 9 hosts no `pvetest` any more, the older ones no `pve-test`.
-    if (const auto spelled = offered(at(where)); archive == Archive::proxmox && *spelled != component)
-      file_of(where).rename_component(where.source, *spelled, component);
+    if (!exists(at(where))) file_of(where).rename_component(where.source, *offered(at(where)), component);
   };
+  std::optional<At> there;
   for (const At where : all())
-    if (active(where, archive) && offered(at(where))) return settle(where);
+    if (active(where, archive) && offered(at(where)) && (!there || !exists(at(*there)))) there = where;
+  if (there) return settle(*there);
   for (const At where : all()) {
     const text::AptSource& source = at(where);
     if (source.enabled || archive_of(where) != archive || !offered(source) || source.uris.size() != 1 || normal(source.uris[0]) != uri)
       continue;
     // From Proxmox VE 9 on the key is not among those that APT trusts for every source.
     if (release_.format == text::AptFormat::deb822 && source.signed_by.empty()) continue;
-    need_keyring(source);
     file_of(where).set_enabled(where.source, true);
     return settle(where);
   }
@@ -196,7 +207,6 @@ void SourceSet::require(Archive archive, Channel channel, const std::string& cep
     name = "proxmox";
   text::AptSource source{.types = {"deb"}, .uris = {uri}, .suites = {release_.codename}, .components = {component}};
   if (release_.format == text::AptFormat::deb822) source.signed_by = release_.keyring;
-  need_keyring(source);
   add(name + suffix, std::move(source));
 }
 
@@ -226,10 +236,16 @@ void SourceSet::add(const std::string& name, text::AptSource source) {
   }
 }
 
-void SourceSet::need_keyring(const text::AptSource& source) {
-  const std::string keyring = source.signed_by.starts_with('/') ? source.signed_by : release_.keyring;
-  if (!missing_keyring_ && !host_.exists(keyring))
-    missing_keyring_ = fmt::format("{} is missing, without which APT can't verify Proxmox's packages: {}", keyring, release_.keyring_cure);
+std::vector<ActiveSource> SourceSet::active() const {
+  std::vector<ActiveSource> out;
+  for (const At where : all())
+    if (at(where).enabled) out.push_back({place(where), at(where), archive_of(where)});
+  return out;
+}
+
+const Policy& SourceSet::policy() const {
+  if (!policy_) policy_.emplace(host_);
+  return *policy_;
 }
 
 void SourceSet::use_mirrors() {
@@ -305,16 +321,10 @@ std::vector<std::string> SourceSet::changed() const {
   std::vector<std::string> out;
   for (const At where : all()) {
     if (!at(where).enabled || archive_of(where) == Archive::other) continue;
-    for (const auto& uri : at(where).uris)
-      for (const auto& suite : at(where).suites) {
-        text::AptSource one = at(where);
-        one.uris = {uri};
-        one.suites = {suite};
-        const auto offered = offers(one);
-        const std::string name = source_name(uri, suite);
-        if (!std::includes(offered_before_.begin(), offered_before_.end(), offered.begin(), offered.end()) && !has(out, name))
-          out.push_back(name);
-      }
+    for (const std::string& offered : offers(at(where))) {
+      const std::string name = offered.substr(offered.find(' ') + 1);  // without the type
+      if (!offered_before_.count(offered) && !has(out, name)) out.push_back(name);
+    }
   }
   return out;
 }

@@ -2,7 +2,7 @@
 // All sources of a host, as they are and as they shall be: wishes edit the copy in memory, the module plans the difference.
 #pragma once
 
-#include "common/apt/archives.hpp"
+#include "common/apt/offer.hpp"
 #include "common/core/json.hpp"
 
 #include <functional>
@@ -37,8 +37,8 @@ class SourceSet {
   /// Switches off what active sources of this archive (proxmox or ceph) offer in a channel for which `which` says so.
   void switch_off(Archive archive, const Which& which);
   /// There is an active source of that channel: one that is there in whatever file and form, else one that is switched off and
-  /// has the right URI, else a new one. `ceph`: which release, for that archive.
-  void require(Archive archive, Channel channel, const std::string& ceph = {});
+  /// has the right URI, else a new one.
+  void require(const WishedChannel& wished);
   /// The newest channel that an active source of this archive offers.
   std::optional<Channel> newest(Archive archive) const;
   /// Active sources use the mirrors, none twice. An archive of Debian whose mirror is named gets sources if it has none. Throws
@@ -46,10 +46,12 @@ class SourceSet {
   void use_mirrors();
 
   const std::vector<SourceFile>& files() const { return files_; }
-  /// "URI SUITE" (see source_name) of active sources that were not so before.
+  /// "URI SUITE COMPONENT" (see source_name) of what active sources ask for that none did before.
   std::vector<std::string> changed() const;
-  /// Why what was switched on can't be verified: the keyring is missing. nullopt when it can.
-  const std::optional<std::string>& missing_keyring() const { return missing_keyring_; }
+  /// All that are switched on, in the order in which APT reads them.
+  std::vector<ActiveSource> active() const;
+  /// What APT knows of the sources as they were. Asked once, and only if it is wanted: APT takes half a second.
+  const Policy& policy() const;
   /// Active sources of Proxmox and Debian: [{file, line, archive, uri, suites, components}].
   json report() const;
 
@@ -71,7 +73,6 @@ class SourceSet {
   void use_mirror(At where);
   void add_debian();
   void drop_repeated();
-  void need_keyring(const text::AptSource& source);
 
   const HostView& host_;
   const Release& release_;
@@ -80,7 +81,7 @@ class SourceSet {
   Classifier classifier_;
   std::set<std::string> offered_before_;
   std::vector<At> moved_;  ///< sources whose URI was changed
-  std::optional<std::string> missing_keyring_;
+  mutable std::optional<Policy> policy_;
 };
 
 /// `now`, a file of sources that others edited after us, without what we did to it: entries that `before` has too are switched

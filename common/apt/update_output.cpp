@@ -6,6 +6,7 @@
 #include "common/text/strings.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace pvegpu::apt {
 namespace {
@@ -46,7 +47,8 @@ std::optional<UpdateProblem> told_by(const std::string& line) {
   if (message.starts_with("Skipping acquire of configured file ")) {
     const std::string component = between(message, "doesn't have the component '", "'");
     if (component.empty()) return std::nullopt;  // no sources for deb-src, no such architecture: nothing that was there is lost
-    return UpdateProblem{source_of_item(between(message, "as repository '", "'")), fmt::format("it has no component '{}'", component)};
+    return UpdateProblem{source_of_item(between(message, "as repository '", "'")), fmt::format("it has no component '{}'", component),
+                         component};
   }
   if (line[0] != 'E') return std::nullopt;
   // These two come with others that say why.
@@ -116,7 +118,8 @@ std::vector<UpdateProblem> parse_update_output(const std::string& out, const std
   const auto add = [&](UpdateProblem problem) {
     if (problem.source.empty() && problem.reason.empty()) return;
     for (UpdateProblem& known : problems)
-      if (known.source == problem.source && (!problem.source.empty() || known.reason == problem.reason)) {
+      if (known.source == problem.source && known.component == problem.component &&
+          (!problem.source.empty() || known.reason == problem.reason)) {
         if (known.reason.empty()) known.reason = problem.reason;
         return;
       }
@@ -136,20 +139,57 @@ std::vector<UpdateProblem> parse_update_output(const std::string& out, const std
   return problems;
 }
 
-Judgement judge_update(const CommandResult& result, const std::vector<std::string>& ours) {
+json UpdateDuty::to_json() const {
+  json list = json::array();
+  for (const Wish& wish : wishes) list.push_back(wish.to_json());
+  return {{"ours", ours}, {FollowUp::this_run, std::move(list)}};
+}
+
+UpdateDuty UpdateDuty::from_json(const json& value) {
+  UpdateDuty out;
+  if (!value.is_object()) return out;
+  for (const json& source : value.value("ours", json::array()))
+    if (source.is_string()) out.ours.push_back(source.get<std::string>());
+  for (const json& wish : value.value(FollowUp::this_run, json::array())) out.wishes.push_back(Wish::from_json(wish));
+  return out;
+}
+
+Judgement judge_update(const CommandResult& result, const UpdateDuty& duty, const HostView& host) {
   Judgement out;
   std::vector<std::string> failed;
   const auto problems = parse_update_output(result.out, result.err);
-  for (const auto& [source, reason] : problems) {
+  Problems unread;
+  const auto is_ours = [&](const UpdateProblem& problem) {
+    return std::any_of(duty.ours.begin(), duty.ours.end(), [&](const std::string& one) {
+      return problem.component.empty() ? one.starts_with(problem.source + " ") : one == problem.source + " " + problem.component;
+    });
+  };
+  for (const UpdateProblem& problem : problems) {
+    const auto& [source, reason, component] = problem;
+    const std::string told = fmt::format("{}; {}", without_stop(reason), advice(reason));
     if (source.empty())
       failed.push_back(fmt::format("{}: {}", reason, advice(reason)));
-    else if (std::find(ours.begin(), ours.end(), source) != ours.end())
-      failed.push_back(fmt::format("{}: {}; {}", source, without_stop(reason), advice(reason)));
+    else if (is_ours(problem))
+      failed.push_back(fmt::format("{}: {}", source, told));
     else
-      out.warnings.push_back(fmt::format("apt-get update can't read {}, which this task did not change: {}", source, reason));
+      unread[component.empty() ? source : source + " " + component] = told;
   }
-  if (result.exit_code != 0 && problems.empty())
+  // APT names each of its errors; an end that none explains is not about other sources.
+  if (result.exit_code != 0 && (problems.empty() || ("\n" + result.err).find("\nE: ") == std::string::npos))
     failed.push_back(fmt::format("exit code {}: {}", result.exit_code, text::trim(result.err)));
+  if (failed.empty() && !duty.wishes.empty()) {
+    const Policy policy(host);
+    std::set<std::string> told;
+    for (const Wish& wish : duty.wishes) {
+      if (!policy.unknown().empty() || policy.offers(wish, unread)) continue;
+      failed.push_back(policy.lacks(wish, unread));
+      for (const Candidate& c : wish.candidates) told.insert({c.source, c.source + " " + c.component});
+    }
+    for (const std::string& source : told) unread.erase(source);
+  }
+  for (const auto& [source, reason, component] : problems)
+    if (unread.count(component.empty() ? source : source + " " + component))
+      out.warnings.push_back(fmt::format("apt-get update can't read {}, which this task did not change: {}", source, reason));
   if (!failed.empty()) out.failure = Error{fmt::format("{}", fmt::join(failed, " | "))};
   return out;
 }

@@ -115,7 +115,7 @@ class Execution {
       for (const Owed& owed : left_over(plan, triggered)) done(owed.follow_up.title());
       for (const Step& step : plan.steps()) {
         note_difference(step);
-        done(step.target);
+        if (acts(step)) done(step.target);
       }
       for (const FollowUp& f : triggered)
         if (put_off(plan, f))
@@ -164,7 +164,7 @@ class Execution {
         if (step.observe && must(step.observe(host_), step.target) != step.current) return false;
         perform(step);
         note_difference(step);
-        done(step.target);
+        if (acts(step)) done(step.target);
         verify(step);
       }
     } catch (const Failure& failure) {
@@ -212,10 +212,13 @@ class Execution {
     return image;
   }
 
+  /// One that does nothing itself is there for what follows it.
+  static bool acts(const Step& step) { return step.file || step.apply; }
+
   void perform(const Step& step) {
+    if (!acts(step)) return;
     SystemLog::say("Begins: " + step.target);
     if (!step.file) {
-      if (!step.apply) return;
       auto applied = step.apply(host_);
       if (!applied && step.observe)  // what failed at its end may have done its work
         if (const auto now = step.observe(host_); now && *now != step.current) touch(step);
@@ -289,7 +292,7 @@ class Execution {
     const auto result = host_.run({f.argv, f.timeout});
     Judgement judgement;
     if (result)
-      judgement = judge(f, *result);
+      judgement = judge(f, *result, host_);
     else
       judgement.failure = result.error();
     warnings_.insert(warnings_.end(), judgement.warnings.begin(), judgement.warnings.end());

@@ -25,14 +25,6 @@ std::string last_lines(const CommandResult& result, std::size_t count) {
   return fmt::format("{}", fmt::join(kept, " | "));
 }
 
-/// The strings in a list from the journal, which may have been edited.
-std::vector<std::string> strings_of(const json& list) {
-  std::vector<std::string> out;
-  for (const json& item : list)
-    if (item.is_string()) out.push_back(item.get<std::string>());
-  return out;
-}
-
 }  // namespace
 
 std::string FollowUp::id() const { return text::sha256_hex(fmt::format("{}\x1f{}", kind, fmt::join(argv, "\x1f"))).substr(0, 16); }
@@ -40,13 +32,15 @@ std::string FollowUp::id() const { return text::sha256_hex(fmt::format("{}\x1f{}
 std::string FollowUp::title() const { return fmt::format("run {}", fmt::join(argv, " ")); }
 
 json FollowUp::to_json() const {
+  json kept = data;
+  if (kept.is_object()) kept.erase(this_run);
   return {{"kind", kind},
           {"argv", argv},
           {"when", when == When::now ? "now" : "next_boot"},
           {"on_failure", on_failure == OnFailure::revert ? "revert" : "keep_pending"},
           {"rank", rank},
           {"timeout", timeout.count()},
-          {"data", data}};
+          {"data", std::move(kept)}};
 }
 
 Result<FollowUp> FollowUp::from_json(const json& value) {
@@ -66,12 +60,12 @@ Result<FollowUp> FollowUp::from_json(const json& value) {
   }
 }
 
-FollowUp follow_up_apt_update(std::vector<std::string> ours) {
+FollowUp follow_up_apt_update(json duty) {
   return {.kind = kind_apt_update,
           .argv = {"apt-get", "update"},
           .on_failure = FollowUp::OnFailure::revert,
           .rank = 20,
-          .data = std::move(ours)};
+          .data = std::move(duty)};
 }
 FollowUp follow_up_daemon_reload() { return {.kind = "program", .argv = {"systemctl", "daemon-reload"}, .rank = 10}; }
 FollowUp follow_up_initramfs() {
@@ -89,12 +83,12 @@ FollowUp follow_up_boot_refresh() {
   return {.kind = "program", .argv = {"proxmox-boot-tool", "refresh"}, .when = FollowUp::When::next_boot, .rank = 80};
 }
 
-Judgement judge(const FollowUp& follow_up, const CommandResult& result) {
+Judgement judge(const FollowUp& follow_up, const CommandResult& result, const HostView& host) {
   Judgement out;
   if (result.timed_out)
     out.failure = Error{fmt::format("did not end within {} s; run it by hand to see what it waits for", follow_up.timeout.count())};
   else if (follow_up.kind == kind_apt_update)
-    return apt::judge_update(result, strings_of(follow_up.data));
+    return apt::judge_update(result, apt::UpdateDuty::from_json(follow_up.data), host);
   else if (result.exit_code != 0)
     out.failure = Error{fmt::format("exit code {}: {}", result.exit_code, last_lines(result, 5))};
   return out;

@@ -26,6 +26,10 @@ struct FollowUp {
   std::chrono::seconds timeout{600};
   json data = nullptr;  ///< what judge() needs to know; not part of the identity
 
+  /// The key of `data` that the journal does not keep: what only the run that asks for the work wants of it. A later one that does
+  /// it for a run that died may want something else.
+  static constexpr const char* this_run = "this_run";
+
   /// Stable hash of kind and argv: the same work asked for twice is done once.
   std::string id() const;
   /// "run update-initramfs -u -k all"
@@ -35,9 +39,8 @@ struct FollowUp {
   static Result<FollowUp> from_json(const json& value);
 };
 
-/// `apt-get update`. `ours`: for each source that this run answers for, the "URI SUITE" that apt prints for it. Only their
-/// failures count; the failures of others are reported.
-FollowUp follow_up_apt_update(std::vector<std::string> ours);
+/// `apt-get update`. `duty`: what the run wants of it, see apt::UpdateDuty.
+FollowUp follow_up_apt_update(json duty);
 /// `systemctl daemon-reload`
 FollowUp follow_up_daemon_reload();
 /// `update-initramfs -u -k all`
@@ -52,7 +55,8 @@ struct Judgement {
   std::optional<Error> failure = {};
   std::vector<std::string> warnings = {};  ///< worth telling, not ours to fail for
 };
-/// Whether the program did its work. A kind of its own judges its program's output; all others go by the exit code.
-Judgement judge(const FollowUp& follow_up, const CommandResult& result);
+/// Whether the program did its work. A kind of its own judges its program's output and what it left on the host; all others go
+/// by the exit code.
+Judgement judge(const FollowUp& follow_up, const CommandResult& result, const HostView& host);
 
 }  // namespace pvegpu

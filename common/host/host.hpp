@@ -66,6 +66,8 @@ class Query {
   /// GRUB_CMDLINE_LINUX and GRUB_CMDLINE_LINUX_DEFAULT as they are after each of these files, sourced in this order as grub-mkconfig
   /// sources them: its defaults are shell. Each value ends with a NUL, for it may have line breaks.
   static Query grub_cmdline(const std::vector<GrubFile>& files);
+  /// `apt-cache policy`: the lists of packages that APT has. Its caches stay in memory, so that nothing is written.
+  static Query apt_policy();
   /// `corosync-quorumtool -s`: votes and members as corosync counts them now. Exit code 2: there is no quorum.
   static Query quorum_status();
   /// `ceph status` as JSON.

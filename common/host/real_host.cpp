@@ -154,6 +154,8 @@ Query Query::grub_cmdline(const std::vector<GrubFile>& files) {
   return Query(std::move(argv));
 }
 
+Query Query::apt_policy() { return Query({"apt-cache", "policy", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}); }
+
 Query Query::quorum_status() { return Query({"corosync-quorumtool", "-s"}); }
 
 Query Query::ceph_status() { return Query({"ceph", "--connect-timeout", "10", "status", "--format", "json"}); }

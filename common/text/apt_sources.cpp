@@ -6,6 +6,7 @@
 #include "common/text/strings.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace pvegpu::text {
 namespace {
@@ -19,6 +20,42 @@ bool means_no(std::string_view value) {
   static constexpr std::string_view no[] = {"no", "false", "without", "off", "disable", "0"};
   return std::find(std::begin(no), std::end(no), lower(value)) != std::end(no);
 }
+/// The same with no for what is neither, as APT reads Trusted.
+bool means_yes(std::string_view value) {
+  static constexpr std::string_view yes[] = {"yes", "true", "with", "on", "enable", "1"};
+  return std::find(std::begin(yes), std::end(yes), lower(value)) != std::end(yes);
+}
+
+/// The options of a source that decide what APT makes of it, by their names in .list files; .sources files have others for some.
+class Options {
+ public:
+  void set(std::string name, const std::string& value) {
+    static constexpr std::pair<std::string_view, std::string_view> names[] = {
+        {"architectures", "arch"}, {"architectures-add", "arch+"}, {"architectures-remove", "arch-"}};
+    for (const auto& [long_name, short_name] : names)
+      if (name == long_name) name = short_name;
+    values_[name] = value;
+  }
+  void apply_to(AptSource& source) const {
+    source.signed_by = value("signed-by");
+    if (const std::string trusted = value("trusted"); !trusted.empty()) source.trusted = means_yes(trusted);
+    source.amd64 = (value("arch").empty() || names_amd64("arch") || names_amd64("arch+")) && !names_amd64("arch-");
+  }
+
+ private:
+  std::string value(const char* name) const {
+    const auto it = values_.find(name);
+    return it == values_.end() ? std::string() : it->second;
+  }
+  bool names_amd64(const char* name) const {
+    std::string list = value(name);
+    std::replace(list.begin(), list.end(), ',', ' ');
+    const auto all = words(list);
+    return std::find(all.begin(), all.end(), "amd64") != all.end();
+  }
+
+  std::map<std::string, std::string> values_;
+};
 
 bool absolute(const std::string& suite) { return suite.ends_with('/'); }
 
@@ -69,6 +106,7 @@ void AptSources::parse() {
 
 void AptSources::parse_line(Span line, std::size_t number) {
   AptSource source;
+  Options options;
   Place place;
   source.line = number;
   place.whole = line;
@@ -125,7 +163,8 @@ void AptSources::parse_line(Span line, std::size_t number) {
   next = next_word();
   if (next.begin < next.end && bytes_[next.begin] == '[') {
     for (const std::string& option : words(word({next.begin + 1, std::max(next.begin + 1, next.end - 1)})))
-      if (lower(option).starts_with("signed-by=")) source.signed_by = option.substr(10);
+      if (const auto equals = option.find('='); equals != option.npos)
+        options.set(lower(option.substr(0, equals)), option.substr(equals + 1));
     next = next_word();
   }
   if (next.begin < next.end) {
@@ -138,6 +177,7 @@ void AptSources::parse_line(Span line, std::size_t number) {
     place.components.push_back(next);
   }
 
+  options.apply_to(source);
   const std::string fault = odd.empty() ? fault_of(source) : odd;
   if (!fault.empty()) {
     if (source.enabled) found_problem(number, fault, refused || odd.empty());
@@ -152,7 +192,8 @@ void AptSources::parse_stanza(const std::vector<Span>& lines, std::size_t number
   Place place;
   source.line = number;
   place.whole = {lines.front().begin, lines.back().end};
-  std::string field;
+  Options options;
+  std::string field, value_of_field;
   bool any = false, typed = false;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     auto [begin, end] = lines[i];
@@ -167,7 +208,7 @@ void AptSources::parse_stanza(const std::vector<Span>& lines, std::size_t number
       if (field == "uris") source.uris.clear(), place.uris.clear();
       if (field == "suites") source.suites.clear();
       if (field == "components") source.components.clear(), place.components.clear();
-      if (field == "signed-by") source.signed_by.clear();
+      value_of_field.clear();
       if (field == "enabled") source.enabled = true, place.enabled.reset();
     }
     any = true;
@@ -181,11 +222,13 @@ void AptSources::parse_stanza(const std::vector<Span>& lines, std::size_t number
       if (field == "uris") source.uris.push_back(word(value)), place.uris.push_back(value);
       if (field == "suites") source.suites.push_back(word(value));
       if (field == "components") source.components.push_back(word(value)), place.components.push_back(value);
-      if (field == "signed-by") source.signed_by += (source.signed_by.empty() ? "" : " ") + word(value);
+      value_of_field += (value_of_field.empty() ? "" : " ") + word(value);
       if (field == "enabled") source.enabled = !means_no(word(value)), place.enabled = value;
     }
+    options.set(field, value_of_field);
   }
   if (!any) return;
+  options.apply_to(source);
   const std::string fault = fault_of(source);
   // APT wants the types of a stanza that is switched off too.
   if (!fault.empty() && (source.enabled || !typed)) return found_problem(number, fault);

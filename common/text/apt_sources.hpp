@@ -17,7 +17,9 @@ struct AptSource {
   std::size_t line = 0;  ///< where it begins, counted from 1
   bool enabled = true;
   std::vector<std::string> types, uris, suites, components;
-  std::string signed_by;  ///< of its option Signed-By; empty: any trusted key
+  std::string signed_by = {};        ///< of its option Signed-By; empty: any trusted key
+  std::optional<bool> trusted = {};  ///< of its option Trusted: packages count as verified, or never do; unset: by their signature
+  bool amd64 = true;                 ///< by its options Architectures, -Add and -Remove
 };
 
 struct AptProblem {

@@ -14,8 +14,14 @@ description:
     host. New sources are one-line files on Proxmox VE 7 and 8 and deb822 on 9; those that are there keep their form.
   - 'Sources that already say what is wished are accepted wherever they are. Others are switched on or off, or get another
     URI, in place: comments, order, options and sources of third parties stay as they are. Nothing is deleted.'
-  - Runs C(apt-get update) after a change. If a source that was changed can't be read, the old files are put back and
-    the task fails, naming that source and the reason. Other sources that can't be read are named in a warning.
+  - 'Succeeds only if the wished channels are really offered: APT must have their packages, as C(apt-cache policy) tells.
+    Runs C(apt-get update) after a change, and where APT has no packages of a wished channel yet. If a source that was
+    changed can''t be read, or APT offers no wished channel then, the old files are put back and the task fails, naming
+    the source, file and line, and the reason. Other sources that can''t be read are named in a warning.'
+  - 'What is wrong with sources of Proxmox by their text is named before the first effect: two of one URI and suite that
+    differ in C(Signed-By) or C(Trusted), so that APT reads nothing at all, keyrings that are missing, paths that are
+    there twice, suites and components that Proxmox does not have. A mirror may have a path or components of its own:
+    then APT''s word counts.'
 author:
   - the pve.gpu authors (@pve-gpu)
 options:

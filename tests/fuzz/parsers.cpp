@@ -123,13 +123,14 @@ void apt_update(const std::string& input) {
   std::set<std::string> sources;
   for (const auto& problem : problems) {
     must(!problem.source.empty() || !problem.reason.empty(), "a problem of nothing");
-    must(problem.source.empty() || sources.insert(problem.source).second, "a source is told twice");
+    must(problem.source.empty() || sources.insert(problem.source + " " + problem.component).second, "a source is told twice");
     must(problem.reason.find('\n') == std::string::npos, "a reason is one line");
   }
-  const auto judged = apt::judge_update({.exit_code = 0, .out = out, .err = err}, Strings(sources.begin(), sources.end()));
+  const auto judged =
+      apt::judge_update({.exit_code = 0, .out = out, .err = err}, {Strings(sources.begin(), sources.end()), {}}, RealHost());
   must(judged.failure.has_value() != problems.empty(), "all sources are ours: a problem is a failure, none is none");
   must(judged.warnings.empty(), "there are no other sources");
-  const auto theirs = apt::judge_update({.exit_code = 0, .out = out, .err = err}, {});
+  const auto theirs = apt::judge_update({.exit_code = 0, .out = out, .err = err}, {}, RealHost());
   must(theirs.warnings.size() == sources.size(), "a problem of others is lost");
 }
 

@@ -6,6 +6,7 @@
 #include "common/host/real_host.hpp"
 #include "common/text/grub_script.hpp"
 #include "common/text/strings.hpp"
+#include "tests/laws/fake_apt.hpp"
 #include "tests/laws/fake_i915.hpp"
 #include "tests/laws/fake_nvidia.hpp"
 #include "tests/laws/fake_pvesh.hpp"
@@ -141,6 +142,9 @@ FakeHost Fixture::world() const {
   } else if (module == "i915_sriov_driver") {
     add_i915(host, description.value("i915", json::object()));
     description.erase("i915");
+  } else if (module == "repo") {
+    add_apt(host, description.value("apt", json::object()));
+    description.erase("apt");
   } else {
     model_systemctl(host);
     model_sriov(host, description.value("sriov", json::object()));

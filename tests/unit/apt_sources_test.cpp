@@ -150,6 +150,37 @@ TEST(AptOneLine, Appends) {
   EXPECT_EQ(list.bytes(), "deb [signed-by=/k.gpg] http://b.example.org/y t c d\n");
 }
 
+TEST(AptOneLine, OptionsThatDecide) {
+  const auto source = [](const std::string& options) {
+    return AptSources(AptFormat::one_line, "deb [" + options + "] http://a.example.org/x s c\n").all().at(0);
+  };
+  EXPECT_TRUE(source("lang=de").amd64);
+  EXPECT_TRUE(source("arch=amd64,arm64").amd64);
+  EXPECT_TRUE(source("arch=arm64 arch+=amd64").amd64);
+  EXPECT_TRUE(source("arch-=i386").amd64);
+  EXPECT_FALSE(source("arch=arm64").amd64);
+  EXPECT_FALSE(source("Arch-=i386,amd64").amd64);
+  EXPECT_FALSE(source("lang=de").trusted);
+  EXPECT_EQ(source("trusted=yes").trusted, true);
+  EXPECT_EQ(source("trusted=perhaps").trusted, false);
+  EXPECT_EQ(source("Signed-By=/k.gpg arch=amd64").signed_by, "/k.gpg");
+}
+
+TEST(AptDeb822, OptionsThatDecide) {
+  const auto source = [](const std::string& fields) {
+    return AptSources(AptFormat::deb822, "Types: deb\nURIs: http://a.example.org/x\nSuites: s\nComponents: c\n" + fields).all().at(0);
+  };
+  EXPECT_TRUE(source("").amd64);
+  EXPECT_TRUE(source("Architectures:\n i386\n amd64\n").amd64);
+  EXPECT_TRUE(source("Architectures: arm64\nArchitectures-Add: amd64\n").amd64);
+  EXPECT_FALSE(source("Architectures: arm64 i386\n").amd64);
+  EXPECT_FALSE(source("architectures-remove: amd64\n").amd64);
+  EXPECT_FALSE(source("").trusted);
+  EXPECT_EQ(source("Trusted: no\n").trusted, false);
+  EXPECT_EQ(source("Trusted: no\nTrusted: Yes\n").trusted, true);
+  EXPECT_EQ(source("Signed-By: /k.gpg\n").signed_by, "/k.gpg");
+}
+
 TEST(AptDeb822, ReadsWhatAptReads) {
   const auto file = stanzas(
       "# Debian\n"

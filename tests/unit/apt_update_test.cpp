@@ -2,6 +2,7 @@
 // What apt-get update printed, recorded with APT 2.2.4 (bullseye), 2.6.1 (bookworm) and 3.0.3 (trixie) against a small archive
 // with LC_ALL=C, and what is read from it. Where no version is named all three print the same.
 #include "common/apt/update_output.hpp"
+#include "tests/laws/fake_host.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +14,7 @@ const std::string no_network = "W: Some index files failed to download. They hav
 /// "SOURCE | REASON" for each problem.
 std::vector<std::string> problems(const std::string& out, const std::string& err) {
   std::vector<std::string> told;
-  for (const auto& [source, reason] : parse_update_output(out, err)) told.push_back(source + " | " + reason);
+  for (const UpdateProblem& problem : parse_update_output(out, err)) told.push_back(problem.source + " | " + problem.reason);
   return told;
 }
 using Told = std::vector<std::string>;
@@ -168,7 +169,7 @@ TEST(AptUpdate, NamesOfSources) {
 }
 
 TEST(AptUpdate, GarbageNamesNoSource) {
-  for (const auto& [source, reason] :
+  for (const auto& [source, reason, component] :
        parse_update_output("Err:\nErr:1\nErr:2 x\nErr:3 \n", "E:\nW: \nE: Failed to fetch \nE: The repository '\n")) {
     EXPECT_EQ(source, "");
     EXPECT_NE(reason, "");
@@ -176,13 +177,16 @@ TEST(AptUpdate, GarbageNamesNoSource) {
   EXPECT_EQ(problems("", ""), Told{});
 }
 
+const FakeHost no_host;
+
 TEST(JudgeAptUpdate, OursFailTheTaskOthersAreTold) {
   CommandResult result;
   result.exit_code = 100;
   result.out =
       "Err:1 http://ours.example.org/debian bookworm InRelease\n  404  Not Found\nErr:2 http://theirs.example.org/x stable InRelease\n  "
       "403  Forbidden\n";
-  Judgement judgement = judge_update(result, {"http://ours.example.org/debian bookworm"});
+  result.err = "E: The repository 'http://theirs.example.org/x stable InRelease' is not signed.\n";
+  Judgement judgement = judge_update(result, {{"http://ours.example.org/debian bookworm main"}, {}}, no_host);
   ASSERT_TRUE(judgement.failure);
   EXPECT_EQ(judgement.failure->message,
             "http://ours.example.org/debian bookworm: 404  Not Found; it has no such release: check the mirror's address");
@@ -190,26 +194,44 @@ TEST(JudgeAptUpdate, OursFailTheTaskOthersAreTold) {
   EXPECT_EQ(judgement.warnings[0],
             "apt-get update can't read http://theirs.example.org/x stable, which this task did not change: 403  Forbidden");
 
-  judgement = judge_update(result, {});
+  judgement = judge_update(result, {}, no_host);
   EXPECT_FALSE(judgement.failure);
   EXPECT_EQ(judgement.warnings.size(), 2u);
 
   result.exit_code = 0;
-  EXPECT_TRUE(judge_update(result, {"http://ours.example.org/debian bookworm"}).failure) << "the exit code proves nothing";
+  EXPECT_TRUE(judge_update(result, {{"http://ours.example.org/debian bookworm main"}, {}}, no_host).failure)
+      << "the exit code proves nothing";
+}
+
+TEST(JudgeAptUpdate, AMissingComponentIsOursWhereWeAskedForIt) {
+  CommandResult result;
+  for (const char* component : {"main", "test"})
+    result.err += fmt::format(
+        "W: Skipping acquire of configured file '{0}/binary-amd64/Packages' as repository 'http://x.example.org/ceph-squid "
+        "trixie InRelease' doesn't have the component '{0}' (component misspelt in sources.list?)\n",
+        component);
+  const std::string source = "http://x.example.org/ceph-squid trixie";
+  Judgement judgement = judge_update(result, {{source + " no-subscription"}, {}}, no_host);
+  EXPECT_FALSE(judgement.failure);
+  EXPECT_EQ(judgement.warnings.size(), 2u);
+  judgement = judge_update(result, {{source + " test"}, {}}, no_host);
+  ASSERT_TRUE(judgement.failure);
+  EXPECT_EQ(judgement.failure->message, source + ": it has no component 'test'; name a mirror that has it");
+  EXPECT_EQ(judgement.warnings.size(), 1u);
 }
 
 TEST(JudgeAptUpdate, AFailureThatNamesNoSourceIsAFailure) {
   CommandResult result;
   result.exit_code = 100;
   result.err = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 373 (apt-get)\n";
-  ASSERT_TRUE(judge_update(result, {}).failure);
-  EXPECT_NE(judge_update(result, {}).failure->message.find("another program uses APT"), std::string::npos);
+  ASSERT_TRUE(judge_update(result, {}, no_host).failure);
+  EXPECT_NE(judge_update(result, {}, no_host).failure->message.find("another program uses APT"), std::string::npos);
   result.err = "Segmentation fault\n";
   result.exit_code = 139;
-  ASSERT_TRUE(judge_update(result, {}).failure);
-  EXPECT_EQ(judge_update(result, {}).failure->message, "exit code 139: Segmentation fault");
+  ASSERT_TRUE(judge_update(result, {}, no_host).failure);
+  EXPECT_EQ(judge_update(result, {}, no_host).failure->message, "exit code 139: Segmentation fault");
   result = {};
-  EXPECT_FALSE(judge_update(result, {}).failure);
+  EXPECT_FALSE(judge_update(result, {}, no_host).failure);
 }
 
 }  // namespace

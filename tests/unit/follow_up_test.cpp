@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Follow-ups: identity, record, judgement.
 #include "common/core/follow_up.hpp"
+#include "tests/laws/fake_host.hpp"
 
 #include "common/text/strings.hpp"
 
@@ -69,17 +70,17 @@ TEST(FollowUp, boot_loader_comes_after_the_initramfs_that_it_copies) {
 
 TEST(FollowUp, program_is_judged_by_its_exit_code_and_quoted_with_its_last_lines) {
   const FollowUp f = program({"update-grub"});
-  EXPECT_FALSE(judge(f, {0, false, "", "warning: os-prober"}).failure);
-  const auto failure = judge(f, {1, false, "not this\n", "one\ntwo\nthree\nfour\nfive\n\nsix\nseven\n"}).failure;
+  EXPECT_FALSE(judge(f, {0, false, "", "warning: os-prober"}, FakeHost()).failure);
+  const auto failure = judge(f, {1, false, "not this\n", "one\ntwo\nthree\nfour\nfive\n\nsix\nseven\n"}, FakeHost()).failure;
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->message, "exit code 1: three | four | five | six | seven");
-  EXPECT_EQ(judge(f, {2, false, "only here\n", " \n"}).failure->message, "exit code 2: only here");
+  EXPECT_EQ(judge(f, {2, false, "only here\n", " \n"}, FakeHost()).failure->message, "exit code 2: only here");
 }
 
 TEST(FollowUp, program_that_did_not_end_failed) {
   FollowUp f = program({"update-initramfs", "-u"});
   f.timeout = std::chrono::seconds(1800);
-  const auto failure = judge(f, {143, true, "", ""}).failure;
+  const auto failure = judge(f, {143, true, "", ""}, FakeHost()).failure;
   ASSERT_TRUE(failure);
   EXPECT_TRUE(text::contains(failure->message, "1800 s")) << failure->message;
 }
