@@ -160,7 +160,7 @@ class Host(lab.Node):
         count = re.findall(r'count=(\d+)\r\n', shown)
         words = re.findall(r'<(.*)>\r\n', shown)
         if len(count) != 1 or int(count[0]) != len(words):
-            raise NotStarted(f'GRUB did not start {entry}: {shown[-3000:]!r}')
+            raise NotStarted(f'GRUB did not start {entry}: {shown[:3000]!r}')
         return words
 
     def terminal(self, *argv, seconds):
@@ -172,7 +172,8 @@ class Host(lab.Node):
         os.close(theirs)
         out, deadline = b'', time.monotonic() + seconds
         try:
-            while time.monotonic() < deadline:
+            # So GRUB ends an entry that failed.
+            while time.monotonic() < deadline and b'Press any key to continue' not in out:
                 if select.select([ours], [], [], 1)[0]:
                     try:
                         out += os.read(ours, 65536)
