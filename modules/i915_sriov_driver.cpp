@@ -120,7 +120,8 @@ class DriverPlanner {
     out_.reboot_if(goes && facts_.i915.max_vfs, "the i915 of i915-sriov-dkms runs until the next boot");
     driver::plan_forget(host_, driver::i915_dir, out_);
     auto withdrawn = all_parameters();
-    for (text::KernelParameter& each : left_of_lists()) withdrawn.push_back(std::move(each));
+    for (text::KernelParameter& each : left_of_lists())
+      if (std::find(withdrawn.begin(), withdrawn.end(), each) == withdrawn.end()) withdrawn.push_back(std::move(each));
     boot::plan_cmdline(host_, out_, {.module = "i915_sriov_driver", .withdrawn = std::move(withdrawn)});
   }
 
@@ -463,6 +464,9 @@ class DriverPlanner {
 
   /// Lines of modprobe.d that keep the wished driver away are not ours to change.
   bool is_kept_away() {
+    if (!driver_has_gpus())  // the first reason is the one that is told
+      for (const text::KernelParameter& word : blocking_words(facts_.boot.cmdline.value_or(""), own_))
+        out_.reboot_if(true, fmt::format("the kernel was started with {}, which keeps {} away", word.print(), own_));
     auto lines = blocks_of(facts_.blocks, own_);
     std::erase_if(lines, [](const ModuleBlock& block) { return !block.in_file; });
     if (lines.empty()) return false;
