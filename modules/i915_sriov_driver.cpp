@@ -452,7 +452,7 @@ class DriverPlanner {
 
   /// What this module left of lists of others when it took the wished driver out of them.
   std::vector<text::KernelParameter> left_of_lists() const {
-    auto ours = text::parse_grub_dropin(host_.read_file("/etc/default/grub.d/pve-gpu-i915_sriov_driver.cfg").value_or(""));
+    auto ours = text::parse_grub_dropin(host_.read_file("/etc/default/grub.d/pve-gpu-i915_sriov_driver.cfg").value_or("")).parameters;
     if (const auto undo = out_.undo_view("/etc/kernel/cmdline")) {
       const auto before = text::parse_kernel_cmdline(undo->before);
       for (text::KernelParameter& each : text::parse_kernel_cmdline(host_.read_file("/etc/kernel/cmdline").value_or("")))
