@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace pvegpu {
 namespace {
@@ -227,6 +228,7 @@ class Execution {
     }
     const FileChange& change = *step.file;
     const auto before = host_.read_file(change.path);
+    const auto info = host_.stat(change.path);
     if (change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);
     Result<> placed;
     if (change.gone) {
@@ -240,7 +242,8 @@ class Execution {
           }
       placed = host_.write_file(change.path, change.content, change.meta);
     }
-    if (placed || differs(before, host_.read_file(change.path))) touch(step);  // what failed at its end, a sync, has done its work
+    if (placed || differs(before, host_.read_file(change.path)) || differs(info, host_.stat(change.path)))
+      touch(step);  // what failed at its end, a sync, has done its work
     must(std::move(placed), step.target);
     if (change.kind == FileChange::Kind::withdraw) {
       remove_if_empty(change.directories, step.target);
@@ -250,6 +253,10 @@ class Execution {
 
   static bool differs(const Result<std::string>& before, const Result<std::string>& now) {
     return bool(before) != bool(now) || (now && *now != *before);
+  }
+  static bool differs(const Result<FileInfo>& before, const Result<FileInfo>& now) {
+    return bool(before) != bool(now) ||
+           (now && std::tie(now->mode, now->uid, now->gid) != std::tie(before->mode, before->uid, before->gid));
   }
 
   void touch(const Step& step) {

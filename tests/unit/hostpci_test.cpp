@@ -41,11 +41,12 @@ TEST(GuestOption, pending_changes_are_the_next_start) {
     return fmt::format("{} > {}", found.now.value_or("-"), found.next.value_or("-"));
   };
   constexpr std::string_view text =
-      "#hostpci9: a comment\nhostpci0: a\nhostpci1: b\nmachine: q35\n\n"
-      "[PENDING]\ndelete: scsi1, !hostpci1\nhostpci2: d\nhostpci0: c\n\n[before]\nhostpci0: s\nhostpci3: s\n";
-  EXPECT_EQ(ask(text, "hostpci0"), "a > c");
-  EXPECT_EQ(ask(text, "hostpci1"), "b > -");
-  EXPECT_EQ(ask(text, "hostpci2"), "- > d");
+      "#hostpci9: a comment\nhostpci0: mapping=a\nhostpci1: mapping=b\nmachine: q35\n\n"
+      "[PENDING]\ndelete: scsi1, !hostpci1\nhostpci2: mapping=d\nhostpci0: mapping=c\n\n[before]\nhostpci0: mapping=s\nhostpci3: "
+      "mapping=s\n";
+  EXPECT_EQ(ask(text, "hostpci0"), "mapping=a > mapping=c");
+  EXPECT_EQ(ask(text, "hostpci1"), "mapping=b > -");
+  EXPECT_EQ(ask(text, "hostpci2"), "- > mapping=d");
   EXPECT_EQ(ask(text, "hostpci3"), "- > -");
   EXPECT_EQ(ask(text, "hostpci9"), "- > -");
   EXPECT_EQ(ask(text, "machine"), "q35 > q35");
