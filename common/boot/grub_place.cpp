@@ -73,7 +73,7 @@ class GrubPlace {
     const std::vector<std::string> values = source(result);
     job_.next = text::parse_grub_words(values.back());
     judge(values, others, others_text, plan_.steps().size() > steps);
-    if (plan_.empty() && !plan_.puts_off_next_boot_work()) check_menu();
+    if (plan_.empty() && !plan_.puts_off_next_boot_work() && whole(values.back())) check_menu();
   }
 
  private:
@@ -96,11 +96,6 @@ class GrubPlace {
       throw ModuleError(fmt::format("{} or a file in {} can't be sourced, so update-grub fails too: {}; repair it first", grub_defaults,
                                     grub_dropins, values.error().message));
     return *std::move(values);
-  }
-
-  std::string line_in(const std::string& path) const {
-    const unsigned line = text::grub_assignment_line(host_.read_file(path).value_or(""));
-    return line > 0 ? fmt::format("{} line {}", path, line) : path;
   }
 
   // --- files of others ------------------------------------------------------------------------------------------------------------
@@ -172,14 +167,19 @@ class GrubPlace {
   template <class Test>
   std::string culprit(const std::vector<std::string>& values, std::size_t from, Test holds_up) const {
     for (std::size_t i = from; i < values.size(); ++i)
-      if (!holds_up(values[i])) return line_in(paths_[i]);
+      if (!holds_up(values[i])) return paths_[i];
     return grub_defaults;
+  }
+
+  std::string place(const std::string& path, unsigned (*line_of)(std::string_view)) const {
+    const unsigned line = line_of(host_.read_file(path).value_or(""));
+    return line > 0 ? fmt::format("{} line {}", path, line) : path;
   }
 
   void judge(const std::vector<std::string>& values, const Parameters& others, const std::string& others_text, bool changes) {
     const std::string& result = values.back();
     const text::GrubCommand command = text::parse_grub_command(result);
-    if (command.open || command.end < result.size()) broken(values, command, changes);
+    if (!whole(result)) broken(values, command, changes);
     const std::size_t ours = static_cast<std::size_t>(std::find(paths_.begin(), paths_.end(), dropin_) - paths_.begin());
     const auto line = menu_line(host_.read_file(grub_menu).value_or(""));
     std::size_t own = sizeof "BOOT_IMAGE=/boot/vmlinuz-0.00.00-00-pve root=UUID=00000000-0000-0000-0000-000000000000 ro";
@@ -201,32 +201,36 @@ class GrubPlace {
       plan_.refuse(
           fmt::format("'{}' would not get into the menu: {} comes later and sets GRUB_CMDLINE_LINUX_DEFAULT anew; begin the value "
                       "there with $GRUB_CMDLINE_LINUX_DEFAULT and a blank",
-                      p.print(), culprit(values, ours, has)));
+                      p.print(), place(culprit(values, ours, has), text::grub_assignment_line)));
     }
+  }
+
+  /// GRUB reads a value to its end, on one line.
+  static bool whole(const std::string& value) {
+    const text::GrubCommand command = text::parse_grub_command(value);
+    return !command.open && command.end == value.size() && value.find('\n') == value.npos;
   }
 
   /// The value ends before its end, or GRUB can't read it at all.
   void broken(const std::vector<std::string>& values, const text::GrubCommand& command, bool changes) {
     const std::string& result = values.back();
-    const char at = command.end < result.size() ? result[command.end] : '\0';
-    const auto whole = [](const std::string& value) {
-      const auto parsed = text::parse_grub_command(value);
-      return !parsed.open && parsed.end == value.size();
-    };
-    const std::string file = culprit(values, 0, whole);
-    const std::string what = command.open ? "a quote or backslash that GRUB finds nothing behind"
-                             : at == '\n' ? "a line break"
-                                          : fmt::format("the character {}", at);
-    const bool readable = !command.open && (at == '\n' || at == ';' || at == '#');
-    std::string told = fmt::format("{}: the value has {}, at which GRUB's menu line {}; {}", file, what,
-                                   readable ? fmt::format("ends: '{}' is lost", text::trim(result.substr(command.end)))
-                                            : "can't be read, so "
-                                              "update-grub fails",
-                                   at == '\n'     ? "write the value on one line"
-                                   : at == '$'    ? "write \\\\\\$ for it, of which the shell leaves \\$ to GRUB"
-                                   : command.open ? "take it out"
-                                                  : "write a backslash before it for GRUB");
+    // In a quote of GRUB's a line break does not end the command, but the kernel's word.
+    const std::size_t end = std::min(command.end, result.find('\n'));
+    const char at = end < result.size() ? result[end] : '\0';
+    const std::string file = place(culprit(values, 0, whole), text::grub_broken_line);
+    const std::string what = command.open && at != '\n' ? "a quote or backslash that GRUB finds nothing behind"
+                             : at == '\n'               ? "a line break"
+                                                        : fmt::format("the character {}", at);
+    const bool readable = at == '\n' || (!command.open && (at == ';' || at == '#'));
+    std::string told =
+        fmt::format("{}: the value has {}, at which GRUB's menu line {}; {}", file, what,
+                    readable ? fmt::format("ends: '{}' is lost", text::trim(result.substr(end))) : "can't be read, and update-grub fails",
+                    at == '\n'     ? "write the value on one line"
+                    : at == '$'    ? "write \\\\\\$ for it, of which the shell leaves \\$ to GRUB"
+                    : command.open ? "take it out"
+                                   : "write a backslash before it for GRUB");
     const bool lost =
+        (at == '\n' && changes && !wish_.present.empty()) ||
         std::any_of(wish_.present.begin(), wish_.present.end(), [&](const KernelParameter& p) { return !text::in_force(job_.next, p); });
     lost || (changes && !readable) ? (void)plan_.refuse(std::move(told)) : (void)plan_.warn(std::move(told));
   }

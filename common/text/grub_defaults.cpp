@@ -214,12 +214,26 @@ unsigned grub_line_with(std::string_view file, const KernelParameter& parameter)
 }
 
 unsigned grub_assignment_line(std::string_view file) {
-  unsigned number = 0, found = 0;
+  unsigned number = 0, usual = 0, other = 0;
   for (const std::string_view line : whole_lines(file)) {
     ++number;
-    if (assigned(line).is_assignment) found = number;
+    if (assigned(line).is_assignment) (contains(line.substr(0, line.find('=')), "_DEFAULT") ? usual : other) = number;
   }
-  return found;
+  return usual > 0 ? usual : other;
+}
+
+unsigned grub_broken_line(std::string_view file) {
+  unsigned number = 0;
+  for (const std::string_view line : whole_lines(file)) {
+    ++number;
+    const Range range = assigned(line);
+    const std::string_view raw = line.substr(range.begin, range.end - range.begin);
+    const std::string value = range.quote == '"' ? unescaped(raw) : std::string(raw);
+    const GrubCommand command = parse_grub_command(value);
+    const bool goes_on = range.quote != '\0' && std::count(line.begin(), line.end(), range.quote) == 1;
+    if (range.is_assignment && (goes_on || command.open || command.end < value.size())) return number;
+  }
+  return grub_assignment_line(file);
 }
 
 std::string edit_grub_parameters(std::string_view file, const ParameterEdit& edit) {

@@ -20,8 +20,10 @@ std::string print_grub_dropin(const std::vector<KernelParameter>& parameters, st
 
 /// 1-based line of a plain assignment (GRUB_CMDLINE_LINUX="…", GRUB_CMDLINE_LINUX_DEFAULT='…') that holds `parameter`; 0: none.
 unsigned grub_line_with(std::string_view file, const KernelParameter& parameter);
-/// 1-based line of the last assignment to GRUB_CMDLINE_LINUX or GRUB_CMDLINE_LINUX_DEFAULT; 0: none.
+/// 1-based line of the last assignment to GRUB_CMDLINE_LINUX_DEFAULT, or else to GRUB_CMDLINE_LINUX; 0: none.
 unsigned grub_assignment_line(std::string_view file);
+/// 1-based line of the first assignment whose value has a line break or GRUB's own characters in it, else as above.
+unsigned grub_broken_line(std::string_view file);
 /// `file` with the parameters of its plain assignments edited; all else stays byte for byte.
 std::string edit_grub_parameters(std::string_view file, const ParameterEdit& edit);
 

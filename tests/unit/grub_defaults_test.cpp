@@ -53,7 +53,7 @@ TEST(GrubDefaults, TakesAParameterOutOfPlainAssignments) {
   EXPECT_EQ(grub_line_with(file, off), 3u);
   EXPECT_EQ(grub_line_with(file, {"console", "ttyS0"}), 4u);
   EXPECT_EQ(grub_line_with(file, {"iommu", "pt"}), 0u);
-  EXPECT_EQ(grub_assignment_line(file), 4u);
+  EXPECT_EQ(grub_assignment_line(file), 3u);
   EXPECT_EQ(without(file, off),
             "# intel_iommu=off\nGRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet\" # mine\nexport GRUB_CMDLINE_LINUX='console=ttyS0'");
   EXPECT_EQ(without(file, {"quiet", "1"}), file);
@@ -74,6 +74,8 @@ TEST(GrubDefaults, WordsOfOthersAreReadInGrubsLanguage) {
             "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet memmap=1G\\\\\\$4G a=\\\"b c\\\" $MORE x=a\\\\;b\"\nGRUB_CMDLINE_LINUX=iommu=pt\n");
   const std::string lines = "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\nsplash\"\n";
   EXPECT_EQ(grub_assignment_line(lines), 1u);
+  EXPECT_EQ(grub_broken_line("GRUB_DEFAULT=0\n" + lines + "GRUB_CMDLINE_LINUX=\"\"\n"), 2u);
+  EXPECT_EQ(grub_broken_line("GRUB_CMDLINE_LINUX=\"x=1;y\"\nGRUB_CMDLINE_LINUX_DEFAULT=quiet\n"), 1u);
   EXPECT_EQ(without(lines, {"quiet", std::nullopt}), lines) << "not plain";
 }
 
