@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The first line of /etc/kernel/cmdline, from which proxmox-boot-tool makes the entries of systemd-boot. It and systemd-boot pass it on
-// as it is (zz-proxmox-boot of proxmox-kernel-helper: read -r; systemd-boot: a value is the rest of its line).
+// The first line of /etc/kernel/cmdline, from which proxmox-boot-tool makes the entries of systemd-boot.
 #include "common/boot/places.hpp"
+#include "common/text/boot_entry.hpp"
 #include "common/text/kernel_parameters.hpp"
 #include "common/text/strings.hpp"
 
@@ -46,6 +46,9 @@ void plan_file(Job& job) {
         fmt::format("{} is missing, so the boot entries are made from whatever command line runs; write the wished one there first, as "
                     "/proc/cmdline has it but without initrd=",
                     cmdline_file));
+  for (const KernelParameter& p : wish.present)
+    if (const std::string why = text::not_for_boot_entry(p); decides && !why.empty())
+      return (void)plan.refuse(fmt::format("'{}' can't be given to the kernel by systemd-boot: it has {}", p.print(), why));
   const std::string line = first_line(*bytes), rest = bytes->substr(line.size());
   const Parameters all = text::parse_kernel_cmdline(line);
   if (std::none_of(all.begin(), all.end(), [](const KernelParameter& p) { return p.key == "root" && p.value && !p.value->empty(); }))
@@ -66,7 +69,7 @@ void plan_file(Job& job) {
       return holds(leave, p) && !holds(foreign, p) ? std::nullopt : std::optional<KernelParameter>(p);
     });
     out = text::edit_parameters(out, without_unwanted(text::parse_kernel_cmdline(out), wish));
-    return out + (behind.empty() ? "\n" : behind);
+    return out + behind;
   };
   for (const KernelParameter& p : unwanted(all, wish))
     if (holds(foreign, p) && !(holds(leave, p) && wish.conflicts == Conflicts::remove)) note_conflict(job, p, cmdline_file, 1);
@@ -86,7 +89,7 @@ void plan_file(Job& job) {
         cmdline_file, [edit](const std::string& text) { return std::optional<std::string>(edit(text)); }, options);
     if (undo && undo->untouched) after = text::parse_kernel_cmdline(result = first_line(edit(undo->before)));
   } else {
-    plan.ensure_file(cmdline_file, result + (rest.empty() ? "\n" : rest), options);
+    plan.ensure_file(cmdline_file, result == line ? *bytes : result + (rest.empty() ? "\n" : rest), options);
   }
 
   Parameters others;  // what we added may go again
@@ -96,8 +99,16 @@ void plan_file(Job& job) {
   const std::string against = objection(
       {.before = others, .after = after, .length = result.size() + own, .longer = result.size() > line.size(), .loader_adds_root = false},
       wish, job.facts);
-  if (plan.steps().size() > steps && !against.empty()) plan.refuse(fmt::format("{}: {}", cmdline_file, against));
-  if (decides) job.next = after;
+  const bool changes = plan.steps().size() > steps;
+  if (changes && !against.empty()) plan.refuse(fmt::format("{}: {}", cmdline_file, against));
+  if (!decides) return;
+  job.next = text::parse_kernel_cmdline(text::boot_entry_options(result));
+  for (const KernelParameter& p : wish.present)
+    if (!text::in_force(job.next, p) || !text::in_force(after, p))
+      plan.refuse(
+          fmt::format("{} line 1: behind what stands there, '{}' would not be a parameter of its own; look for a quote that is not "
+                      "closed, a quote at the beginning of the line, or a backslash",
+                      cmdline_file, p.print()));
 }
 
 }  // namespace pvegpu::boot
