@@ -49,7 +49,7 @@ PVEGPU_MODULE(
              "(C(intel_iommu=on,sm_on) is C(intel_iommu=on)); C(hugepages) belongs to the C(hugepagesz) before it, and both are added and "
              "taken away together.",
              "With GRUB values are written so that GRUB passes them on as they are wished. Quotes within a value, backslashes and what is "
-             "not ASCII it can't pass on: they are refused.",
+             "not ASCII it can't pass on: they are refused, and so is a backslash with systemd-boot.",
              "The whole command line is judged before it is written. One with another C(root=) or none, without what mounts the root file "
              "system, of more than 2,047 characters, or one that a later file of GRUB's defaults overrides is refused."},
         .examples = R"(- name: Huge pages for desktops
