@@ -18,7 +18,7 @@ description:
   - Parameters compare as the kernel takes them. Of most the last one counts; options within a list count one by one (C(intel_iommu=on,sm_on)
     is C(intel_iommu=on)); C(hugepages) belongs to the C(hugepagesz) before it, and both are added and taken away together.
   - 'With GRUB values are written so that GRUB passes them on as they are wished. Quotes within a value, backslashes and
-    what is not ASCII it can''t pass on: they are refused.'
+    what is not ASCII it can''t pass on: they are refused, and so is a backslash with systemd-boot.'
   - The whole command line is judged before it is written. One with another C(root=) or none, without what mounts the
     root file system, of more than 2,047 characters, or one that a later file of GRUB's defaults overrides is refused.
 author:
