@@ -164,6 +164,7 @@ class Execution {
       for (const Step& step : plan.steps()) {
         if (step.observe && must(step.observe(host_), step.target) != step.current) return false;
         perform(step);
+        begun_.clear();
         note_difference(step);
         if (acts(step)) done(step.target);
         verify(step);
@@ -384,10 +385,7 @@ class Execution {
   }
 
   // --- the answer -----------------------------------------------------------------------------------------------------------
-  void done(const std::string& step) {
-    steps_.push_back(step);
-    begun_.clear();
-  }
+  void done(const std::string& step) { steps_.push_back(step); }
 
   void note_difference(const Step& step) {
     if (step.file && step.file->keeps_foreign) kept_.push_back(step.file->path);
