@@ -87,8 +87,10 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
   if (words[0] == "--describe") {
     for (const RegistryEntry& entry : modules)
       if (words.size() == 2 && words[1] == entry.name) {
-        std::puts(entry.module().describe().dump(2).c_str());
-        return 0;
+        const auto documentation = entry.module().describe();
+        if (documentation) std::puts(documentation->dump(2).c_str());
+        if (!documentation) std::fprintf(stderr, "pve-gpu: this one carries no documentation; see: ansible-doc pve.gpu.%s\n", entry.name);
+        return documentation ? 0 : 2;
       }
     std::fputs("pve-gpu: --describe takes the name of a module; --list lists them\n", stderr);
     return 2;

@@ -7,14 +7,27 @@
 
 namespace pvegpu {
 
+#ifdef PVEGPU_WITHOUT_DOCUMENTATION
+/// The executable that travels takes no text for ansible-doc along, which reads what was generated from another one.
+struct DocText {
+  constexpr DocText(const char*) {}
+};
+struct DocTexts {
+  constexpr DocTexts(std::initializer_list<const char*>) {}
+};
+#else
+using DocText = const char*;
+using DocTexts = std::vector<const char*>;
+#endif
+
 /// What ansible-doc shows beside the parameters, which come from the Spec. YAML texts are checked by the contract tests.
 struct ModuleDoc {
   const char* name;
-  const char* summary;                   ///< one line, no full stop
-  std::vector<const char*> description;  ///< one sentence or paragraph each
-  const char* examples;                  ///< YAML: a list of tasks
-  const char* returns = "";              ///< YAML: the keys that this module reports, in RETURN's form
-  std::vector<const char*> notes = {};
+  DocText summary;       ///< one line, no full stop
+  DocTexts description;  ///< one sentence or paragraph each
+  DocText examples;      ///< YAML: a list of tasks
+  DocText returns = "";  ///< YAML: the keys that this module reports, in RETURN's form
+  DocTexts notes = {};
   Effects effects = Effects::allowed;  ///< none: an information module, whose plan may hold no step
 };
 
@@ -25,8 +38,8 @@ class Module {
   virtual ~Module() = default;
 
   const ModuleDoc& doc() const { return doc_; }
-  /// {"DOCUMENTATION": {…}, "EXAMPLES": "…", "RETURN": "…"}
-  json describe() const;
+  /// {"DOCUMENTATION": {…}, "EXAMPLES": "…", "RETURN": "…"}; nothing where the executable carries none.
+  std::optional<json> describe() const;
   /// The whole task: parse, plan, execute. Every failure is in the answer; it does not throw.
   json run(const json& args, Host& host) const;
   /// The values of secret parameters in raw arguments, also in those that do not parse.

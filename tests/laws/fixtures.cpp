@@ -176,7 +176,7 @@ Subject Fixture::subject() const {
     return **made;
   };
   out.run = [&task, args](FakeHost& host, RunMode mode) { return run_module(task, args, host, mode); };
-  const json options = task.describe()["DOCUMENTATION"]["options"];
+  const json options = (*task.describe())["DOCUMENTATION"]["options"];
   if (can_be_absent(options)) {
     json absent = args;
     absent["state"] = "absent";
