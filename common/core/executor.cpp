@@ -297,12 +297,7 @@ class Execution {
   // --- follow-ups -----------------------------------------------------------------------------------------------------------
   void follow_up(const FollowUp& f) {
     SystemLog::say("Begins: " + f.title());
-    const auto result = host_.run({f.argv, f.timeout});
-    Judgement judgement;
-    if (result)
-      judgement = judge(f, *result, host_);
-    else
-      judgement.failure = result.error();
+    Judgement judgement = judge(f, host_.run({f.argv, f.timeout}), host_);
     warnings_.insert(warnings_.end(), judgement.warnings.begin(), judgement.warnings.end());
     if (!judgement.failure) {
       must(journal::settle(host_, f), f.title());
@@ -310,7 +305,7 @@ class Execution {
       return;
     }
     Failure failure{fmt::format("{}: {}", f.title(), judgement.failure->message), f.title()};
-    if (f.on_failure == FollowUp::OnFailure::revert) {
+    if (f.on_failure == FollowUp::OnFailure::revert && !judgement.stays_owed) {
       if (revert(f, failure)) failure.message += "; the files have their old content again";
     } else {
       failure.message += "; it is still owed and the next run tries it again";

@@ -9,6 +9,7 @@
 namespace pvegpu {
 namespace {
 
+constexpr const char* kind_grub = "update-grub";
 constexpr const char* kind_apt_update = "apt-update";
 
 /// The lines of a program's output that say why it failed: the last ones that are not empty.
@@ -77,20 +78,28 @@ FollowUp follow_up_initramfs() {
 }
 FollowUp follow_up_grub() {
   return {
-      .kind = "program", .argv = {"update-grub"}, .when = FollowUp::When::next_boot, .on_failure = FollowUp::OnFailure::revert, .rank = 70};
+      .kind = kind_grub, .argv = {"update-grub"}, .when = FollowUp::When::next_boot, .on_failure = FollowUp::OnFailure::revert, .rank = 70};
 }
 FollowUp follow_up_boot_refresh() {
   return {.kind = "program", .argv = {"proxmox-boot-tool", "refresh"}, .when = FollowUp::When::next_boot, .rank = 80};
 }
 
-Judgement judge(const FollowUp& follow_up, const CommandResult& result, const HostView& host) {
+Judgement judge(const FollowUp& follow_up, const Result<CommandResult>& ended, const HostView& host) {
   Judgement out;
+  out.stays_owed = follow_up.kind == kind_grub;
+  if (!ended) {
+    out.failure = ended.error();
+    return out;
+  }
+  const CommandResult& result = *ended;
   if (result.timed_out)
     out.failure = Error{fmt::format("did not end within {} s; run it by hand to see what it waits for", follow_up.timeout.count())};
   else if (follow_up.kind == kind_apt_update)
     return apt::judge_update(result, apt::UpdateDuty::from_json(follow_up.data), host);
   else if (result.exit_code != 0)
     out.failure = Error{fmt::format("exit code {}: {}", result.exit_code, last_lines(result, 5))};
+  // What grub-mkconfig says of its check: with these files it will say so again.
+  if (text::contains(result.err, "Syntax errors are detected in generated GRUB config file")) out.stays_owed = false;
   return out;
 }
 

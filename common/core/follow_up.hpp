@@ -15,7 +15,7 @@ struct FollowUp {
   };
   enum class OnFailure {
     keep_pending,  ///< stays owed and is tried again at the next run
-    revert,        ///< the files written for it get their old bytes back
+    revert,        ///< the files written for it get their old bytes back, unless judge() says that another try may help
   };
 
   std::string kind;  ///< names the judge of its outcome, see judge()
@@ -45,18 +45,19 @@ FollowUp follow_up_apt_update(json duty);
 FollowUp follow_up_daemon_reload();
 /// `update-initramfs -u -k all`
 FollowUp follow_up_initramfs();
-/// `update-grub`. It writes the new menu beside the old one and checks it (grub-script-check) before it takes its place: when it fails
-/// the old menu stays, and with the old files the next one, of a kernel upgrade, works again.
+/// `update-grub`. It writes the new menu beside the old one and checks it (grub-script-check) before it takes its place: when the check
+/// fails the old menu stays, and with the old files the next one, of a kernel upgrade, works again. Other failures leave it owed.
 FollowUp follow_up_grub();
 /// `proxmox-boot-tool refresh`
 FollowUp follow_up_boot_refresh();
 
 struct Judgement {
   std::optional<Error> failure = {};
+  bool stays_owed = false;                 ///< the next run may succeed with the same files
   std::vector<std::string> warnings = {};  ///< worth telling, not ours to fail for
 };
 /// Whether the program did its work. A kind of its own judges its program's output and what it left on the host; all others go
 /// by the exit code.
-Judgement judge(const FollowUp& follow_up, const CommandResult& result, const HostView& host);
+Judgement judge(const FollowUp& follow_up, const Result<CommandResult>& ended, const HostView& host);
 
 }  // namespace pvegpu

@@ -70,17 +70,26 @@ TEST(FollowUp, boot_loader_comes_after_the_initramfs_that_it_copies) {
 
 TEST(FollowUp, program_is_judged_by_its_exit_code_and_quoted_with_its_last_lines) {
   const FollowUp f = program({"update-grub"});
-  EXPECT_FALSE(judge(f, {0, false, "", "warning: os-prober"}, FakeHost()).failure);
-  const auto failure = judge(f, {1, false, "not this\n", "one\ntwo\nthree\nfour\nfive\n\nsix\nseven\n"}, FakeHost()).failure;
+  EXPECT_FALSE(judge(f, CommandResult{0, false, "", "warning: os-prober"}, FakeHost()).failure);
+  const auto failure = judge(f, CommandResult{1, false, "not this\n", "one\ntwo\nthree\nfour\nfive\n\nsix\nseven\n"}, FakeHost()).failure;
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->message, "exit code 1: three | four | five | six | seven");
-  EXPECT_EQ(judge(f, {2, false, "only here\n", " \n"}, FakeHost()).failure->message, "exit code 2: only here");
+  EXPECT_EQ(judge(f, CommandResult{2, false, "only here\n", " \n"}, FakeHost()).failure->message, "exit code 2: only here");
+}
+
+TEST(FollowUp, update_grub_stays_owed_unless_the_menu_is_wrong) {
+  const FollowUp f = follow_up_grub();
+  EXPECT_TRUE(judge(f, CommandResult{1, false, "", "No space left on device\n"}, FakeHost()).stays_owed);
+  EXPECT_TRUE(judge(f, Error{"update-grub is not there"}, FakeHost()).stays_owed);
+  const CommandResult check{1, false, "", "error: syntax error.\nSyntax errors are detected in generated GRUB config file.\nEnsure that\n"};
+  EXPECT_FALSE(judge(f, check, FakeHost()).stays_owed);
+  EXPECT_FALSE(judge(follow_up_apt_update({}), CommandResult{100, false, "", "E: gone\n"}, FakeHost()).stays_owed);
 }
 
 TEST(FollowUp, program_that_did_not_end_failed) {
   FollowUp f = program({"update-initramfs", "-u"});
   f.timeout = std::chrono::seconds(1800);
-  const auto failure = judge(f, {143, true, "", ""}, FakeHost()).failure;
+  const auto failure = judge(f, CommandResult{143, true, "", ""}, FakeHost()).failure;
   ASSERT_TRUE(failure);
   EXPECT_TRUE(text::contains(failure->message, "1800 s")) << failure->message;
 }
