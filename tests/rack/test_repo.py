@@ -222,6 +222,68 @@ class RepoTest(unittest.TestCase):
         self.assertEqual((update.returncode, update.stderr), (0, b''), 'nothing is configured twice')
         self.assertEqual([source['file'] for source in answer['sources'] if source['archive'] == 'proxmox'], ['/etc/apt/sources.list'])
 
+    def write_sources(self, node, **sources):
+        """NAME=(URI, component[, keyring]): these in place of Proxmox's own sources. Returns the paths, with the line at which they begin."""
+        folder, ending, form = '/etc/apt/sources.list.d/', 'list', 'deb [signed-by={2}] {0} {3} {1}'
+        if node == 'pve9':
+            ending, form = 'sources', 'Types: deb\\nURIs: {0}\\nSuites: {3}\\nComponents: {1}\\nSigned-By: {2}'
+        script = 'cd %s && rm -f *enterprise* *ceph*\n' % folder
+        for name, (uri, component, *keyring) in sources.items():
+            script += "printf '%s\\n' >%s.%s\n" % (form.format(uri, component, (keyring or [KEYRINGS[node]])[0], NODES[node]), name, ending)
+        self.ssh(node, script)
+        return ['%s%s.%s:1' % (folder, name, ending) for name in sources]
+
+    def test_two_keyrings_for_one_source(self):
+        def test(node, suite):
+            pve = 'http://download.proxmox.com/debian/pve'
+            self.ssh(node, 'mkdir -p /etc/apt/keyrings && cp %s /etc/apt/keyrings/proxmox.gpg' % KEYRINGS[node])
+            first, second = self.write_sources(node, a=(pve, 'pve-no-subscription'),
+                                               b=(pve + '/', 'pve-no-subscription', '/etc/apt/keyrings/proxmox.gpg'))
+            self.assertNotEqual(self.command('ssh', node, 'apt-get update').returncode, 0, 'APT reads nothing')
+            words = ('%s and %s give %s %s two values of Signed-By' % (first, second, pve, suite), KEYRINGS[node], '/etc/apt/keyrings/proxmox.gpg')
+            for check in (True, False):
+                self.assertEqual(self.fail_without_a_trace(node, *words, channel='no-subscription', check=check)['steps'], [])
+            # what it says to do helps
+            self.write_sources(node, b=(pve + '/', 'pve-no-subscription'))
+            self.succeed(node, channel='no-subscription')
+            self.assertIn('pve-no-subscription', self.probes(node))
+        self.on_each_node(test)
+
+    def test_a_component_that_ceph_does_not_have(self):
+        def test(node, suite):
+            ceph, = self.write_sources(node, ceph=('http://download.proxmox.com/debian/ceph-' + CEPH[node], 'main'))
+            answer = self.succeed(node, channel='no-subscription', ceph=CEPH[node])
+            self.assertEqual(self.ssh(node, 'grep -c main %s || true' % ceph[:-2]), '1\n' if node == 'pve7' else '0\n')
+            fault = ['%s: Ceph %s has no component main for %s, but enterprise, no-subscription, test' % (ceph, CEPH[node], suite)]
+            self.assertEqual(answer.get('warnings', []), [] if node == 'pve7' else fault)
+            self.assertIn('ceph-%s %s/%s' % (CEPH[node], suite, 'main' if node == 'pve7' else 'no-subscription'), self.probes(node))
+            self.assertFalse(self.succeed(node, channel='no-subscription', ceph=CEPH[node])['changed'])
+        self.on_each_node(test)
+
+    def test_the_only_source_is_not_there(self):
+        """Nothing is to be changed, and APT has read nothing yet: check mode says that it will be asked, the run what it found."""
+        def test(node, suite):
+            path = '/debian/pve/debian/pve'
+            place, = self.write_sources(node, pve=('http://download.proxmox.com' + path, 'pve-no-subscription'))
+            for check in (True, False):
+                self.assertEqual(self.fail_without_a_trace(node, place + ': download.proxmox.com has no packages at ' + path,
+                                                           channel='no-subscription', check=check)['steps'], [])
+            for uri, why in (('http://mirror.example.org' + path, "goes on after 'pve', as if the path was there twice"),
+                             ('http://mirror.example.org/nowhere/pve', "check the mirror's address")):
+                place, = self.write_sources(node, pve=(uri, 'pve-no-subscription'))
+                before = self.state(node)
+                planned = self.run_module(node, check=True, channel='no-subscription')
+                self.assertEqual((planned['changed'], planned['steps']), (True, ['run apt-get update']))
+                self.assertEqual(self.state(node), before)
+                for _ in range(2):
+                    self.fail_without_a_trace(node, '%s (%s %s pve-no-subscription): 404' % (place, uri, suite), why, channel='no-subscription')
+            self.write_sources(node, pve=('http://mirror.example.org/proxmox/pve', 'pve-no-subscription'))
+            self.assertEqual(self.run_module(node, check=True, channel='no-subscription')['steps'], ['run apt-get update'])
+            self.assertEqual(self.succeed(node, channel='no-subscription')['steps'], ['run apt-get update'])
+            for check in (True, False):
+                self.assertFalse(self.run_module(node, check=check, channel='no-subscription')['changed'])
+        self.on_each_node(test)
+
 
 if __name__ == '__main__':
     unittest.main()
