@@ -274,8 +274,8 @@ PVEGPU_MODULE(
         .description =
             {"Pins one of the installed kernels, for good or for the next boot alone, as C(proxmox-boot-tool kernel pin) does; with the "
              "refresh of the EFI system partitions that the tool leaves out when it has no terminal.",
-             "A kernel that is not installed is refused, with a list of those that are. So is one whose ZFS does not know a feature that is "
-             "active on a pool that holds C(/) or C(/boot): it would stop in the initramfs.",
+             "A kernel that is not installed is refused, with a list of those that are. So is one whose ZFS does not know a feature that "
+             "is active on a pool that holds C(/) or C(/boot): it would stop in the initramfs.",
              "C(state=absent) takes back what this module pinned: the pin that was there before comes back. A pin that somebody else made, "
              "before or since, stays, and the task says so."},
         .examples = R"(- name: Stay on the kernel for which the GPU driver is built

@@ -4,9 +4,8 @@
 #include "common/boot/boot_pools.hpp"
 
 #include "common/catalogue/catalogue.hpp"
+#include "common/core/result.hpp"
 #include "common/text/zpool.hpp"
-
-#include <fmt/format.h>
 
 namespace pvegpu::boot {
 namespace {
