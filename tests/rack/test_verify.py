@@ -16,7 +16,8 @@ form_b: {hosts: {form-b: {gpu_guests_devices: [{vmid: 210, mapping: a4000, pcie:
 form_c: {hosts: {form-c: {gpu_passthrough_devices: ["0000:01:00"], gpu_passthrough_boot_display: allow,
                           gpu_guests_devices: [{vmid: 220, mapping: farm, pcie: true}]}}}
 form_e: {hosts: {form-e: {gpu_guests_devices: [{vmid: 230, host: ["0000:65:00"], pcie: true}]}}}
-pve: {vars: {gpu_mapping_mappings: [{id: a4000, model: RTX A4000, description: whole cards}, {id: farm, model: GeForce RTX 3060 Ti Lite Hash Rate}],
+pve: {vars: {gpu_mapping_mappings: [{id: a4000, model: RTX A4000, description: whole cards},
+                            {id: farm, model: GeForce RTX 3060 Ti Lite Hash Rate, description: of the farm}],
              gpu_platform_channel: no-subscription, gpu_platform_upgrade: never, gpu_boot_parameters: [pcie_aspm=off]}}
 """
 SOURCES = '/etc/apt/sources.list.d/'
@@ -30,7 +31,8 @@ PLANTED = [
     ('form-a', 'rm ' + IOMMU_MODULES, 'IOMMU', IOMMU_MODULES),
     ('form-a', 'rm /etc/default/grub.d/pve-gpu-kernel_cmdline.cfg', 'kernel parameters', 'pve-gpu-kernel_cmdline.cfg'),
     ('form-a', "sed -i '/path=0000:82:00/d' " + MAPPINGS, 'mapping', 'a4000'),
-    ('form-a', "sed -i 's/1462:3905/1462:3906/' " + MAPPINGS, 'mapping', 'farm'),
+    # An entry that does not fit the card would hide what guests of it lack: hostpci refuses those before it compares.
+    ('form-a', "sed -i 's/of the farm/of nobody/' " + MAPPINGS, 'mapping', 'farm'),
     ('form-b', 'rm ' + VFIO, 'passthrough', VFIO),
     ('form-b', 'qm set 210 --hostpci0 mapping=a4000,pcie=0', 'guest', '210'),
     ('form-b', 'rm %spve-gpu.list' % SOURCES, 'package sources', 'pve-gpu.list'),
