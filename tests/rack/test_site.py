@@ -325,10 +325,11 @@ class KilledAnywhere(SiteTest):
                 self.assertFalse(self.module(node)['changed'])
                 self.module(node, state='absent')
                 self.same(self.ssh(node, STATE), fresh, (words, number))
-                if not answer.get('killed') and not answer.get('failed') and number > 3:
+                # Some effects may fail without harm: a run is past its last one when it had fewer.
+                if report.startswith('ended') and int(report.split()[1]) < number:
                     break
         self.assertGreater(killed, 20 // share)
-        self.assertGreater(failed, 3 // share)
+        self.assertGreater(failed, 20 // share)
         self.module(node)
         self.rack.order('reboot', node)
         self.assertIn('iommu=pt', self.ssh(node, 'cat /proc/cmdline'))
