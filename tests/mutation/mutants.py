@@ -8,6 +8,7 @@ PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
 CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
 CMDLINE_TEXT, GRUB_TEXT, GRUB_SCRIPT, COMPARE = ('common/text/%s.cpp' % name for name in ('kernel_cmdline', 'grub_defaults', 'grub_script', 'kernel_parameters'))
+BLOCK, POOLS, POOL_FEATURES, POLICY = 'common/host/module_block.cpp', 'common/boot/boot_pools.cpp', 'common/text/zpool.cpp', 'common/apt/policy.cpp'
 
 
 class Mutant(typing.NamedTuple):
@@ -155,11 +156,12 @@ MUTANTS = [
     mutant('what others can write is trusted', TRUST, 'Journal.records_that*', *never('info.mode & 022')),
     mutant('what others own is trusted', TRUST, 'Journal.records_that*', *never('info.uid != 0 && info.uid != host.effective_uid()')),
     mutant('records are taken from anybody', TRUST, 'Journal.*_of_others*', *always('checked || checked.error().not_found()')),
-    mutant('records may hold any number', 'common/core/json_integer.cpp', 'Journal.numbers*', *never('wrapped || number < least || number > most')),
+    mutant('records may hold any number', 'common/core/json_integer.cpp', 'Journal.numbers*', '(wrapped || number < least || number > most)', '(!MUTANT && (wrapped || number < least || number > most))'),
     mutant('an adopted file is not compared', HOST, 'RealHostTest.file_with_another_hash*', *never('sha256 && text::lower')),
     mutant('programs get our standard input', PROGRAM, 'Subprocess.standard_input*', *dropped('posix_spawn_file_actions_addopen(&actions, 0,')),
     mutant('how a program ended is guessed', PROGRAM, 'Subprocess.how_a_program*', 'if (ended == child) break;', 'if (ended == child || (MUTANT && ended < 0)) break;'),
-    mutant('programs inherit what is blocked', PROGRAM, 'Subprocess.programs_do_not*', *dropped('posix_spawnattr_setsigmask(&attributes, &none);')),
+    mutant('programs inherit what is blocked', PROGRAM, 'Subprocess.programs_do_not*', '| POSIX_SPAWN_SETSIGMASK', '| (MUTANT ? 0 : POSIX_SPAWN_SETSIGMASK)'),
+    mutant('programs ignore what we ignore', PROGRAM, 'Subprocess.programs_do_not*', 'POSIX_SPAWN_SETSIGDEF |', '(MUTANT ? 0 : POSIX_SPAWN_SETSIGDEF) |'),
     mutant('programs outlive their time', PROGRAM, 'Subprocess.whatever_it_started*', '::kill(-child, signal);', '::kill(MUTANT ? child : -child, signal);'),
     mutant('programs speak the language of the host', PROGRAM, 'Subprocess.environment*', *dropped('out.emplace_back("LC_ALL=C");')),
     # --- a real module on its fixtures, golden answers (L5) among them
@@ -184,6 +186,23 @@ MUTANTS = [
            'MUTANT || (p.key == "root" && p.value && !p.value->empty())'),
     mutant('dashes and underscores are not the same', CMDLINE_TEXT, 'KernelCmdline.Keys*', "return c == '-' ? '_' : c;", "return !MUTANT && c == '-' ? '_' : c;"),
     mutant('quotes are not escaped in a drop-in', GRUB_TEXT, 'GrubDefaults.OurDropIn*', *never('shell_special.find(c) != shell_special.npos')),
+    mutant('GRUB ends the command at a semicolon of ours', GRUB_SCRIPT, 'GrubScript.Writes*', 'special.find(c) != special.npos', "!(MUTANT && c == ';') && special.find(c) != special.npos"),
+    mutant("GRUB's variables are words", GRUB_SCRIPT, 'GrubScript.Reads*', *never("c == '$') {")),
+    mutant('a command of GRUB never ends', GRUB_SCRIPT, 'GrubScript.Reads*', *never("ends_command.find(c) != ends_command.npos ||")),
+    # --- what parameters mean
+    mutant('a list is one value', COMPARE, module_law('L5'), 'switch (wish.value ? rule_of', 'switch (wish.value && !MUTANT ? rule_of'),
+    mutant('an option that was taken back counts', COMPARE, 'KernelParameters.OptionsOfAList*', *never('(after || i > at) && cancels(')),
+    mutant('what goes well with a wish goes too', COMPARE, 'KernelParameters.OptionsOfAList*', *always('rule_of(wish.key) != Rule::options || !word.value')),
+    # --- what keeps a module or a pool away
+    mutant("the kernel's lists of modules add up", BLOCK, 'ModuleBlock.Words*', 'if (list) std::erase_if(', 'if (list && !MUTANT) std::erase_if('),
+    mutant('a file of modprobe hides no other', BLOCK, 'ModuleBlock.Lines*', '|| !seen.insert(name).second', '|| (!MUTANT && !seen.insert(name).second)'),
+    mutant('a feature of ZFS is known by a part of its name', POOL_FEATURES, 'Zpool.SinceWhen', 'contains(names, " " + std::string(name) + " ")',
+           'contains(names, MUTANT ? std::string(name) : " " + std::string(name) + " ")'),
+    mutant('what a pool uses is no more than what it may use', POOLS, 'BootPools.Active*', '(active ? missing', '(active && !MUTANT ? missing'),
+    # --- a channel is offered
+    mutant('every component of an archive is the channel', POLICY, 'AptPolicy.AWish*', 'file.component == component', '(MUTANT || file.component == component)'),
+    mutant('a list that could not be fetched anew is as good', POLICY, 'AptPolicy.UpdateFails*', *never('problem != problems.end()) return')),
+    mutant('the journal keeps what one run wishes', FOLLOW_UP, 'AptPolicy.UpdateFails*', 'if (kept.is_object()) kept', 'if (!MUTANT && kept.is_object()) kept'),
     # --- absence ends: L7
     mutant('absence never ends', EXECUTOR, law('L7'), *dropped('must(journal::forget_undo(')),
     mutant('absence finds something to do where nothing is', PLAN, law('L7'), *never('!undo && now == remains) return')),

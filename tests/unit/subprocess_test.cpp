@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -157,15 +158,19 @@ TEST(Subprocess, program_that_takes_too_long_is_ended) {
 }
 
 TEST(Subprocess, whatever_it_started_is_ended_with_it) {
-  const CommandResult result = shell("sleep 1000 & echo $!; wait", seconds(3));
+  const TemporaryDirectory directory;
+  const std::string gate = directory.path() + "/gate", sign = directory.path() + "/sign";
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+  const int open_gate = ::open(gate.c_str(), O_RDWR | O_CLOEXEC);
+  const CommandResult result = shell(fmt::format("(read line < {}; echo lives > {}) & echo $!; wait", gate, sign), seconds(3));
   EXPECT_TRUE(result.timed_out);
+  // Whoever still waits at the gate goes on, and ends too.
+  EXPECT_EQ(::write(open_gate, "go\n", 3), 3);
   const std::string stat = fmt::format("/proc/{}/stat", text::trim(result.out));
-  for (int i = 0; i < 6000; ++i) {
-    const auto state = RealHost().read_file(stat);
-    if (!state || text::contains(*state, ") Z ")) return;  // gone, or waits for init to notice
-    RealHost().pause(milliseconds(100));
-  }
-  FAIL() << "the child lives on: " << stat;
+  for (auto state = RealHost().read_file(stat); state && !text::contains(*state, ") Z "); state = RealHost().read_file(stat))
+    RealHost().pause(milliseconds(100));  // gone, or waits for init to notice
+  EXPECT_FALSE(RealHost().exists(sign)) << "the child lives on";
+  ::close(open_gate);
 }
 
 TEST(Subprocess, program_that_ignores_the_first_signal_is_killed) {
