@@ -122,7 +122,9 @@ std::vector<Subject> planners() {
 
   add(
       "mode_and_owner_only", [] { return bare_world().file("/etc/key", "k\n", 0644, 9, 9); },
-      [](const HostView&, Plan& plan) { plan.ensure_file("/etc/key", "k\n", {.meta = {.mode = 0600, .uid = 0, .gid = 0}}); }, withdraw_all);
+      [](const HostView&, Plan& plan) { plan.ensure_file("/etc/key", "k\n", {.meta = {.mode = 0600, .uid = 0, .gid = 0}}); },
+      // By its name, as modules do it: without a record there is nothing to take back.
+      [](const HostView&, Plan& plan) { plan.withdraw("/etc/key", [](const std::string& theirs) { return std::optional(theirs); }); });
 
   // A run that dies before it writes the second version leaves the first, which is ours too.
   add(
