@@ -68,7 +68,10 @@ def assemble(executable, root):
     for name in names:
         (plugins / 'modules' / name).symlink_to('../native/pve-gpu')
         (plugins / 'native' / name).symlink_to('pve-gpu')
-        write(plugins / 'modules' / f'{name}.py', generate_docs.sidecar(name, generate_docs.describe(executable, name)))
+        sidecar = generate_docs.DOCS / f'{name}.py'  # the executable that travels carries no documentation
+        if not sidecar.exists():
+            raise SystemExit(f'{sidecar} is missing: ./dev docs makes it')
+        shutil.copyfile(sidecar, plugins / 'modules' / f'{name}.py')
     (plugins / 'action').mkdir()
     shutil.copyfile(REPOSITORY / 'common' / 'controller' / 'native.py', plugins / 'action' / 'native.py')
     # Under each module's name Ansible loads the action plugin once and its workers inherit it; one that meta/runtime.yml names
