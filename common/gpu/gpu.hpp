@@ -28,7 +28,7 @@ struct Neighbour {
   std::uint16_t pci_class = 0;
   std::optional<std::string> driver;
   bool same_card = false;
-  std::string needed;  ///< why the host can't spare it (host_loss.hpp); empty: it can, or it is of the same card
+  std::string needed;  ///< why the host can't spare it (host_loss.hpp); not told of siblings of the same card: see its functions
 
   bool is_bridge() const { return pci_class >> 8 == 0x06; }
   bool is_storage() const { return pci_class >> 8 == 0x01; }

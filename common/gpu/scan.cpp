@@ -262,8 +262,12 @@ class Scanner {
       if (function.address == out.address) continue;
       out.functions.push_back(*neighbour(function.address));
       out.functions.back().same_card = true;
+      out.functions.back().needed = why_needed(reader_.host(), function);
     }
-    for (const PciDevice& function : slot.beside) out.beside.push_back(*neighbour(function.address));
+    for (const PciDevice& function : slot.beside) {
+      out.beside.push_back(*neighbour(function.address));
+      out.beside.back().needed = why_needed(reader_.host(), function);
+    }
     if (!has("iommu_group")) return;
     out.iommu_group = to_number(reader_.link_name(dir + "/iommu_group", "IOMMU group"));
     for (const std::string& address :
