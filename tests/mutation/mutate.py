@@ -55,13 +55,15 @@ def make(build, top):
 
 
 def run_tests(program, names, number=0):
-    """The exit code of these tests; 124 when they do not end. The first that fails says enough (GoogleTest from 1.11 on stops there)."""
+    """The exit code of these tests, 124 when they do not end, and what they print. The first that fails says enough (GoogleTest from
+    1.11 on stops there)."""
     environment = {**os.environ, 'PVE_GPU_MUTANT': str(number), 'GTEST_FAIL_FAST': '1'}
     try:
-        return subprocess.run([program, '--gtest_brief=1', '--gtest_filter=' + names], capture_output=True, check=False, env=environment,
-                              timeout=600).returncode
+        done = subprocess.run([program, '--gtest_brief=1', '--gtest_filter=' + names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors='replace', check=False, env=environment, timeout=600)
+        return done.returncode, done.stdout
     except subprocess.TimeoutExpired:
-        return 124
+        return 124, ''
 
 
 def main(top, words):
@@ -78,11 +80,12 @@ def main(top, words):
         listed = subprocess.run([program, '--gtest_list_tests', '--gtest_filter=' + name], capture_output=True, text=True, check=True).stdout
         if not re.search(r'^  \S', listed, re.MULTILINE):
             sys.exit('mutate: no test is called %s' % name)
-    if run_tests(program, ':'.join(tests)) != 0:
-        sys.exit('mutate: the tests fail without a mutant; mend that first')
+    code, printed = run_tests(program, ':'.join(tests))
+    if code != 0:
+        sys.exit('mutate: the tests fail without a mutant; mend that first:\n' + printed[:8000])
     survivors = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        codes = pool.map(lambda each: run_tests(program, each[1].test, each[0]), chosen)
+        codes = pool.map(lambda each: run_tests(program, each[1].test, each[0])[0], chosen)
         for (_, mutant), code in zip(chosen, codes):
             survivors += code == 0
             print('%-8s  %-58s %s' % ('SURVIVES' if code == 0 else 'killed', mutant.title, mutant.test), flush=True)
