@@ -40,7 +40,7 @@ def copy_tree(source, target):
     shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns('__pycache__', '*.pyc', '.*'))
 
 
-def assemble(executable, root):
+def assemble(executable, root, docs=generate_docs.DOCS):
     """the collection's folder, made anew below root"""
     with open(executable, 'rb') as f:
         if f.read(4) != ELF:
@@ -68,7 +68,7 @@ def assemble(executable, root):
     for name in names:
         (plugins / 'modules' / name).symlink_to('../native/pve-gpu')
         (plugins / 'native' / name).symlink_to('pve-gpu')
-        sidecar = generate_docs.DOCS / f'{name}.py'  # the executable that travels carries no documentation
+        sidecar = docs / f'{name}.py'  # the executable that travels carries no documentation
         if not sidecar.exists():
             raise SystemExit(f'{sidecar} is missing: ./dev docs makes it')
         shutil.copyfile(sidecar, plugins / 'modules' / f'{name}.py')
@@ -104,10 +104,11 @@ def main():
     parser = argparse.ArgumentParser(description='Make the collection pve.gpu and its archive.')
     parser.add_argument('--executable', required=True, type=pathlib.Path, help='the built pve-gpu that travels: the portable one')
     parser.add_argument('--out', default=REPOSITORY / 'build' / 'collection', type=pathlib.Path, help='default: build/collection')
+    parser.add_argument('--docs', default=generate_docs.DOCS, type=pathlib.Path, help='the modules\' sidecars NAME.py; default: modules/docs')
     parser.add_argument('--no-archive', action='store_true', help='only the folder, which ANSIBLE_COLLECTIONS_PATH=OUT finds')
     arguments = parser.parse_args()
     output = arguments.out.resolve()
-    collection = assemble(arguments.executable.resolve(), output)
+    collection = assemble(arguments.executable.resolve(), output, arguments.docs)
     print(collection if arguments.no_archive else pack(collection, output))
     return 0
 
