@@ -40,7 +40,7 @@ def facts(node, cluster, release):
     vfs = [{'address': f'0000:17:{n // 8:02x}.{n % 8}', 'driver': 'nvidia', 'iommu_group': n, 'types': ['nvidia-1'] * 19} for n in range(32)]
     return {'host': {'node': node, 'cluster': cluster, 'pve': {'release': release}},
             'gpus': [{'address': f'0000:{bus}:00.0', 'name': 'A40', 'types': types, 'vfs': vfs} for bus in ('17', 'ca')],
-            'resources': [{'mapping': m['id']} for m in MAPPINGS]}
+            'resources': [{'mapping': m['id'], 'assignable': True} for m in MAPPINGS]}
 
 
 class Scale(unittest.TestCase):
