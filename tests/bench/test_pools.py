@@ -11,8 +11,8 @@ import unittest
 
 EXECUTABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'build', 'portable', 'pve-gpu')
 NODES, CARDS = 1000, 8
-# It takes about four times as long as Python takes to read the same documents, on any machine.
-TIMES_READING, MEGABYTES = 15, 200
+# It takes about three times as long as Python takes to read the same documents.
+TIMES_READING, MEGABYTES = 8, 200
 # board: device, subsystem device, framework, framebuffer in MB, sizes of its Q types in GB with their instances
 BOARDS = {
     'Tesla P4': ('1bb3', '11d8', 'mdev', {1: 8, 2: 4, 4: 2, 8: 1}),
