@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // diagnose: why a GPU, a mapping or a guest does not get to where it is wanted. It changes nothing.
 #include "common/core/module.hpp"
-#include "common/gpu/ladder.hpp"
-#include "common/text/strings.hpp"
+#include "common/readiness/ladder.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

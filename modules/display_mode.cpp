@@ -6,7 +6,7 @@
 #include "common/driver/nvidia.hpp"
 #include "common/host/trust.hpp"
 #include "common/text/display_modes.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // host_info: one facts document about a host and its GPUs. It changes nothing and needs no root.
 #include "common/core/module.hpp"
-#include "common/gpu/report.hpp"
+#include "common/inventory/host_document.hpp"
 
 namespace pvegpu {
 namespace host_info {

@@ -6,13 +6,13 @@
 #include "common/cluster/vm.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/gpu/guest_start.hpp"
-#include "common/gpu/host_loss.hpp"
-#include "common/gpu/hostpci_memory.hpp"
-#include "common/gpu/hostpci_rules.hpp"
-#include "common/gpu/mdev_choice.hpp"
-#include "common/gpu/scan.hpp"
-#include "common/text/strings.hpp"
+#include "common/guest/guest_start.hpp"
+#include "common/facts/host_loss.hpp"
+#include "common/guest/hostpci_memory.hpp"
+#include "common/guest/hostpci_rules.hpp"
+#include "common/guest/mdev_choice.hpp"
+#include "common/facts/scan.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <set>

@@ -3,12 +3,12 @@
 #include "common/boot/cmdline.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/driver/hardware.hpp"
+#include "common/facts/hardware.hpp"
 #include "common/driver/i915.hpp"
 #include "common/driver/install.hpp"
-#include "common/driver/kernels.hpp"
+#include "common/facts/kernels.hpp"
 #include "common/text/grub_defaults.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -3,10 +3,10 @@
 #include "common/boot/cmdline.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/driver/kernels.hpp"
-#include "common/gpu/host_facts.hpp"
+#include "common/facts/kernels.hpp"
+#include "common/facts/host_facts.hpp"
 #include "common/text/kernel_parameters.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

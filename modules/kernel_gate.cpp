@@ -5,8 +5,8 @@
 #include "common/core/module.hpp"
 #include "common/driver/dkms.hpp"
 #include "common/driver/i915.hpp"
-#include "common/driver/kernels.hpp"
-#include "common/text/strings.hpp"
+#include "common/facts/kernels.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

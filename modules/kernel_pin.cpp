@@ -9,9 +9,9 @@
 #include "common/boot/boot_pools.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/driver/kernels.hpp"
+#include "common/facts/kernels.hpp"
 #include "common/host/boot_facts.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

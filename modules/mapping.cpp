@@ -2,11 +2,11 @@
 // mapping: a PCI resource mapping of the cluster, with the entries of one node or of many.
 #include "common/catalogue/catalogue.hpp"
 #include "common/cluster/cluster_lock.hpp"
-#include "common/cluster/mapping_store.hpp"
+#include "common/mapping/mapping_store.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/gpu/mapping_selection.hpp"
-#include "common/text/strings.hpp"
+#include "common/mapping/mapping_selection.hpp"
+#include "common/base/strings.hpp"
 #include "common/text/pve_version.hpp"
 
 #include <algorithm>

@@ -3,10 +3,10 @@
 #include "common/core/journal.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/driver/kernels.hpp"
+#include "common/facts/kernels.hpp"
 #include "common/driver/nvidia.hpp"
 #include "common/host/units.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

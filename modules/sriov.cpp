@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sriov: the wanted number of virtual functions on the chosen cards, now.
 #include "common/core/module.hpp"
-#include "common/gpu/sriov_steps.hpp"
+#include "common/sriov/steps.hpp"
 
 namespace pvegpu {
 namespace sriov {

@@ -2,10 +2,10 @@
 // sriov_service: the VFs of the chosen cards at every boot, before guests start, by one owner.
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/gpu/sriov_owners.hpp"
-#include "common/gpu/sriov_unit.hpp"
+#include "common/sriov/owners.hpp"
+#include "common/sriov/unit.hpp"
 #include "common/text/pci_address.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <set>

@@ -3,9 +3,9 @@
 #include "common/boot/cmdline.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/gpu/binding.hpp"
-#include "common/gpu/host_use.hpp"
-#include "common/gpu/passthrough.hpp"
+#include "common/passthrough/binding.hpp"
+#include "common/facts/host_use.hpp"
+#include "common/passthrough/passthrough.hpp"
 
 #include <algorithm>
 

@@ -3,8 +3,8 @@
 // types are assigned when a guest starts, and Proxmox VE refuses a VF that has one already (PVE-FACTS 3).
 #include "common/core/module.hpp"
 #include "common/driver/nvidia.hpp"
-#include "common/gpu/technologies.hpp"
-#include "common/text/strings.hpp"
+#include "common/readiness/technologies.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include "common/apt/archives.hpp"
 
 #include "common/text/pve_version.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include "common/apt/offer.hpp"
 
 #include "common/apt/update_output.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <set>

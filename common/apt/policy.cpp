@@ -2,7 +2,7 @@
 #include "common/apt/policy.hpp"
 
 #include "common/apt/update_output.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::apt {
 namespace {

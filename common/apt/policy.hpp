@@ -3,7 +3,7 @@
 // What a source's text says proves nothing: APT skips components that a Release file does not have, with exit code 0.
 #pragma once
 
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 #include "common/host/host.hpp"
 
 namespace pvegpu::apt {

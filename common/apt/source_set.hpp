@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/apt/offer.hpp"
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 
 #include <functional>
 #include <set>

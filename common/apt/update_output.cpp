@@ -3,7 +3,7 @@
 // or by source, and adds what is not about fetching.
 #include "common/apt/update_output.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <set>
@@ -142,7 +142,7 @@ std::vector<UpdateProblem> parse_update_output(const std::string& out, const std
 json UpdateDuty::to_json() const {
   json list = json::array();
   for (const Wish& wish : wishes) list.push_back(wish.to_json());
-  return {{"ours", ours}, {FollowUp::this_run, std::move(list)}};
+  return {{"ours", ours}, {this_run, std::move(list)}};
 }
 
 UpdateDuty UpdateDuty::from_json(const json& value) {
@@ -150,7 +150,7 @@ UpdateDuty UpdateDuty::from_json(const json& value) {
   if (!value.is_object()) return out;
   for (const json& source : value.value("ours", json::array()))
     if (source.is_string()) out.ours.push_back(source.get<std::string>());
-  for (const json& wish : value.value(FollowUp::this_run, json::array())) out.wishes.push_back(Wish::from_json(wish));
+  for (const json& wish : value.value(this_run, json::array())) out.wishes.push_back(Wish::from_json(wish));
   return out;
 }
 

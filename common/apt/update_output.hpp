@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/apt/policy.hpp"
-#include "common/core/follow_up.hpp"
+#include "common/host/judgement.hpp"
 
 namespace pvegpu::apt {
 

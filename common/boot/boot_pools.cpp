@@ -4,7 +4,7 @@
 #include "common/boot/boot_pools.hpp"
 
 #include "common/catalogue/catalogue.hpp"
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 #include "common/text/zpool.hpp"
 
 namespace pvegpu::boot {

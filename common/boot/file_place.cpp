@@ -3,7 +3,7 @@
 #include "common/boot/places.hpp"
 #include "common/text/boot_entry.hpp"
 #include "common/text/kernel_parameters.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

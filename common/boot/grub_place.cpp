@@ -5,7 +5,7 @@
 #include "common/text/grub_defaults.hpp"
 #include "common/text/grub_script.hpp"
 #include "common/text/kernel_parameters.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <map>

@@ -2,7 +2,7 @@
 // Sorting the lines that pvesh and qm write when they fail.
 #include "common/cluster/api_error.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

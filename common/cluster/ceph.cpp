@@ -2,8 +2,8 @@
 // Ceph. Codes: Ceph's documentation, rados/operations/health-checks.
 #include "common/cluster/ceph.hpp"
 
-#include "common/cluster/json_file.hpp"
-#include "common/text/strings.hpp"
+#include "common/host/json_file.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,8 +2,8 @@
 // Writing to /etc/pve.
 #include "common/cluster/cluster_lock.hpp"
 
-#include "common/cluster/json_file.hpp"
-#include "common/text/strings.hpp"
+#include "common/host/json_file.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::cluster {
 namespace {

@@ -9,7 +9,7 @@
 #include "common/text/guest_sections.hpp"
 #include "common/text/property_string.hpp"
 #include "common/text/section_config.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,9 +2,9 @@
 // HA manager. Formats and states: pve-ha-manager's Manager.pm, NodeStatus.pm, LRM.pm, Resources.pm.
 #include "common/cluster/ha.hpp"
 
-#include "common/cluster/json_file.hpp"
+#include "common/host/json_file.hpp"
 #include "common/text/property_string.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "common/text/typed_config.hpp"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 // Members and votes. Formats: pmxcfs' status.c (cfs_create_memberlist_msg); the arithmetic: corosync's votequorum.c (calculate_quorum).
 #include "common/cluster/membership.hpp"
 
-#include "common/cluster/json_file.hpp"
-#include "common/text/strings.hpp"
+#include "common/host/json_file.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -2,8 +2,8 @@
 // Replication. Formats: pve-guest-common's ReplicationConfig.pm and ReplicationState.pm.
 #include "common/cluster/replication.hpp"
 
-#include "common/cluster/json_file.hpp"
-#include "common/text/strings.hpp"
+#include "common/host/json_file.hpp"
+#include "common/base/strings.hpp"
 #include "common/text/typed_config.hpp"
 
 #include <algorithm>

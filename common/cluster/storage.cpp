@@ -2,7 +2,7 @@
 // Storages. Rules: pve-storage's Plugin.pm (parse_config, @SHARED_STORAGE); what can be copied: qemu-server's QemuMigrate.pm.
 #include "common/cluster/storage.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "common/text/typed_config.hpp"
 
 #include <algorithm>

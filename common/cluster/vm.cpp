@@ -4,8 +4,8 @@
 
 #include "common/cluster/api_error.hpp"
 #include "common/text/hostpci.hpp"
-#include "common/text/sha1.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/sha1.hpp"
+#include "common/base/strings.hpp"
 
 #include <cerrno>
 

@@ -3,8 +3,8 @@
 #include "common/core/follow_up.hpp"
 
 #include "common/apt/update_output.hpp"
-#include "common/core/json_integer.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/json_integer.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

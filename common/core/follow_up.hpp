@@ -3,8 +3,8 @@
 // journal keeps them until they are done, so that a run that dies in between owes them to the next.
 #pragma once
 
-#include "common/core/json.hpp"
-#include "common/host/host.hpp"
+#include "common/base/json.hpp"
+#include "common/host/judgement.hpp"
 
 namespace pvegpu {
 
@@ -25,10 +25,6 @@ struct FollowUp {
   int rank = 50;  ///< lower runs first
   std::chrono::seconds timeout{600};
   json data = nullptr;  ///< what judge() needs to know; not part of the identity
-
-  /// The key of `data` that the journal does not keep: what only the run that asks for the work wants of it. A later one that does
-  /// it for a run that died may want something else.
-  static constexpr const char* this_run = "this_run";
 
   /// Stable hash of kind and argv: the same work asked for twice is done once.
   std::string id() const;
@@ -51,11 +47,6 @@ FollowUp follow_up_grub();
 /// `proxmox-boot-tool refresh`
 FollowUp follow_up_boot_refresh();
 
-struct Judgement {
-  std::optional<Error> failure = {};
-  bool stays_owed = false;                 ///< the next run may succeed with the same files
-  std::vector<std::string> warnings = {};  ///< worth telling, not ours to fail for
-};
 /// Whether the program did its work. A kind of its own judges its program's output and what it left on the host; all others go
 /// by the exit code.
 Judgement judge(const FollowUp& follow_up, const Result<CommandResult>& ended, const HostView& host);

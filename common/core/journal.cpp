@@ -2,9 +2,9 @@
 // The executor's memory: one small JSON file per owed follow-up, changed file and waiting task.
 #include "common/core/journal.hpp"
 
-#include "common/core/json_integer.hpp"
+#include "common/base/json_integer.hpp"
 #include "common/host/trust.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

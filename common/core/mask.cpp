@@ -2,7 +2,7 @@
 // Masking of secrets in an answer, and its length.
 #include "common/core/mask.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <cctype>

@@ -2,7 +2,7 @@
 // Secrets never leave: not in results, diffs or errors, whatever string they are part of.
 #pragma once
 
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 
 namespace pvegpu {
 

@@ -2,7 +2,7 @@
 // One task from raw arguments to its answer.
 #include "common/core/module.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 // Coercions and checks of module parameters.
 #include "common/core/params.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <cctype>

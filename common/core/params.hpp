@@ -4,7 +4,7 @@
 // module_utils/common/validation.py does: "yes", "3", "a,b" are fine where a bool, an int, a list is wanted.
 #pragma once
 
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 #include "common/core/reduce.hpp"
 
 #include <functional>

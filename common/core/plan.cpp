@@ -4,7 +4,7 @@
 
 #include "common/core/journal.hpp"
 #include "common/host/units.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "common/core/mask.hpp"
 #include "common/core/system_log.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

@@ -2,7 +2,7 @@
 // Lines of a task in the system log, as AnsibleModule writes them: under "ansible-MODULE", without secrets, none under no_log.
 #pragma once
 
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 
 namespace pvegpu {
 

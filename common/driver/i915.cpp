@@ -4,7 +4,7 @@
 
 #include "common/driver/install.hpp"
 #include "common/host/reader.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

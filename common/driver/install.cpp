@@ -5,7 +5,7 @@
 #include "common/core/journal.hpp"
 #include "common/host/reader.hpp"
 #include "common/host/trust.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::driver {
 namespace {

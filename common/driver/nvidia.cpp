@@ -4,7 +4,7 @@
 
 #include "common/host/units.hpp"
 #include "common/text/pci_address.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <cctype>

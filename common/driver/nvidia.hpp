@@ -4,7 +4,7 @@
 
 #include "common/core/plan.hpp"
 #include "common/driver/dkms.hpp"
-#include "common/driver/hardware.hpp"
+#include "common/facts/hardware.hpp"
 #include "common/driver/install.hpp"
 
 namespace pvegpu::driver {

@@ -7,7 +7,7 @@
 #include "common/host/boot_facts.hpp"
 
 #include "common/text/efi_variable.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

@@ -3,7 +3,7 @@
 // wrote to the disk" does not compile. Every path of the host, /sys and /proc included, goes through here.
 #pragma once
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <sys/types.h>
 

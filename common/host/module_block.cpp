@@ -5,7 +5,7 @@
 #include "common/host/module_block.hpp"
 
 #include "common/text/grub_script.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <set>

@@ -3,7 +3,7 @@
 #include "common/host/network.hpp"
 
 #include "common/host/reader.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

@@ -2,7 +2,7 @@
 // Reads whose failures are facts.
 #include "common/host/reader.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <charconv>
 

@@ -4,7 +4,7 @@
 
 #include "common/host/fd.hpp"
 #include "common/host/trust.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

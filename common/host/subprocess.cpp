@@ -2,7 +2,7 @@
 // Programs: argv only, both streams apart and capped, a deadline for the whole process group.
 #include "common/host/fd.hpp"
 #include "common/host/real_host.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

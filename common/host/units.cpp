@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "common/host/units.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 

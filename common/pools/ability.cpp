@@ -3,7 +3,7 @@
 #include "common/pools/ability.hpp"
 
 #include "common/catalogue/catalogue.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

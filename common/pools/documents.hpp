@@ -3,7 +3,7 @@
 // kind.
 #pragma once
 
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 
 #include <array>
 #include <map>

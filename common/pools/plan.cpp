@@ -2,7 +2,7 @@
 // Wishes and GPUs as a problem, and its solution as pools.
 #include "common/pools/plan.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <cctype>

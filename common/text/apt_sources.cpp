@@ -2,8 +2,8 @@
 // A file of sources stays one string; parsing notes where its words are, and every edit parses again.
 #include "common/text/apt_sources.hpp"
 
-#include "common/core/result.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <map>

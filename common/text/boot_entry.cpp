@@ -2,7 +2,7 @@
 // dash's echo, then systemd-boot.
 #include "common/text/boot_entry.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::text {
 

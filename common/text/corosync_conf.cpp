@@ -2,7 +2,7 @@
 // corosync.conf and the output of corosync-quorumtool.
 #include "common/text/corosync_conf.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <charconv>
 #include <cstdlib>

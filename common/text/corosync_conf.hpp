@@ -2,7 +2,7 @@
 // What a cluster is meant to be: /etc/pve/corosync.conf (corosync.conf(5), votequorum(5)); and what corosync-quorumtool says it is.
 #pragma once
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -2,8 +2,8 @@
 // displaymodeselector's output.
 #include "common/text/display_modes.hpp"
 
-#include "common/core/result.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strings.hpp"
 
 #include <cstdlib>
 

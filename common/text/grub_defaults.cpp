@@ -2,9 +2,9 @@
 // Our drop-in, and plain assignments of others.
 #include "common/text/grub_defaults.hpp"
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 #include "common/text/grub_script.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

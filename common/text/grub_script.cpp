@@ -2,7 +2,7 @@
 // GRUB's lexer for simple commands, and its inverse.
 #include "common/text/grub_script.hpp"
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 namespace pvegpu::text {
 namespace {

@@ -3,7 +3,7 @@
 #include "common/text/guest_config.hpp"
 
 #include "common/text/property_string.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <charconv>

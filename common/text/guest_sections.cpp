@@ -3,7 +3,7 @@
 #include "common/text/guest_sections.hpp"
 
 #include "common/text/hostpci.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include "common/text/hostpci.hpp"
 
 #include "common/text/property_string.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::text {
 namespace {

@@ -2,7 +2,7 @@
 // Which rule a key goes by, and the rules.
 #include "common/text/kernel_parameters.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

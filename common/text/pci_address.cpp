@@ -2,7 +2,7 @@
 // PCI addresses.
 #include "common/text/pci_address.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 // PCI addresses as sysfs, lspci, guests' configurations and resource mappings write them.
 #pragma once
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <optional>
 

@@ -4,7 +4,7 @@
 
 #include "common/text/property_string.hpp"
 #include "common/text/section_config.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,7 +2,7 @@
 // Property strings.
 #include "common/text/property_string.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::text {
 

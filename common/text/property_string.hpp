@@ -2,7 +2,7 @@
 // Proxmox VE's property strings: "mapping=a40,mdev=nvidia-562,pcie=1".
 #pragma once
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <optional>
 #include <vector>

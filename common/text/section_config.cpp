@@ -2,7 +2,7 @@
 // Section configurations.
 #include "common/text/section_config.hpp"
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <algorithm>
 #include <unordered_map>

@@ -2,7 +2,7 @@
 // Section configurations with types.
 #include "common/text/typed_config.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::text {
 

@@ -2,7 +2,7 @@
 // Unit files of systemd.
 #include "common/text/unit_file.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::text {
 

@@ -2,8 +2,8 @@
 // The script of the initramfs.
 #include "common/text/vfio_script.hpp"
 
-#include "common/core/result.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strings.hpp"
 
 #include <charconv>
 #include <optional>

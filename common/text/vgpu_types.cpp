@@ -2,7 +2,7 @@
 // Virtual GPU types.
 #include "common/text/vgpu_types.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,7 +2,7 @@
 // What NVIDIA's and Intel's kernel drivers say about virtual GPU types.
 #pragma once
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -4,7 +4,7 @@
 #include "common/text/zpool.hpp"
 
 #include "common/text/kernel_cmdline.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 #include <charconv>

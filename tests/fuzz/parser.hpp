@@ -2,7 +2,7 @@
 // What is fuzzed: functions over bytes that say when something that must always hold does not.
 #pragma once
 
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <vector>
 

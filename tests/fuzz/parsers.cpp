@@ -4,7 +4,7 @@
 #include "tests/fuzz/parser.hpp"
 
 #include "common/apt/update_output.hpp"
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/apt_sources.hpp"
 #include "common/text/corosync_conf.hpp"
@@ -18,7 +18,7 @@
 #include "common/text/pci_mapping.hpp"
 #include "common/text/property_string.hpp"
 #include "common/text/pve_version.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "common/text/typed_config.hpp"
 #include "common/text/vgpu_types.hpp"
 

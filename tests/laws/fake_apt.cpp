@@ -3,7 +3,7 @@
 #include "tests/laws/fake_apt.hpp"
 
 #include "common/text/apt_sources.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

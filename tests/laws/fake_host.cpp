@@ -3,7 +3,7 @@
 #include "tests/laws/fake_host.hpp"
 
 #include "common/host/real_host.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <dirent.h>
 #include <sys/stat.h>

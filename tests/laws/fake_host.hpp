@@ -3,7 +3,7 @@
 // fail or to be the last thing that the process did, so that the laws can be tried at every single effect.
 #pragma once
 
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 #include "common/host/host.hpp"
 
 #include <functional>

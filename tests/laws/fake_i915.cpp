@@ -4,7 +4,7 @@
 
 #include "common/catalogue/catalogue.hpp"
 #include "common/driver/i915.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::laws {
 namespace {

@@ -3,7 +3,7 @@
 #include "tests/laws/fake_nvidia.hpp"
 
 #include "common/driver/nvidia.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

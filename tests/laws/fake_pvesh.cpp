@@ -4,8 +4,8 @@
 
 #include "common/text/pci_mapping.hpp"
 #include "common/text/pve_version.hpp"
-#include "common/text/sha1.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/sha1.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -3,8 +3,8 @@
 #include "tests/laws/fake_qm.hpp"
 
 #include "common/text/guest_sections.hpp"
-#include "common/text/sha1.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/sha1.hpp"
+#include "common/base/strings.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 // SR-IOV on the host in memory.
 #include "tests/laws/fake_sriov.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

@@ -2,7 +2,7 @@
 // Drivers and PCI functions in memory.
 #include "tests/laws/fake_sysfs.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu {
 namespace {

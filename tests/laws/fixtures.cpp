@@ -5,7 +5,7 @@
 #include "common/core/registry.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/grub_script.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/fake_apt.hpp"
 #include "tests/laws/fake_i915.hpp"
 #include "tests/laws/fake_nvidia.hpp"

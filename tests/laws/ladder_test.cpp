@@ -2,7 +2,7 @@
 // tests/ladder/table.yml: each fault leads to its rung, with its cause and its cure; without the fault the same question is answered with
 // "ready".
 #include "common/host/real_host.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/fixtures.hpp"
 
 #include <gtest/gtest.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Writing a mapping while others write: what the laws, which know one process only, can't show.
 #include "common/cluster/cluster_lock.hpp"
-#include "common/cluster/mapping_store.hpp"
+#include "common/mapping/mapping_store.hpp"
 #include "common/core/registry.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/fake_pvesh.hpp"
 
 #include <gtest/gtest.h>

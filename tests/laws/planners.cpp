@@ -2,7 +2,7 @@
 // The made-up planners.
 #include "tests/laws/planners.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 namespace pvegpu::laws {
 namespace {

@@ -4,7 +4,7 @@
 import typing
 
 EXECUTOR, JOURNAL, PLAN = 'common/core/executor.cpp', 'common/core/journal.cpp', 'common/core/plan.cpp'
-PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/core/json.cpp', 'common/core/follow_up.cpp'
+PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/base/json.cpp', 'common/core/follow_up.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
 CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
 CMDLINE_TEXT, GRUB_TEXT, GRUB_SCRIPT, COMPARE = ('common/text/%s.cpp' % name for name in ('kernel_cmdline', 'grub_defaults', 'grub_script', 'kernel_parameters'))
@@ -157,7 +157,7 @@ MUTANTS = [
     mutant('what others can write is trusted', TRUST, 'Journal.records_that*', *never('info.mode & 022')),
     mutant('what others own is trusted', TRUST, 'Journal.records_that*', *never('info.uid != 0 && info.uid != host.effective_uid()')),
     mutant('records are taken from anybody', TRUST, 'Journal.*_of_others*', *always('checked || checked.error().not_found()')),
-    mutant('records may hold any number', 'common/core/json_integer.cpp', 'Journal.numbers*', '(wrapped || number < least || number > most)', '(!MUTANT && (wrapped || number < least || number > most))'),
+    mutant('records may hold any number', 'common/base/json_integer.cpp', 'Journal.numbers*', '(wrapped || number < least || number > most)', '(!MUTANT && (wrapped || number < least || number > most))'),
     mutant('an adopted file is not compared', HOST, 'RealHostTest.file_with_another_hash*', *never('sha256 && text::lower')),
     mutant('programs get our standard input', PROGRAM, 'Subprocess.standard_input*', *dropped('posix_spawn_file_actions_addopen(&actions, 0,')),
     mutant('how a program ended is guessed', PROGRAM, 'Subprocess.how_a_program*', 'if (ended == child) break;', 'if (ended == child || (MUTANT && ended < 0)) break;'),

@@ -3,6 +3,7 @@
 // LC_ALL=C: all three print the same. What follows for a wish is tried on a host in memory.
 #include "common/apt/offer.hpp"
 #include "common/apt/update_output.hpp"
+#include "common/core/follow_up.hpp"
 #include "tests/laws/fake_host.hpp"
 
 #include <gtest/gtest.h>

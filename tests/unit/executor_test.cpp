@@ -3,7 +3,7 @@
 #include "common/core/executor.hpp"
 
 #include "common/core/journal.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/planners.hpp"
 
 #include <gtest/gtest.h>

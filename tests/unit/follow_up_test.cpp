@@ -3,7 +3,7 @@
 #include "common/core/follow_up.hpp"
 #include "tests/laws/fake_host.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <gtest/gtest.h>
 

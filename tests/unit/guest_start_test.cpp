@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What a guest's start takes, and why Proxmox VE would refuse it.
-#include "common/gpu/guest_start.hpp"
+#include "common/guest/guest_start.hpp"
 
-#include "common/gpu/card_functions.hpp"
-#include "common/gpu/host_loss.hpp"
-#include "common/text/strings.hpp"
+#include "common/facts/card_functions.hpp"
+#include "common/facts/host_loss.hpp"
+#include "common/base/strings.hpp"
 #include "tests/unit/sysfs_tree.hpp"
 
 namespace pvegpu::gpu {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the host itself needs of a device.
-#include "common/gpu/host_use.hpp"
+#include "common/facts/host_use.hpp"
 #include "tests/unit/sysfs_tree.hpp"
 
 namespace pvegpu::gpu {

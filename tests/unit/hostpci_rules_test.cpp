@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "common/gpu/hostpci_rules.hpp"
+#include "common/guest/hostpci_rules.hpp"
 
 #include "common/cluster/vm.hpp"
-#include "common/gpu/hostpci_memory.hpp"
-#include "common/gpu/mdev_choice.hpp"
-#include "common/text/sha1.hpp"
-#include "common/text/strings.hpp"
+#include "common/guest/hostpci_memory.hpp"
+#include "common/guest/mdev_choice.hpp"
+#include "common/base/sha1.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/fake_host.hpp"
 
 #include <gtest/gtest.h>

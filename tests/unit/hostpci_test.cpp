@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "common/text/hostpci.hpp"
 
-#include "common/text/sha1.hpp"
+#include "common/base/sha1.hpp"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 // The executor's memory: what is owed, what was there before, since when a task waits.
 #include "common/core/journal.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/planners.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // JSON that neither crashes nor quotes its input.
-#include "common/core/json.hpp"
+#include "common/base/json.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // kernel_pin with a proxmox-boot-tool that behaves as the real one does (proxmox-kernel-helper 8.1.0 and 9.2.0), and all laws on it.
 #include "common/core/registry.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/laws.hpp"
 
 #include <gtest/gtest.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Files as people and releases leave them: what reading and writing keeps, and that nothing is lost in silence. Each of the bases is
 // spelled as a release or a hand spells it, and each damage is done to each of them.
-#include "common/cluster/mapping_wish.hpp"
+#include "common/mapping/mapping_wish.hpp"
 #include "common/text/pci_mapping.hpp"
 #include "common/text/section_config.hpp"
-#include "common/text/sha1.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/sha1.hpp"
+#include "common/base/strings.hpp"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 // From wishes to differences: what is already so is no step, and planning has no effect.
 #include "common/core/plan.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/laws/planners.hpp"
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 // The real machine, tried in a directory of its own.
 #include "common/host/real_host.hpp"
 
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/unit/temporary_directory.hpp"
 
 #include <gtest/gtest.h>

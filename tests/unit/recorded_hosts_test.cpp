@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Recorded outputs and sysfs trees of real hosts: host_info says what these hosts really were. The recordings are not part of this
 // repository: they are looked for beside it, or where PVE_GPU_SHARED points.
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/unit/sysfs_tree.hpp"
 
 namespace pvegpu {

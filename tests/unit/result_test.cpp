@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Result and Error: values, errors, and the bridge to ModuleError.
-#include "common/core/result.hpp"
+#include "common/base/result.hpp"
 
 #include <gtest/gtest.h>
 

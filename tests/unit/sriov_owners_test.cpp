@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/gpu/sriov_owners.hpp"
+#include "common/sriov/owners.hpp"
 #include "tests/laws/fake_host.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Words, lines, base64 and SHA-256, the latter two against published vectors.
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 
 #include <gtest/gtest.h>
 

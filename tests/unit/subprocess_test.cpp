@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Programs: what they are given, what they answer, how they end.
 #include "common/host/real_host.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "tests/unit/temporary_directory.hpp"
 
 #include <gtest/gtest.h>

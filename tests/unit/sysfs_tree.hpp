@@ -2,7 +2,7 @@
 // A host's tree in a temporary directory, for tests of the GPU scan: the few files of sysfs and procfs that a case is about.
 #pragma once
 
-#include "common/gpu/report.hpp"
+#include "common/inventory/host_document.hpp"
 #include "common/host/real_host.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The script of the initramfs: printed, read again, and run by a real shell over a made-up /sys.
 #include "common/host/real_host.hpp"
-#include "common/text/strings.hpp"
+#include "common/base/strings.hpp"
 #include "common/text/vfio_script.hpp"
 #include "tests/unit/sysfs_tree.hpp"
 

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The facts document of a host: everything of this folder put together.
+#pragma once
+
+#include "common/inventory/form.hpp"
+#include "common/facts/guests.hpp"
+#include "common/inventory/resources.hpp"
+
+namespace pvegpu::gpu {
+
+struct HostDocument {
+  HostFacts facts;
+  std::vector<Gpu> gpus;
+  std::vector<Technologies> technologies;  ///< of gpus, in their order
+  GuestFacts guests;
+  std::vector<Resource> resources;
+  Form form;
+};
+
+HostDocument read_host(Reader& reader);
+
+json to_json(const Gpu& gpu, const Technologies& technologies);
+
+}  // namespace pvegpu::gpu

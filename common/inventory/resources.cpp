@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// The broker's view.
+#include "common/inventory/resources.hpp"
+
+#include "common/base/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::gpu {
+namespace {
+
+constexpr const char* whole_card = "GPU Passthrough";
+constexpr const char* intel_vgpu = "Intel-vGPU";
+
+/// The name that the broker has for the model.
+std::string model_of(const Gpu& gpu) {
+  if (gpu.integrated() && gpu.name.starts_with("Intel UHD Graphics")) return "Intel UHD Graphics";
+  return gpu.name;
+}
+
+bool offers_intel_vfs(const Gpu& gpu) { return gpu.is_intel() && gpu.sriov.enabled > 0; }
+
+bool in_use(const Gpu& gpu) {
+  return gpu.used_by && std::any_of(gpu.used_by->begin(), gpu.used_by->end(), [](const Use& use) { return use.running; });
+}
+
+std::int64_t free_vfs(const Gpu& gpu) {
+  return std::count_if(gpu.sriov.vfs.begin(), gpu.sriov.vfs.end(), [](const Vf& vf) { return vf.is_free(); });
+}
+
+/// How many of a type one GPU serves through so many of its VFs (class 1: without VFs).
+std::int64_t seats(const Gpu& gpu, const VgpuType& type, std::int64_t vfs) {
+  if (gpu.framework == Framework::mdev) return type.max_instances.value_or(std::max<std::int64_t>(type.available, 1));
+  return std::min(type.max_instances.value_or(1), vfs);
+}
+
+class Lister {
+ public:
+  Lister(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const GuestFacts& guests,
+         const HostFacts& facts)
+      : reader_(reader), gpus_(gpus), technologies_(technologies), guests_(guests), facts_(facts) {}
+
+  std::vector<Resource> run() {
+    for (std::size_t i = 0; i < gpus_.size(); ++i) by_type(gpus_[i], technologies_[i]);
+    if (guests_.mappings)
+      for (const text::PciMapping& mapping : *guests_.mappings) by_mapping(mapping);
+    return std::move(out_);
+  }
+
+ private:
+  void add(Resource line) {
+    const auto same = std::find_if(out_.begin(), out_.end(), [&](const Resource& r) {
+      return r.mapping == line.mapping && r.gpu_model == line.gpu_model && r.vgpu_type == line.vgpu_type && r.assignable == line.assignable;
+    });
+    if (same == out_.end()) {
+      out_.push_back(std::move(line));
+      return;
+    }
+    same->count += line.count;
+    same->free += line.free;
+    if (same->reason.empty()) same->reason = line.reason;
+  }
+
+  std::string whole_card_reason() const {
+    if (!facts_.pve) return "a whole card is assigned through a resource mapping of Proxmox VE, which this host is not";
+    if (!facts_.has_mappings())
+      return fmt::format("a whole card is assigned through a resource mapping, which Proxmox VE has from 8 on: this is {}",
+                         facts_.pve->version);
+    return "a whole card is assigned through a resource mapping only: make one that holds it";
+  }
+
+  void by_type(const Gpu& gpu, const Technologies& technologies) {
+    const std::string model = model_of(gpu);
+    if (offers_intel_vfs(gpu)) add({"", model, intel_vgpu, static_cast<std::int64_t>(gpu.sriov.vfs.size()), free_vfs(gpu), true, true, ""});
+    for (const VgpuType& type : gpu.vgpu_types) {
+      const bool classic = gpu.framework != Framework::vendor_vfio;
+      const auto vfs = static_cast<std::int64_t>(gpu.sriov.vfs.size());
+      const char* reason = gpu.unlocked ? "vgpu_unlock makes the card show another board's types, which is not supported"
+                           : classic    ? ""
+                                     : "NVIDIA's vendor VFIO has no mediated devices, so `mdevctl types` is rightly empty: make a resource "
+                                       "mapping of the card's VFs";
+      add({"", model, type.name, seats(gpu, type, vfs), type.available, classic, classic && !gpu.unlocked, reason});
+    }
+    if (gpu.kind == Kind::gpu && gpu.framework == Framework::none && !gpu.integrated() && technologies.passthrough.ready && !is_mapped(gpu))
+      add({"", model, whole_card, 1, in_use(gpu) ? 0 : 1, false, false, whole_card_reason()});
+  }
+
+  bool is_mapped(const Gpu& gpu) const {
+    if (!guests_.mappings) return false;
+    for (const text::PciMapping& mapping : *guests_.mappings)
+      for (const text::PciMapEntry& entry : mapping.entries)
+        if (!mapping.mdev && entry.node == facts_.node && entry.members[0].covers(gpu.address)) return true;
+    return false;
+  }
+
+  // --- mappings ---------------------------------------------------------------------------------------------------------
+
+  void by_mapping(const text::PciMapping& mapping) {
+    std::string wrong;
+    std::map<const Gpu*, std::vector<const Vf*>> cards;  // by GPU the VFs that are mapped; none: the card
+    bool ours = false;
+    for (const text::PciMapEntry& entry : mapping.entries) {
+      if (entry.node != facts_.node) continue;
+      const Place place = find_place(gpus_, entry.members[0]);
+      ours = ours || place.gpu;
+      if (wrong.empty()) wrong = stale_entry(mapping, entry, place, facts_);
+      if (!place.gpu) continue;
+      std::vector<const Vf*>& vfs = cards[place.gpu];
+      if (place.vf) vfs.push_back(place.vf);
+    }
+    if (!ours) return;  // of other nodes, or of other devices
+    if (!wrong.empty()) {
+      wrong = fmt::format("Proxmox VE refuses the mapping {}: {}; correct or remove the entry", mapping.id, wrong);
+      reader_.note(wrong);
+    }
+    for (const Gpu& gpu : gpus_) {
+      const auto card = cards.find(&gpu);
+      if (card == cards.end()) continue;
+      const auto vfs = static_cast<std::int64_t>(card->second.size());
+      const auto free = std::count_if(card->second.begin(), card->second.end(), [](const Vf* vf) { return vf->is_free(); });
+      const auto line = [&](const std::string& type, std::int64_t count, std::int64_t left) {
+        add({mapping.id, model_of(gpu), type, count, wrong.empty() ? left : 0, false, wrong.empty(), wrong});
+      };
+      if (mapping.mdev) {
+        for (const VgpuType& type : gpu.vgpu_types)
+          line(type.name, seats(gpu, type, vfs),
+               gpu.framework == Framework::mdev ? type.available : std::min<std::int64_t>(type.available, free));
+      } else if (vfs > 0) {
+        line(gpu.is_intel() ? intel_vgpu : whole_card, vfs, free);
+      } else {
+        line(whole_card, 1, in_use(gpu) ? 0 : 1);
+      }
+    }
+  }
+
+  Reader& reader_;
+  const std::vector<Gpu>& gpus_;
+  const std::vector<Technologies>& technologies_;
+  const GuestFacts& guests_;
+  const HostFacts& facts_;
+  std::vector<Resource> out_;
+};
+
+}  // namespace
+
+Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address) {
+  for (const Gpu& gpu : gpus) {
+    if (address.covers(gpu.address)) return {&gpu, nullptr};
+    for (const Vf& vf : gpu.sriov.vfs)
+      if (address.covers(vf.address)) return {&gpu, &vf};
+  }
+  return {};
+}
+
+std::string stale_entry(const text::PciMapping& mapping, const text::PciMapEntry& entry, const Place& place, const HostFacts& facts) {
+  const std::string path = entry.members[0].str();
+  if (!place.gpu) return fmt::format("its entry {} is not there", path);
+  const std::string id = hex4(place.gpu->ids.vendor) + ":" + hex4(place.gpu->ids.device);
+  if (entry.id != id) return fmt::format("its entry {} says id {}, the card has {}", path, entry.id, id);
+  const std::string subsystem = hex4(place.gpu->ids.subsystem_vendor) + ":" + hex4(place.gpu->ids.subsystem_device);
+  if (!place.vf && entry.subsystem_id != subsystem)
+    return fmt::format("its entry {} says subsystem {}, the card has {}", path, entry.subsystem_id.empty() ? "none" : entry.subsystem_id,
+                       subsystem);
+  const auto group = place.vf ? place.vf->iommu_group : place.gpu->iommu_group;
+  if (entry.iommu_group != group)
+    return fmt::format("its entry {} says IOMMU group {}, the card has {}", path,
+                       entry.iommu_group ? std::to_string(*entry.iommu_group) : "none", group ? std::to_string(*group) : "none");
+  const auto pve = facts.pve_version();
+  if (!pve || *pve < catalogue::MajorMinor{8, 4}) return {};
+  const bool mediated =
+      place.vf ? place.gpu->framework == Framework::mdev_on_vfs || place.vf->type_id.has_value() : place.gpu->framework == Framework::mdev;
+  if (mapping.mdev != mediated)
+    return fmt::format("it is {}marked as mediated devices, {} is {}", mapping.mdev ? "" : "not ", path, mediated ? "one" : "none");
+  return {};
+}
+
+std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies,
+                                     const GuestFacts& guests, const HostFacts& facts) {
+  return Lister(reader, gpus, technologies, guests, facts).run();
+}
+
+json to_json(const Resource& resource) {
+  const bool mapped = !resource.mapping.empty();
+  const std::string source = mapped ? "mapping " + resource.mapping : resource.gpu_model;
+  constexpr const char* arrow = " \xe2\x86\x92 ";
+  const std::string pool = mapped ? arrow + ("pool " + resource.mapping) : "";  // a broker's pool has the mapping's name
+  return {{"source", source},
+          {"mapping", mapped ? json(resource.mapping) : json(nullptr)},
+          {"gpu_model", resource.gpu_model},
+          {"vgpu_type", resource.vgpu_type},
+          {"count", resource.count},
+          {"free", resource.free},
+          {"broker_visible_by_type", resource.visible_by_type},
+          {"assignable", resource.assignable},
+          {"reason", resource.reason.empty() ? json(nullptr) : json(resource.reason)},
+          {"text", source + pool + arrow + resource.vgpu_type}};
+}
+
+}  // namespace pvegpu::gpu

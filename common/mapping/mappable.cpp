@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// Fingerprints for resource mappings.
+#include "common/mapping/mappable.hpp"
+
+#include "common/host/json_file.hpp"
+#include "common/facts/card_functions.hpp"
+#include "common/facts/gpu.hpp"
+#include "common/facts/scan.hpp"
+#include "common/base/strings.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+namespace pvegpu::gpu {
+namespace {
+
+const std::string pci_root = "/sys/bus/pci/devices/";
+
+std::string without_0x(std::string value) { return value.starts_with("0x") ? value.substr(2) : value; }
+
+Error not_there(const std::string& address, const std::string& where) {
+  return {fmt::format("no PCI function {} {}", address, where), ENOENT};
+}
+
+class Here final : public MappableHost {
+ public:
+  Here(const HostView& host, std::string node) : host_(host), node_(std::move(node)) {}
+
+  std::string node() const override { return node_; }
+
+  Result<Mappable> function(const std::string& address) const override {
+    const std::string dir = pci_root + address;
+    if (!host_.exists(dir)) return not_there(address, "on this host");
+    const auto attr = [&](const char* name) -> Result<std::string> {
+      return without_0x(PVEGPU_TRY(host_.read_attr(fmt::format("{}/{}", dir, name))));
+    };
+    Mappable out;
+    out.address = address;
+    out.id = PVEGPU_TRY(attr("vendor")) + ":" + PVEGPU_TRY(attr("device"));
+    const auto subsystem_vendor = attr("subsystem_vendor"), subsystem_device = attr("subsystem_device");
+    if (subsystem_vendor && subsystem_device) out.subsystem_id = *subsystem_vendor + ":" + *subsystem_device;
+    if (const auto group = host_.read_link(dir + "/iommu_group")) {
+      const std::string name = group->substr(group->rfind('/') + 1);
+      std::int64_t number = 0;
+      if (std::from_chars(name.data(), name.data() + name.size(), number).ec == std::errc()) out.iommu_group = number;
+    }
+    // PVE::SysFSTools::pci_device_info; the second one is NVIDIA's vendor VFIO, on a VF whose driver is there.
+    out.mdev = host_.exists(dir + "/mdev_supported_types") || host_.exists(dir + "/nvidia");
+    const SlotFunctions slot = slot_functions(host_, devices(), text::pci_device_part(address));
+    for (const PciDevice& own : slot.card)
+      if (own.address != address) out.siblings.push_back(own.address);
+    out.beside = slot.others();
+    return out;
+  }
+
+  HostLoss loss(const std::vector<text::PciAddress>& members) const override {
+    return loss_at_start(host_, devices(), functions_behind(members, devices()));
+  }
+
+  Result<std::vector<std::string>> vfs(const std::string& card) const override {
+    const auto names = host_.list_dir(pci_root + card);
+    if (!names) return not_there(card, "on this host");
+    std::map<std::size_t, std::string> found;
+    for (const std::string& name : *names) {
+      std::size_t number = 0;
+      if (!name.starts_with("virtfn") || std::from_chars(name.data() + 6, name.data() + name.size(), number).ec != std::errc()) continue;
+      const std::string target = PVEGPU_TRY(host_.read_link(fmt::format("{}{}/{}", pci_root, card, name)));
+      found[number] = target.substr(target.rfind('/') + 1);
+    }
+    std::vector<std::string> out;
+    for (auto& [number, address] : found) out.push_back(std::move(address));
+    return out;
+  }
+
+  std::vector<std::string> cards(const std::string& model) const override {
+    Reader reader(host_);
+    std::vector<std::string> out;
+    for (const Gpu& gpu : scan_gpus(reader, devices(), read_host_facts(reader, vendors_of(devices())))) {
+      const bool named =
+          text::lower(gpu.name) == text::lower(model) || (gpu.board() && text::lower(gpu.board()->name) == text::lower(model));
+      if (named && gpu.kind == Kind::gpu) out.push_back(gpu.address);
+    }
+    return out;
+  }
+
+ private:
+  const std::vector<PciDevice>& devices() const {
+    if (!devices_) devices_ = host_.pci_devices().or_fail("list the PCI devices");
+    return *devices_;
+  }
+
+  const HostView& host_;
+  std::string node_;
+  mutable std::optional<std::vector<PciDevice>> devices_;
+};
+
+class Documented final : public MappableHost {
+ public:
+  explicit Documented(const json& document) {
+    using cluster::member, cluster::string_member, cluster::number_member;
+    node_ = string_member(member(document, "host"), "node");
+    const json& gpus = member(document, "gpus");
+    if (node_.empty() || !gpus.is_array())
+      throw ModuleError("this is no document of host_info: it has no host.node, or no gpus; give what host_info returned");
+    for (const json& gpu : gpus) {
+      const std::string address = string_member(gpu, "address"), framework = string_member(gpu, "framework");
+      Mappable card;
+      card.address = address;
+      card.id = string_member(gpu, "vendor_id") + ":" + string_member(gpu, "device_id");
+      card.subsystem_id = string_member(gpu, "subsystem_vendor_id") + ":" + string_member(gpu, "subsystem_device_id");
+      card.iommu_group = number_member(gpu, "iommu_group");
+      card.mdev = framework == "mdev";
+      for (const json& other : list(gpu, "functions")) card.siblings.push_back(string_member(other, "address"));
+      std::vector<std::string> beside;
+      for (const json& other : list(gpu, "slot_neighbours")) beside.push_back(string_member(other, "address"));
+      std::int64_t vfs_in_slot = 0;
+      const json &sriov = member(gpu, "sriov"), &ids = member(sriov, "vf_ids");
+      if (member(sriov, "vfs").is_array())
+        for (const json& entry : member(sriov, "vfs")) {
+          Mappable vf;
+          vf.address = string_member(entry, "address");
+          vf.id = string_member(ids, "vendor_id") + ":" + string_member(ids, "device_id");
+          vf.subsystem_id = string_member(ids, "subsystem_vendor_id") + ":" + string_member(ids, "subsystem_device_id");
+          vf.iommu_group = number_member(entry, "iommu_group");
+          vf.mdev = framework == "mdev_on_vfs" || framework == "vendor_vfio";
+          if (text::pci_device_part(vf.address) == text::pci_device_part(address)) ++vfs_in_slot;
+          vfs_[address].push_back(vf.address);
+          functions_.emplace(vf.address, std::move(vf));
+        }
+      if (vfs_in_slot > 0) beside.push_back(counted(vfs_in_slot, "virtual function"));
+      card.beside = fmt::format("{}", fmt::join(beside, ", "));
+      losses_.emplace(address, loss_of(gpu, address));
+      const std::string board = text::lower(string_member(gpu, "board")), name = text::lower(string_member(gpu, "name"));
+      if (string_member(gpu, "kind") == "gpu") models_.push_back({board, name, address});
+      functions_.emplace(address, std::move(card));
+    }
+    for (const auto& [address, function] : functions_)
+      if (!text::is_pci_id(function.id) || !text::is_pci_id(function.subsystem_id) || !text::parse_pci_address(address))
+        throw ModuleError(fmt::format("the document of {} says no ids of {}; let host_info make it again", node_, address));
+  }
+
+  std::string node() const override { return node_; }
+  Result<Mappable> function(const std::string& address) const override {
+    const auto it = functions_.find(address);
+    if (it == functions_.end()) return not_there(address, fmt::format("in the document of {}, which knows GPUs and their VFs only", node_));
+    return it->second;
+  }
+  Result<std::vector<std::string>> vfs(const std::string& card) const override {
+    if (!functions_.count(card)) return not_there(card, fmt::format("in the document of {}", node_));
+    const auto it = vfs_.find(card);
+    return it == vfs_.end() ? std::vector<std::string>() : it->second;
+  }
+  std::vector<std::string> cards(const std::string& model) const override {
+    std::vector<std::string> out;
+    for (const Card& card : models_)
+      if (card.board == text::lower(model) || card.name == text::lower(model)) out.push_back(card.address);
+    return out;
+  }
+
+  HostLoss loss(const std::vector<text::PciAddress>& members) const override {
+    for (const text::PciAddress& member : members)
+      if (const auto it = losses_.find(member.first_function()); it != losses_.end()) return it->second;
+    return {};
+  }
+
+ private:
+  static const json& list(const json& object, const char* key) {
+    static const json none = json::array();
+    const json& found = cluster::member(object, key);
+    return found.is_array() ? found : none;
+  }
+
+  HostLoss loss_of(const json& gpu, const std::string& address) const {
+    using cluster::member, cluster::string_member;
+    HostLoss out;
+    for (const json& other : list(gpu, "iommu_siblings"))
+      if (const std::string need = string_member(other, "needed"); !need.empty() && out.needed.empty())
+        out.needed =
+            fmt::format("{} on {}; it shares the IOMMU group of {}, and a guest gets a group as a whole: put the card in another slot",
+                        need, node_, address);
+    if (const std::size_t vfs = list(member(gpu, "sriov"), "vfs").size(); vfs > 0)
+      out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs)));
+    return out;
+  }
+
+  std::string node_;
+  std::map<std::string, HostLoss> losses_;  ///< by the GPU's address
+  std::map<std::string, Mappable> functions_;
+  std::map<std::string, std::vector<std::string>> vfs_;
+  struct Card {
+    std::string board, name, address;
+  };
+  std::vector<Card> models_;
+};
+
+}  // namespace
+
+std::unique_ptr<MappableHost> mappable_here(const HostView& host, const std::string& node) { return std::make_unique<Here>(host, node); }
+std::unique_ptr<MappableHost> mappable_of(const json& document) { return std::make_unique<Documented>(document); }
+
+text::PciMapEntry map_entry(const std::string& node, const text::PciAddress& address, const Mappable& function) {
+  text::PciMapEntry out;
+  out.node = node;
+  out.path = address.str();
+  out.members = {address};
+  out.id = function.id;
+  out.subsystem_id = function.subsystem_id;
+  out.iommu_group = function.iommu_group;
+  out.text = text::print_map_entry(out);
+  return out;
+}
+
+std::string why_invalid(const text::PciMapEntry& entry, bool mdev, const MappableHost& host, bool check_mdev) {
+  const auto shown = [](const std::string& value) { return value.empty() ? std::string("none") : value; };
+  const auto differs = [&](const char* what, const std::string& configured, const std::string& hardware) {
+    return fmt::format("it says {} {}, the device has {}", what, shown(configured), shown(hardware));
+  };
+  for (std::size_t i = 0; i < entry.members.size(); ++i) {
+    const std::string address = entry.members[i].first_function();
+    const auto function = host.function(address);
+    if (!function) return fmt::format("there is no device {}", address);
+    if (entry.id != function->id) return differs("id", entry.id, function->id);
+    if (entry.subsystem_id != function->subsystem_id) return differs("subsystem-id", entry.subsystem_id, function->subsystem_id);
+    // Only the first one's group is compared.
+    const auto group = [](const std::optional<std::int64_t>& number) { return number ? std::to_string(*number) : std::string(); };
+    if (i == 0 && entry.iommu_group != function->iommu_group)
+      return differs("iommugroup", group(entry.iommu_group), group(function->iommu_group));
+    if (check_mdev && mdev != function->mdev)
+      return fmt::format("the mapping has mdev {:d}, the device {}", mdev, function->mdev ? "offers mediated devices" : "offers none");
+  }
+  return {};
+}
+
+}  // namespace pvegpu::gpu
