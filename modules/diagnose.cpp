@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // diagnose: why a GPU, a mapping or a guest does not get to where it is wanted. It changes nothing.
 #include "common/core/module.hpp"
-#include "common/readiness/ladder.hpp"
+#include "common/readiness/judge.hpp"
 #include "common/base/strings.hpp"
 
-#include <algorithm>
+#include <map>
 
 namespace pvegpu {
 namespace diagnose {
@@ -18,14 +18,45 @@ struct Params {
   WayChoice way = WayChoice::any;
 };
 
+using readiness::Condition;
+using readiness::Question;
+using readiness::Rung;
+using readiness::State;
+using readiness::Way;
+
 struct Subject {
   std::string name;  ///< "0000:41:00.0 A40", "guest 201, hostpci0"
-  gpu::LadderTarget target;
+  Question question;
+};
+
+json or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
+
+/// The conditions of one rung as one: the first that is not met speaks for it.
+struct RungView {
+  std::string state = "not_needed";
+  std::vector<std::string> evidence;
+  const Condition* told = nullptr;
+
+  void add(const Condition& each) {
+    evidence.insert(evidence.end(), each.evidence.begin(), each.evidence.end());
+    const bool unmet = each.state == State::unmet;
+    if (told && told->state == State::unmet) return;
+    if (unmet || (each.state == State::unknown && !told)) told = &each;
+    if (unmet)
+      // A reboot that is still to come brings it.
+      state =
+          each.cure.by == readiness::BroughtBy::reboot && each.cure.module.empty() && each.rung == Rung::command_line ? "waiting" : "fail";
+    else if (each.state == State::unknown)
+      state = "unknown";
+    else if (each.state == State::met && state == "not_needed")
+      state = "ok";
+  }
+  bool fails() const { return told && told->state == State::unmet; }
 };
 
 class Diagnosis {
  public:
-  Diagnosis(const Params& params, const HostView& host) : params_(params), host_(host), reader_(host), doc_(gpu::read_host(reader_)) {}
+  Diagnosis(const Params& params, const HostView& host) : params_(params), host_(host), machine_(gpu::require_machine(host)) {}
 
   void run(Plan& out) {
     std::vector<Subject> subjects;
@@ -38,70 +69,88 @@ class Diagnosis {
     json targets = json::array(), text = json::array();
     bool ok = true;
     for (const Subject& subject : subjects) {
-      const auto rungs = gpu::climb(host_, doc_, subject.target);
-      json list = json::array(), blamed = nullptr;
-      for (const gpu::Rung& rung : rungs) {
-        list.push_back({{"name", rung.name},
-                        {"state", gpu::name_of(rung.state)},
-                        {"evidence", rung.evidence},
-                        {"cause", rung.cause.empty() ? json(nullptr) : json(rung.cause)},
-                        {"cure", rung.cure.empty() ? json(nullptr) : json(rung.cure)}});
-        const bool first = rung.state == gpu::RungState::fail || rung.state == gpu::RungState::waiting;
-        if (first && blamed.is_null()) blamed = list.back();
-      }
-      const char* way = gpu::name_of(subject.target.way);
-      text.push_back(blamed.is_null() ? fmt::format("{} ({}): ready", subject.name, way)
-                                      : fmt::format("{} ({}): {}: {}. Cure: {}", subject.name, way, blamed["name"].get<std::string>(),
-                                                    blamed["cause"].get<std::string>(), blamed["cure"].get<std::string>()));
+      json target = judged(subject);
+      const json& blamed = target["blamed"];
+      text.push_back(blamed.is_null() ? fmt::format("{} ({}): ready", subject.name, target["way"].get<std::string>())
+                                      : fmt::format("{} ({}): {}: {}. Cure: {}", subject.name, target["way"].get<std::string>(),
+                                                    blamed["name"].get<std::string>(), blamed["cause"].get<std::string>(),
+                                                    blamed["cure"].get<std::string>()));
       ok = ok && blamed.is_null();
-      targets.push_back({{"target", subject.name}, {"way", way}, {"rungs", std::move(list)}, {"blamed", std::move(blamed)}});
+      targets.push_back(std::move(target));
     }
     out.report("ok", ok).report("text", std::move(text)).report("targets", std::move(targets));
   }
 
  private:
-  gpu::Way way_for(const gpu::Gpu& gpu, bool whole, bool mediated) const {
+  static json judged(const Subject& subject) {
+    const auto conditions = readiness::judge(subject.question);
+    std::map<Rung, RungView> rungs;
+    for (const Condition& each : conditions) rungs[each.rung].add(each);
+    json list = json::array(), blamed = nullptr;
+    for (const auto& [rung, view] : rungs) {
+      std::string cause = view.told ? view.told->cause : "";
+      const bool waits = view.fails() && !blamed.is_null();
+      if (waits) cause = fmt::format("it rests on {}: {}", blamed["name"].get<std::string>(), cause);
+      list.push_back({{"name", readiness::name_of(rung)},
+                      {"state", waits ? "waiting" : view.state},
+                      {"evidence", view.evidence},
+                      {"cause", or_null(cause)},
+                      {"cure", view.fails() ? json(view.told->cure.text) : json(nullptr)}});
+      if (view.fails() && !waits) {
+        blamed = list.back();
+        blamed["condition"] = view.told->name;
+        blamed["brought_by"] = or_null(readiness::name_of(view.told->cure.by));
+        blamed["task"] = nullptr;
+        if (!view.told->cure.module.empty())
+          blamed["task"] = {{"module", "pve.gpu." + view.told->cure.module}, {"args", view.told->cure.args}};
+      }
+    }
+    return {{"target", subject.name},
+            {"way", readiness::name_of(subject.question.way)},
+            {"rungs", std::move(list)},
+            {"blamed", std::move(blamed)}};
+  }
+
+  Way way_for(const gpu::Gpu& gpu, bool whole, bool mediated) const {
     switch (params_.way) {
       case WayChoice::passthrough:
-        return gpu::Way::passthrough;
+        return Way::passthrough;
       case WayChoice::nvidia_vgpu:
-        return gpu::Way::nvidia_vgpu;
+        return Way::nvidia_vgpu;
       case WayChoice::intel_vgpu:
-        return gpu::Way::intel_vgpu;
+        return Way::intel_vgpu;
       case WayChoice::intel_gvtg:
-        return gpu::Way::intel_gvtg;
+        return Way::intel_gvtg;
       case WayChoice::any:
         break;
     }
-    if (mediated) return gpu.is_intel() ? gpu::Way::intel_gvtg : gpu::Way::nvidia_vgpu;
-    if (whole) return gpu::Way::passthrough;
-    return gpu::way_of(gpu, doc_.technologies[static_cast<std::size_t>(&gpu - doc_.gpus.data())]);
+    if (mediated) return gpu.is_intel() ? Way::intel_gvtg : Way::nvidia_vgpu;
+    return whole ? Way::passthrough : readiness::way_of(gpu, machine_);
   }
 
-  Subject about(const gpu::Gpu& gpu, gpu::Way way) const {
-    Subject out{fmt::format("{} {}", gpu.address, gpu.name), {}};
-    out.target.gpu = &gpu;
-    out.target.way = way;
-    out.target.vgpu_type = params_.vgpu_type.value_or("");
-    return out;
-  }
+  Question ask() const { return {.host = host_, .machine = machine_, .asks_programs = true, .vgpu_type = params_.vgpu_type.value_or("")}; }
 
   void of_gpus(std::vector<Subject>& out) const {
     std::optional<text::PciAddress> only;
     if (params_.gpu) only = text::parse_pci_address(*params_.gpu).or_fail("parameter 'gpu'");
-    for (const gpu::Gpu& gpu : doc_.gpus)
-      if (only ? only->covers(gpu.address) : gpu.kind == gpu::Kind::gpu) out.push_back(about(gpu, way_for(gpu, false, false)));
+    for (const gpu::Gpu& gpu : machine_.gpus) {
+      if (only ? !only->covers(gpu.address) : gpu.kind != gpu::Kind::gpu) continue;
+      Question question = ask();
+      question.gpu = &gpu;
+      question.way = way_for(gpu, false, false);
+      out.push_back({fmt::format("{} {}", gpu.address, gpu.name), question});
+    }
     if (only && out.empty()) {
       std::vector<std::string> there;
-      for (const gpu::Gpu& gpu : doc_.gpus) there.push_back(gpu.address);
+      for (const gpu::Gpu& gpu : machine_.gpus) there.push_back(gpu.address);
       throw ModuleError(fmt::format("parameter 'gpu': there is no GPU at {}; there {}", *params_.gpu,
                                     there.empty() ? std::string("is none") : fmt::format("are {}", fmt::join(there, ", "))));
     }
   }
 
   const text::PciMapping* find_mapping(const std::string& id) const {
-    if (doc_.guests.mappings)
-      for (const text::PciMapping& mapping : *doc_.guests.mappings)
+    if (machine_.guests.mappings)
+      for (const text::PciMapping& mapping : *machine_.guests.mappings)
         if (mapping.id == id) return &mapping;
     return nullptr;
   }
@@ -109,61 +158,59 @@ class Diagnosis {
   /// The first card of this node that the mapping leads to, and whether a VF of it is meant.
   gpu::Place card_of(const text::PciMapping& mapping) const {
     for (const text::PciMapEntry& entry : mapping.entries)
-      if (entry.node == doc_.facts.node)
-        if (const auto place = gpu::find_place(doc_.gpus, entry.members[0]); place.gpu) return place;
+      if (entry.node == machine_.facts.node)
+        if (const auto place = gpu::find_place(machine_.gpus, entry.members[0]); place.gpu) return place;
     return {};
   }
 
-  void through(Subject& subject, const text::PciMapping& mapping, bool mediated) const {
+  void through(Question& question, const text::PciMapping& mapping, bool mediated) const {
     const gpu::Place place = card_of(mapping);
-    subject.target.mapping = &mapping;
-    subject.target.gpu = place.gpu;
-    if (place.gpu) subject.target.way = way_for(*place.gpu, !mediated && !place.vf, mediated);
+    question.mapping = &mapping;
+    question.gpu = place.gpu;
+    if (place.gpu) question.way = way_for(*place.gpu, !mediated && !place.vf, mediated);
   }
 
   void of_mapping(std::vector<Subject>& out) const {
-    Subject subject{"mapping " + *params_.mapping, {}};
-    subject.target.vgpu_type = params_.vgpu_type.value_or("");
-    if (const text::PciMapping* mapping = find_mapping(*params_.mapping))
-      through(subject, *mapping, mapping->mdev);
-    else
+    const text::PciMapping* mapping = find_mapping(*params_.mapping);
+    if (!mapping)
       throw ModuleError(fmt::format(
           "parameter 'mapping': there is no mapping '{}' in /etc/pve/mapping/pci.cfg; make it with pve.gpu.mapping", *params_.mapping));
-    out.push_back(std::move(subject));
+    Question question = ask();
+    through(question, *mapping, mapping->mdev);
+    out.push_back({"mapping " + *params_.mapping, question});
   }
 
   void of_guest(std::vector<Subject>& out) const {
     const gpu::Guest* guest = nullptr;
-    if (doc_.guests.guests)
-      for (const gpu::Guest& each : *doc_.guests.guests)
+    if (machine_.guests.guests)
+      for (const gpu::Guest& each : *machine_.guests.guests)
         if (each.vmid == *params_.vmid) guest = &each;
     if (!guest)
       throw ModuleError(
           fmt::format("parameter 'vmid': no guest {} of {} has a PCI device; give it one with pve.gpu.hostpci, or ask its node",
-                      *params_.vmid, doc_.facts.node.value_or("this node")));
+                      *params_.vmid, machine_.facts.node.value_or("this node")));
     for (const text::HostPci& line : guest->config.hostpci) {
-      Subject subject{fmt::format("guest {}, hostpci{}", guest->vmid, line.index), {}};
-      subject.target.guest = guest;
-      subject.target.hostpci = &line;
-      subject.target.vgpu_type = line.mdev;
+      Question question = ask();
+      question.guest = guest;
+      question.hostpci = &line;
+      question.vgpu_type = line.mdev;
       if (!line.mapping.empty()) {
         if (const text::PciMapping* mapping = find_mapping(line.mapping))
-          through(subject, *mapping, !line.mdev.empty());
+          through(question, *mapping, !line.mdev.empty());
         else
-          subject.target.missing_mapping = line.mapping;
+          question.missing_mapping = line.mapping;
       } else if (!line.addresses.empty()) {
-        const gpu::Place place = gpu::find_place(doc_.gpus, line.addresses[0]);
-        subject.target.gpu = place.gpu;
-        if (place.gpu) subject.target.way = way_for(*place.gpu, line.mdev.empty() && !place.vf, !line.mdev.empty());
+        const gpu::Place place = gpu::find_place(machine_.gpus, line.addresses[0]);
+        question.gpu = place.gpu;
+        if (place.gpu) question.way = way_for(*place.gpu, line.mdev.empty() && !place.vf, !line.mdev.empty());
       }
-      out.push_back(std::move(subject));
+      out.push_back({fmt::format("guest {}, hostpci{}", guest->vmid, line.index), question});
     }
   }
 
   const Params& params_;
   const HostView& host_;
-  Reader reader_;
-  gpu::HostDocument doc_;
+  const gpu::Machine machine_;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { Diagnosis(params, host).run(out); }
@@ -173,7 +220,7 @@ const ModuleDoc doc{
     .summary = "Why a GPU, a mapping or a guest is not ready, and what cures it",
     .description =
         {"Climbs a ladder of checks, from the firmware to the guest, in the order in which one thing rests on the other: firmware, "
-         "command line, IOMMU, board, build of the driver, rival drivers, driver, display, SR-IOV, vGPU types, mapping, guest, use.",
+         "command line, IOMMU, board, display, card, build of the driver, rival drivers, driver, SR-IOV, vGPU types, mapping, guest, use.",
          "The first rung that is false is blamed, with the evidence, the cause, and the task or command that cures it. What is false "
          "above it is V(waiting): it may be cured along.",
          "It changes nothing, and the task does not fail when something is not ready: look at RV(ok)."},

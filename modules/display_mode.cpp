@@ -112,7 +112,7 @@ std::string why(text::ModeOutcome outcome, const gpu::Gpu& card, const std::stri
 class ModePlanner {
  public:
   ModePlanner(const Params& params, const HostView& host, Plan& out)
-      : params_(params), host_(host), out_(out), hardware_(driver::read_hardware(host)), wanted_(word_of(params.mode)) {}
+      : params_(params), host_(host), out_(out), hardware_(gpu::require_machine(host)), wanted_(word_of(params.mode)) {}
 
   void run() {
     const auto cards = driver::select_boards(hardware_, params_.devices, "devices");
@@ -200,7 +200,7 @@ class ModePlanner {
       if (const auto connected = card.connected_displays(); !connected.empty())
         return refuse(fmt::format("a display is connected to {} ({}): unplug it", who, fmt::join(connected, ", ")));
     }
-    if (const auto users = driver::running_users({&card}); !users.empty())
+    if (const auto users = gpu::running_users({&card}); !users.empty())
       return refuse(
           fmt::format("{}: shut {} down before the card's firmware is written", fmt::join(users, ", "), users.size() == 1 ? "it" : "them"));
     const std::string lockdown = hardware_.facts.boot.lockdown.value_or("none");
@@ -244,7 +244,7 @@ class ModePlanner {
       std::vector<const gpu::Gpu*> all;
       for (const gpu::Gpu& gpu : hardware_.gpus)
         if (gpu.is_nvidia()) all.push_back(&gpu);
-      if (const auto users = driver::running_users(all); !users.empty())
+      if (const auto users = gpu::running_users(all); !users.empty())
         return refuse(
             fmt::format("{}: shut {} down, NVIDIA's driver has to be unloaded", fmt::join(users, ", "), users.size() == 1 ? "it" : "them"));
       driver::plan_unload(host_, {}, out_);
@@ -335,7 +335,7 @@ class ModePlanner {
   const Params& params_;
   const HostView& host_;
   Plan& out_;
-  driver::Hardware hardware_;
+  gpu::Machine hardware_;
   std::string wanted_;
   driver::UserFile tool_;
   bool forgot_ = false;

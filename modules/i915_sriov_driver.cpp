@@ -3,7 +3,7 @@
 #include "common/boot/cmdline.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
-#include "common/facts/hardware.hpp"
+#include "common/facts/machine.hpp"
 #include "common/driver/i915.hpp"
 #include "common/driver/install.hpp"
 #include "common/facts/kernels.hpp"
@@ -80,7 +80,7 @@ class DriverPlanner {
       : params_(params),
         host_(host),
         out_(out),
-        hardware_(driver::read_hardware(host)),
+        hardware_(gpu::require_machine(host)),
         facts_(hardware_.facts),
         kernels_(driver::kernels_to_serve(host)) {}
 
@@ -536,7 +536,7 @@ class DriverPlanner {
   const Params& params_;
   const HostView& host_;
   Plan& out_;
-  driver::Hardware hardware_;
+  gpu::Machine hardware_;
   const gpu::HostFacts& facts_;
   const std::vector<std::string> kernels_;  ///< the running one and the next
   std::vector<std::string> build_for_;      ///< of these

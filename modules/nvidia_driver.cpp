@@ -93,7 +93,7 @@ std::string vgpud_complaint(const HostView& host, const std::vector<std::string>
 class DriverPlanner {
  public:
   DriverPlanner(const Params& params, const HostView& host, Plan& out)
-      : params_(params), host_(host), out_(out), hardware_(driver::read_hardware(host)) {
+      : params_(params), host_(host), out_(out), hardware_(gpu::require_machine(host)) {
     for (const gpu::Gpu& gpu : hardware_.gpus)
       if (gpu.is_nvidia()) all_cards_.push_back(&gpu);
   }
@@ -269,7 +269,7 @@ class DriverPlanner {
       if (card->driver == "vfio-pci" || card->driver == "pci-stub")
         return refuse(fmt::format("{} ({}) is bound to {}, to be passed through whole: give it back before (module vfio, state=absent)",
                                   card->address, card->name, *card->driver));
-    if (const auto users = driver::running_users(cards_); !users.empty() && loaded_ != version_)
+    if (const auto users = gpu::running_users(cards_); !users.empty() && loaded_ != version_)
       return refuse(fmt::format("{}: shut {} down or move {} before the driver is changed", fmt::join(users, ", "),
                                 users.size() == 1 ? "it" : "them", users.size() == 1 ? "it" : "them"));
     for (const gpu::Gpu* card : cards_)
@@ -323,7 +323,7 @@ class DriverPlanner {
   // --- steps -------------------------------------------------------------------------------------------------------------------
   /// False: it can't be stopped now.
   bool stop() {
-    if (const auto users = driver::running_users(all_cards_); !users.empty()) {
+    if (const auto users = gpu::running_users(all_cards_); !users.empty()) {
       out_.refuse(fmt::format("{}: shut {} down or move {} before the driver is changed", fmt::join(users, ", "),
                               users.size() == 1 ? "it" : "them", users.size() == 1 ? "it" : "them"));
       return false;
@@ -498,7 +498,7 @@ class DriverPlanner {
   const Params& params_;
   const HostView& host_;
   Plan& out_;
-  driver::Hardware hardware_;
+  gpu::Machine hardware_;
   std::vector<const gpu::Gpu*> all_cards_, cards_;
   std::vector<catalogue::Board> boards_;  ///< of cards_
   std::string version_;                   ///< wanted

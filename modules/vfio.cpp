@@ -37,7 +37,7 @@ std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
 class Planner {
  public:
   Planner(const Params& params, const HostView& host, Plan& out)
-      : params_(params), host_(host), out_(out), reader_(host), facts_(gpu::read_cards(reader_)) {
+      : params_(params), host_(host), out_(out), reader_(host), facts_(gpu::require_machine(host)) {
     recorded_ = text::parse_vfio_script(host.read_file(text::vfio_script_file).value_or(""));
   }
 
@@ -48,8 +48,8 @@ class Planner {
       choice = choose();
       if (choice.refusal) return (void)out_.refuse(*choice.refusal);
       // It is loaded by its name: by our script in the initramfs, or by Proxmox VE when a guest starts (PVE::QemuServer::PCI).
-      const auto& boot = facts_.host.boot;
-      const BlockVerdict verdict = judge_blocks(host_, boot, vfio_driver, facts_.host.has_driver("vfio_pci"), true);
+      const auto& boot = facts_.facts.boot;
+      const BlockVerdict verdict = judge_blocks(host_, boot, vfio_driver, facts_.facts.has_driver("vfio_pci"), true);
       if (!verdict.refusal.empty()) return (void)out_.refuse(verdict.refusal);
       kept_away_ = verdict.wait;
       for (const gpu::Card& card : choice.cards) claim(card, wanted);
@@ -180,10 +180,11 @@ class Planner {
 
   // --- now ------------------------------------------------------------------------------------------------------------------
   void take(const gpu::Card& card, const Claims& wanted) {
-    if (!facts_.iommu_active()) {
+    if (!facts_.facts.iommu.active.value_or(false)) {
       out_.reboot_if(true, "the IOMMU is off");
-      out_.later({"reboot", fmt::format("the IOMMU is off, so no guest can have {} yet: {}", card.address,
-                                        facts_.host.iommu.cause.empty() ? std::string("see the module iommu") : facts_.host.iommu.cause)});
+      out_.later(
+          {"reboot", fmt::format("the IOMMU is off, so no guest can have {} yet: {}", card.address,
+                                 facts_.facts.iommu.cause.empty() ? std::string("see the module iommu") : facts_.facts.iommu.cause)});
       return;
     }
     if (!kept_away_.empty()) {
@@ -264,7 +265,7 @@ class Planner {
   const HostView& host_;
   Plan& out_;
   Reader reader_;
-  const gpu::CardFacts facts_;
+  const gpu::Machine facts_;
   Claims recorded_;
   std::string kept_away_;          ///< what keeps vfio-pci away until the next boot, "" when nothing does
   std::vector<std::string> gone_;  ///< of cards that can't be given back as they were: told with their record's end

@@ -3,7 +3,7 @@
 // types are assigned when a guest starts, and Proxmox VE refuses a VF that has one already (PVE-FACTS 3).
 #include "common/core/module.hpp"
 #include "common/driver/nvidia.hpp"
-#include "common/readiness/technologies.hpp"
+#include "common/readiness/judge.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
@@ -56,10 +56,10 @@ std::vector<std::string> similar_types(const gpu::Gpu& card, const std::string& 
 class TypeCheck {
  public:
   TypeCheck(const Params& params, const HostView& host, Plan& out)
-      : params_(params), host_(host), out_(out), hardware_(driver::read_hardware(host)) {}
+      : params_(params), host_(host), out_(out), machine_(gpu::require_machine(host)) {}
 
   void run() {
-    const auto cards = driver::select_boards(hardware_, params_.boards, "boards");
+    const auto cards = driver::select_boards(machine_, params_.boards, "boards");
     if (cards.empty()) {
       report(cards, json::array(), false);
       out_.refuse("no NVIDIA card of this host does vGPU");
@@ -123,9 +123,12 @@ class TypeCheck {
 
   std::optional<Lack> judge(const gpu::Gpu& card, const std::vector<std::string>& wanted) const {
     const std::string who = fmt::format("{} ({})", card.address, card.name);
-    if (card.unlocked)
-      return Lack{"", who + " offers the types of another board, which only vgpu_unlock does; that is not supported: remove it and reboot"};
-    if (card.framework == Framework::none || card.vgpu_types.empty()) return nothing_offered(card, who);
+    const readiness::Question question{.host = host_, .machine = machine_, .gpu = &card, .way = readiness::Way::nvidia_vgpu};
+    if (const auto unmet = readiness::first_unmet(question, readiness::Rung::mapping)) {
+      const std::string none = card.vgpu_types.empty() ? who + " offers no vGPU types" : who;
+      const auto wait = readiness::wait_for(*unmet, none);
+      return Lack{wait ? wait->on : std::string(), readiness::told(*unmet, none)};
+    }
     std::vector<std::string> missing;
     for (const std::string& type : wanted)
       if (!offered(card, type)) missing.push_back(type);
@@ -136,28 +139,7 @@ class TypeCheck {
                                   "(nvidia-smi -mig 1); it offers {}",
                                   who, fmt::join(missing, ", "), offers)};
     return Lack{"", fmt::format("{} does not offer {}: driver {} has no such type for it; it offers {}", who, fmt::join(missing, ", "),
-                                hardware_.facts.nvidia.version.value_or("(version unknown)"), offers)};
-  }
-
-  /// Why, and whether an earlier step or a boot brings it.
-  Lack nothing_offered(const gpu::Gpu& card, const std::string& who) const {
-    const auto& driver = hardware_.facts.nvidia;
-    const auto all = gpu::judge_technologies(card, hardware_.facts);
-    const bool on_vfs = card.vgpu_class() == VgpuClass::sriov || card.vgpu_class() == VgpuClass::sriov_display_off;
-    const gpu::Technology& way = !on_vfs                           ? all.nvidia_mdev
-                                 : all.nvidia_vendor_vfio.possible ? all.nvidia_vendor_vfio
-                                                                   : all.nvidia_sriov_mdev;
-    const std::string why = fmt::format("{} offers no vGPU types: {}", who,
-                                        way.missing.empty() ? std::string("nobody knows why; see journalctl -b -u nvidia-vgpud")
-                                                            : fmt::format("{}", fmt::join(way.missing, "; ")));
-    if (!way.possible) return {"", why};
-    if (!driver.loaded) return {driver.installed_version ? "reboot" : "driver", why};
-    const bool serves =
-        !driver.branch || card.boards.empty() || catalogue::branch_serves(card.boards[0], driver.branch->branch).verdict != Verdict::no;
-    if (driver.host_vgpu == false || !serves || (card.driver && card.driver != "nvidia" && card.driver != "pci-pf-stub")) return {"", why};
-    if (on_vfs && card.pci_class == 0x0300) return {"", why};  // display_mode comes before the driver
-    if (on_vfs && card.sriov.capable && card.sriov.enabled == 0) return {"sriov", why};
-    return {"", why};
+                                machine_.facts.nvidia.version.value_or("(version unknown)"), offers)};
   }
 
   json verdict(const gpu::Gpu& card, const std::vector<std::string>& wanted, const std::optional<Lack>& lack) const {
@@ -203,7 +185,7 @@ class TypeCheck {
   const Params& params_;
   const HostView& host_;
   Plan& out_;
-  driver::Hardware hardware_;
+  gpu::Machine machine_;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) { TypeCheck(params, host, out).run(); }

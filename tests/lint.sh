@@ -19,13 +19,15 @@ fi
 # House rules. Size: iostream alone is half a megabyte in the executable (and regex, filesystem not much less).
 grep -nE '^#include <(iostream|fstream|sstream|regex|filesystem|locale)>' $(files 'common/*.[ch]pp' 'modules/*.cpp') && wrong "these headers are too large for the executable that travels"
 grep -niE 'check_?mode' /dev/null $(files 'modules/*.cpp') && wrong "check mode is the executor's: a module does not know of it"
-grep -nE '#include <fmt/' $(files 'common/*.[ch]pp' 'modules/*.cpp') | grep -v '^common/core/result.hpp:' && wrong "include fmt through common/core/result.hpp"
+grep -nE '#include <fmt/' $(files 'common/*.[ch]pp' 'modules/*.cpp') | grep -v '^common/base/result.hpp:' && wrong "include fmt through common/base/result.hpp"
 for f in $(files '*.cpp' '*.hpp' '*.py' '*.sh' '*.cmake' 'dev' '.ci/run' | grep -v '^modules/docs/'); do
   head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || wrong "$f has no SPDX line"
 done
 for f in $(files '*'); do
   [ "$(head -c 4 "$f" | od -An -c | tr -d ' ')" = '177ELF' ] && wrong "$f is an executable: none is committed"
 done
+
+python3 tests/architecture.py || wrong "architecture"
 
 shellcheck $(files 'dev' '.ci/run' '*.sh') || wrong "shellcheck"
 yamllint --strict $(files '*.yml' '*.yaml') || wrong "yamllint"

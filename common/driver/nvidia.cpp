@@ -19,10 +19,6 @@ bool is_version(std::string_view text) {
 
 unsigned series_of(std::string_view version) { return static_cast<unsigned>(std::atoi(std::string(version).c_str())); }
 
-bool needs_proprietary(const catalogue::Board& board) {
-  return board.architecture == "Maxwell" || board.architecture == "Pascal" || board.architecture == "Volta";
-}
-
 std::string names_of(const std::vector<catalogue::Board>& boards, bool (*which)(const catalogue::Board&)) {
   std::vector<std::string> names;
   for (const catalogue::Board& board : boards)
@@ -31,6 +27,10 @@ std::string names_of(const std::vector<catalogue::Board>& boards, bool (*which)(
 }
 
 }  // namespace
+
+bool needs_proprietary(const catalogue::Board& board) {
+  return board.architecture == "Maxwell" || board.architecture == "Pascal" || board.architecture == "Volta";
+}
 
 NvidiaFile parse_nvidia_file(std::string_view path) {
   using Kind = NvidiaFile::Kind;
@@ -154,7 +154,8 @@ std::string rival_driver(const HostView& host, const std::string& kernel) {
   return {};
 }
 
-std::vector<const gpu::Gpu*> select_boards(const Hardware& hardware, const std::vector<std::string>& wanted, const std::string& parameter) {
+std::vector<const gpu::Gpu*> select_boards(const gpu::Machine& hardware, const std::vector<std::string>& wanted,
+                                           const std::string& parameter) {
   std::vector<const gpu::Gpu*> out;
   std::vector<std::string> there;
   for (const gpu::Gpu& gpu : hardware.gpus) {

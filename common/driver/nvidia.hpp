@@ -4,7 +4,7 @@
 
 #include "common/core/plan.hpp"
 #include "common/driver/dkms.hpp"
-#include "common/facts/hardware.hpp"
+#include "common/facts/machine.hpp"
 #include "common/driver/install.hpp"
 
 namespace pvegpu::driver {
@@ -21,6 +21,9 @@ struct NvidiaFile {
 NvidiaFile parse_nvidia_file(std::string_view path);
 /// Why it can't be installed as a vGPU host driver and what to take instead, "" when it can.
 std::string why_not_host_driver(const NvidiaFile& file, std::string_view path);
+
+/// The open kernel modules do not drive it: they begin with Turing.
+bool needs_proprietary(const catalogue::Board& board);
 
 /// The options that choose the kernel modules' flavour; an error where this version has no choice.
 enum class Flavour { automatic, open, proprietary };
@@ -39,7 +42,8 @@ std::string rival_driver(const HostView& host, const std::string& kernel);
 
 /// The NVIDIA cards that are meant: by address or by name of the board; all that do vGPU when nothing is named.
 /// Throws ModuleError that names `parameter` for what is not there.
-std::vector<const gpu::Gpu*> select_boards(const Hardware& hardware, const std::vector<std::string>& wanted, const std::string& parameter);
+std::vector<const gpu::Gpu*> select_boards(const gpu::Machine& hardware, const std::vector<std::string>& wanted,
+                                           const std::string& parameter);
 
 /// Loaded modules of NVIDIA's driver in the order in which they can be removed.
 std::vector<std::string> loaded_nvidia_modules(const HostView& host);

@@ -42,6 +42,7 @@ struct Vf {
   std::optional<unsigned> type_id;  ///< vendor VFIO: `current_vgpu_type`, 0 is none; unset where there is no such file
   std::string vgpu_type;            ///< name of the type that runs on it, empty when none does
   bool held = false;                ///< a guest that runs has it
+  bool offers = true;               ///< false: a VF of an NVIDIA card whose driver makes no vGPUs on it (vfio-pci, none)
 
   bool is_free() const { return !held && mdevs.empty() && type_id.value_or(0) == 0; }
 };

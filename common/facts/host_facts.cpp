@@ -39,11 +39,12 @@ Cpu read_cpu(Reader& reader) {
     const std::string key = text::trim(line.substr(0, colon));
     if (key == "vendor_id") out.vendor = text::trim(line.substr(colon + 1));
     if (key == "model name") out.model = text::trim(line.substr(colon + 1));
+    if (key == "flags") out.runs_guests = text::contains(line + " ", out.amd() ? " svm " : " vmx ");
   }
   return out;
 }
 
-Machine read_machine(Reader& reader) {
+Dmi read_dmi(Reader& reader) {
   const std::string dmi = "/sys/class/dmi/id/";
   return {reader.attr(dmi + "sys_vendor", "vendor of the machine"), reader.attr(dmi + "product_name", "model of the machine"),
           reader.number(dmi + "chassis_type", "chassis of the machine")};
@@ -190,7 +191,7 @@ HostFacts read_host_facts(Reader& reader, Vendors vendors) {
   out.boot = read_boot_facts(reader);
   out.blocks = read_module_blocks(reader.host(), out.boot);
   out.cpu = read_cpu(reader);
-  out.machine = read_machine(reader);
+  out.dmi = read_dmi(reader);
   out.iommu = read_iommu(reader, out);
   if (vendors.nvidia || reader.host().exists("/sys/module/nvidia")) {
     out.nvidia = read_nvidia(reader, out.kernel);
@@ -220,31 +221,30 @@ json to_json(const HostFacts& facts) {
                {"i915", intel_json(facts.i915)},
                {"xe", intel_json(facts.xe)},
                {"others", facts.other_drivers}};
-  return {{"node", or_null(facts.node)},
-          {"cluster", or_null(facts.cluster)},
-          {"pve", pve},
-          {"kernel",
-           {{"release", facts.kernel},
-            {"cmdline", or_null(facts.boot.cmdline)},
-            {"secure_boot", or_null(facts.boot.secure_boot)},
-            {"lockdown", or_null(facts.boot.lockdown)}}},
-          {"loader",
-           {{"kind", name_of(facts.boot.loader)},
-            {"firmware", facts.boot.efi ? "efi" : "bios"},
-            {"proxmox_boot_tool", facts.boot.proxmox_boot_tool},
-            {"evidence", facts.boot.loader_evidence}}},
-          {"cpu", {{"vendor", or_null(facts.cpu.vendor)}, {"model", or_null(facts.cpu.model)}}},
-          {"machine",
-           {{"vendor", or_null(facts.machine.vendor)},
-            {"product", or_null(facts.machine.product)},
-            {"chassis_type", or_null(facts.machine.chassis_type)}}},
-          {"iommu",
-           {{"active", or_null(facts.iommu.active)},
-            {"groups", or_null(facts.iommu.groups)},
-            {"evidence", facts.iommu.evidence},
-            {"cause", facts.iommu.cause.empty() ? json(nullptr) : json(facts.iommu.cause)}}},
-          {"drivers", drivers},
-          {"vgpu_unlock", {{"present", !facts.unlock.traces.empty()}, {"traces", facts.unlock.traces}, {"supported", false}}}};
+  return {
+      {"node", or_null(facts.node)},
+      {"cluster", or_null(facts.cluster)},
+      {"pve", pve},
+      {"kernel",
+       {{"release", facts.kernel},
+        {"cmdline", or_null(facts.boot.cmdline)},
+        {"secure_boot", or_null(facts.boot.secure_boot)},
+        {"lockdown", or_null(facts.boot.lockdown)}}},
+      {"loader",
+       {{"kind", name_of(facts.boot.loader)},
+        {"firmware", facts.boot.efi ? "efi" : "bios"},
+        {"proxmox_boot_tool", facts.boot.proxmox_boot_tool},
+        {"evidence", facts.boot.loader_evidence}}},
+      {"cpu", {{"vendor", or_null(facts.cpu.vendor)}, {"model", or_null(facts.cpu.model)}}},
+      {"machine",
+       {{"vendor", or_null(facts.dmi.vendor)}, {"product", or_null(facts.dmi.product)}, {"chassis_type", or_null(facts.dmi.chassis_type)}}},
+      {"iommu",
+       {{"active", or_null(facts.iommu.active)},
+        {"groups", or_null(facts.iommu.groups)},
+        {"evidence", facts.iommu.evidence},
+        {"cause", facts.iommu.cause.empty() ? json(nullptr) : json(facts.iommu.cause)}}},
+      {"drivers", drivers},
+      {"vgpu_unlock", {{"present", !facts.unlock.traces.empty()}, {"traces", facts.unlock.traces}, {"supported", false}}}};
 }
 
 }  // namespace pvegpu::gpu

@@ -14,10 +14,11 @@ struct Cpu {
   bool intel() const { return vendor == "GenuineIntel"; }
 
   std::optional<std::string> vendor, model;  ///< "GenuineIntel", "12th Gen Intel(R) Core(TM) i5-12400"
+  std::optional<bool> runs_guests;           ///< the flag vmx or svm; unset: /proc/cpuinfo has no flags
 };
 
 /// From DMI; unset where the firmware says nothing.
-struct Machine {
+struct Dmi {
   std::optional<std::string> vendor, product;
   std::optional<std::int64_t> chassis_type;  ///< SMBIOS type 3: 3 desktop, 17 main server chassis, 23 rack mount …
 };
@@ -65,7 +66,7 @@ struct HostFacts {
   BootFacts boot;
   std::vector<ModuleBlock> blocks;  ///< of any module
   Cpu cpu;
-  Machine machine;
+  Dmi dmi;
   Iommu iommu;
   NvidiaDriver nvidia;
   IntelDriver i915, xe;

@@ -227,6 +227,9 @@ class Scanner {
         reader_.note(fmt::format("{}, a virtual function of {}, vanished while it was looked at", vf.address, out.address));
         continue;
       }
+      // Some drivers keep another one in front (vfio-pci with mediated devices, recorded of A40 with 575): what the VF shows decides.
+      vf.offers = !out.is_nvidia() || vf.driver == "nvidia" ||
+                  (vf.driver && (reader_.host().exists(path + "/mdev_supported_types") || reader_.host().exists(path + "/nvidia")));
       if (!out.sriov.vf_ids)
         out.sriov.vf_ids =
             catalogue::PciIds{hex(path + "/vendor", "vendor"), hex(path + "/device", "device"),

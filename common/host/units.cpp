@@ -18,4 +18,11 @@ std::string unit_state(const HostView& host, const std::string& unit) {
   return unit_property(shown->out, "ActiveState");
 }
 
+std::optional<bool> unit_runs(const HostView& host, const std::string& unit) {
+  for (const char* slice : {"/sys/fs/cgroup/system.slice/", "/sys/fs/cgroup/systemd/system.slice/"})  // v2, and v1 beside it
+    if (host.exists(slice + unit)) return true;
+  const std::string state = unit_state(host, unit);
+  return state.empty() ? std::nullopt : std::optional(state == "active");
+}
+
 }  // namespace pvegpu

@@ -91,8 +91,8 @@ class Guess {
 
   Body find_body(std::size_t cards) {
     const std::string model = facts_.cpu.model.value_or("");
-    const std::string product = facts_.machine.product.value_or("");
-    const auto chassis = facts_.machine.chassis_type;
+    const std::string product = facts_.dmi.product.value_or("");
+    const auto chassis = facts_.dmi.chassis_type;
     const bool bmc = std::any_of(gpus_.begin(), gpus_.end(), [](const Gpu& gpu) { return gpu.kind == Kind::management_display; });
     const bool desk_cpu = any_of_words(model, {"Xeon(R) W", "Threadripper"});
     const bool desk_product = any_of_words(product, {"Precision", "ThinkStation", "Workstation", "CELSIUS", " Z2", " Z4", " Z6", " Z8"});

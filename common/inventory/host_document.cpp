@@ -2,8 +2,6 @@
 // The facts document of a host.
 #include "common/inventory/host_document.hpp"
 
-#include "common/facts/scan.hpp"
-
 namespace pvegpu::gpu {
 namespace {
 
@@ -79,16 +77,9 @@ json class_json(catalogue::VgpuClass value) {
 }  // namespace
 
 HostDocument read_host(Reader& reader) {
-  HostDocument out;
-  auto devices = reader.host().pci_devices();
-  if (!devices) reader.add_unreadable("/sys/bus/pci/devices", "PCI devices", devices.error().message);
-  const std::vector<PciDevice> list = std::move(devices).value_or({});
-  out.facts = read_host_facts(reader, vendors_of(list));
-  out.gpus = scan_gpus(reader, list, out.facts);
-  out.guests = read_guest_facts(reader, out.facts);
-  attach_guests(out.gpus, out.guests, out.facts);
-  for (const Gpu& gpu : out.gpus) out.technologies.push_back(judge_technologies(gpu, out.facts));
-  out.resources = list_resources(reader, out.gpus, out.technologies, out.guests, out.facts);
+  HostDocument out{read_machine(reader), {}, {}, {}};
+  for (const Gpu& gpu : out.gpus) out.technologies.push_back(judge_technologies(reader.host(), out, gpu));
+  out.resources = list_resources(reader, out, out.technologies);
   out.form = guess_form(out.gpus, out.technologies, out.facts);
   return out;
 }

@@ -3,16 +3,13 @@
 #pragma once
 
 #include "common/inventory/form.hpp"
-#include "common/facts/guests.hpp"
+#include "common/facts/machine.hpp"
 #include "common/inventory/resources.hpp"
 
 namespace pvegpu::gpu {
 
-struct HostDocument {
-  HostFacts facts;
-  std::vector<Gpu> gpus;
+struct HostDocument : Machine {
   std::vector<Technologies> technologies;  ///< of gpus, in their order
-  GuestFacts guests;
   std::vector<Resource> resources;
   Form form;
 };

@@ -36,9 +36,13 @@ std::int64_t seats(const Gpu& gpu, const VgpuType& type, std::int64_t vfs) {
 
 class Lister {
  public:
-  Lister(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const GuestFacts& guests,
-         const HostFacts& facts)
-      : reader_(reader), gpus_(gpus), technologies_(technologies), guests_(guests), facts_(facts) {}
+  Lister(Reader& reader, const Machine& machine, const std::vector<Technologies>& technologies)
+      : reader_(reader),
+        machine_(machine),
+        technologies_(technologies),
+        gpus_(machine.gpus),
+        guests_(machine.guests),
+        facts_(machine.facts) {}
 
   std::vector<Resource> run() {
     for (std::size_t i = 0; i < gpus_.size(); ++i) by_type(gpus_[i], technologies_[i]);
@@ -96,21 +100,18 @@ class Lister {
   // --- mappings ---------------------------------------------------------------------------------------------------------
 
   void by_mapping(const text::PciMapping& mapping) {
-    std::string wrong;
     std::map<const Gpu*, std::vector<const Vf*>> cards;  // by GPU the VFs that are mapped; none: the card
-    bool ours = false;
     for (const text::PciMapEntry& entry : mapping.entries) {
       if (entry.node != facts_.node) continue;
       const Place place = find_place(gpus_, entry.members[0]);
-      ours = ours || place.gpu;
-      if (wrong.empty()) wrong = stale_entry(mapping, entry, place, facts_);
       if (!place.gpu) continue;
       std::vector<const Vf*>& vfs = cards[place.gpu];
       if (place.vf) vfs.push_back(place.vf);
     }
-    if (!ours) return;  // of other nodes, or of other devices
+    if (cards.empty()) return;  // of other nodes, or of other devices
+    std::string wrong = readiness::why_refused(reader_.host(), machine_, mapping);
     if (!wrong.empty()) {
-      wrong = fmt::format("Proxmox VE refuses the mapping {}: {}; correct or remove the entry", mapping.id, wrong);
+      wrong += "; correct or remove the entry";
       reader_.note(wrong);
     }
     for (const Gpu& gpu : gpus_) {
@@ -134,8 +135,9 @@ class Lister {
   }
 
   Reader& reader_;
-  const std::vector<Gpu>& gpus_;
+  const Machine& machine_;
   const std::vector<Technologies>& technologies_;
+  const std::vector<Gpu>& gpus_;
   const GuestFacts& guests_;
   const HostFacts& facts_;
   std::vector<Resource> out_;
@@ -143,40 +145,8 @@ class Lister {
 
 }  // namespace
 
-Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address) {
-  for (const Gpu& gpu : gpus) {
-    if (address.covers(gpu.address)) return {&gpu, nullptr};
-    for (const Vf& vf : gpu.sriov.vfs)
-      if (address.covers(vf.address)) return {&gpu, &vf};
-  }
-  return {};
-}
-
-std::string stale_entry(const text::PciMapping& mapping, const text::PciMapEntry& entry, const Place& place, const HostFacts& facts) {
-  const std::string path = entry.members[0].str();
-  if (!place.gpu) return fmt::format("its entry {} is not there", path);
-  const std::string id = hex4(place.gpu->ids.vendor) + ":" + hex4(place.gpu->ids.device);
-  if (entry.id != id) return fmt::format("its entry {} says id {}, the card has {}", path, entry.id, id);
-  const std::string subsystem = hex4(place.gpu->ids.subsystem_vendor) + ":" + hex4(place.gpu->ids.subsystem_device);
-  if (!place.vf && entry.subsystem_id != subsystem)
-    return fmt::format("its entry {} says subsystem {}, the card has {}", path, entry.subsystem_id.empty() ? "none" : entry.subsystem_id,
-                       subsystem);
-  const auto group = place.vf ? place.vf->iommu_group : place.gpu->iommu_group;
-  if (entry.iommu_group != group)
-    return fmt::format("its entry {} says IOMMU group {}, the card has {}", path,
-                       entry.iommu_group ? std::to_string(*entry.iommu_group) : "none", group ? std::to_string(*group) : "none");
-  const auto pve = facts.pve_version();
-  if (!pve || *pve < catalogue::MajorMinor{8, 4}) return {};
-  const bool mediated =
-      place.vf ? place.gpu->framework == Framework::mdev_on_vfs || place.vf->type_id.has_value() : place.gpu->framework == Framework::mdev;
-  if (mapping.mdev != mediated)
-    return fmt::format("it is {}marked as mediated devices, {} is {}", mapping.mdev ? "" : "not ", path, mediated ? "one" : "none");
-  return {};
-}
-
-std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies,
-                                     const GuestFacts& guests, const HostFacts& facts) {
-  return Lister(reader, gpus, technologies, guests, facts).run();
+std::vector<Resource> list_resources(Reader& reader, const Machine& machine, const std::vector<Technologies>& technologies) {
+  return Lister(reader, machine, technologies).run();
 }
 
 json to_json(const Resource& resource) {

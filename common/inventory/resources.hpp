@@ -2,7 +2,7 @@
 // The GPUs of a host as a desktop broker sees them: what it can give to desktops, and by which name.
 #pragma once
 
-#include "common/facts/guests.hpp"
+#include "common/facts/machine.hpp"
 #include "common/readiness/technologies.hpp"
 
 namespace pvegpu::gpu {
@@ -22,19 +22,8 @@ struct Resource {
 
 /// By model and type, then by mapping. Mappings that Proxmox VE would refuse are noted. A whole card is assignable only through a mapping,
 /// and so are vGPUs of vendor VFIO: a broker that looks for types runs `mdevctl types`, which is rightly empty there.
-std::vector<Resource> list_resources(Reader& reader, const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies,
-                                     const GuestFacts& guests, const HostFacts& facts);
+std::vector<Resource> list_resources(Reader& reader, const Machine& machine, const std::vector<Technologies>& technologies);
 
 json to_json(const Resource& resource);
-
-/// Where a mapping's entry leads on this node.
-struct Place {
-  const Gpu* gpu = nullptr;  ///< nullptr: there is no such GPU
-  const Vf* vf = nullptr;
-};
-Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address);
-
-/// What PVE::Mapping::PCI::assert_valid would say of the entry, "" when it is valid. Only what the scan has read is compared.
-std::string stale_entry(const text::PciMapping& mapping, const text::PciMapEntry& entry, const Place& place, const HostFacts& facts);
 
 }  // namespace pvegpu::gpu

@@ -17,7 +17,7 @@ constexpr const char* pci_root = "/sys/bus/pci/devices/";
 
 class Chooser {
  public:
-  Chooser(Reader& reader, const CardFacts& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded)
+  Chooser(Reader& reader, const Machine& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded)
       : reader_(reader), facts_(facts), wish_(wish), recorded_(recorded) {}
 
   CardChoice run() {
@@ -167,7 +167,7 @@ class Chooser {
   /// Proxmox VE takes all members of a group from the host but bridges when a guest starts (PVE::QemuServer::PCI).
   void check_group(const Card& card) {
     for (const Function& function : card.functions) {
-      if (facts_.iommu_active() && !function.iommu_group)
+      if (facts_.facts.iommu.active.value_or(false) && !function.iommu_group)
         refuse(
             fmt::format("{} is in no IOMMU group, so no guest can have it", described(reader_.host(), *facts_.device(function.address))));
       for (const std::string& member : function.group_members) {
@@ -185,7 +185,7 @@ class Chooser {
   }
 
   Reader& reader_;
-  const CardFacts& facts_;
+  const Machine& facts_;
   const CardWish& wish_;
   const std::vector<text::VfioClaim>& recorded_;
   CardChoice out_;
@@ -194,25 +194,9 @@ class Chooser {
 
 }  // namespace
 
-const PciDevice* CardFacts::device(const std::string& address) const {
-  for (const PciDevice& device : devices)
-    if (device.address == address) return &device;
-  return nullptr;
-}
-
 bool is_of_card(const Gpu& gpu, const text::PciAddress& listed) {
   if (listed.covers(gpu.address)) return true;
   return std::any_of(gpu.functions.begin(), gpu.functions.end(), [&](const Neighbour& own) { return listed.covers(own.address); });
-}
-
-CardFacts read_cards(Reader& reader) {
-  CardFacts out;
-  out.devices = reader.host().pci_devices().or_fail("list the PCI devices");
-  out.host = read_host_facts(reader, vendors_of(out.devices));
-  out.gpus = scan_gpus(reader, out.devices, out.host);
-  out.guests = read_guest_facts(reader, out.host);
-  attach_guests(out.gpus, out.guests, out.host);
-  return out;
 }
 
 Function read_function(Reader& reader, const PciDevice& device) {
@@ -242,11 +226,11 @@ Function read_function(Reader& reader, const PciDevice& device) {
   return out;
 }
 
-CardChoice choose_cards(Reader& reader, const CardFacts& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded) {
+CardChoice choose_cards(Reader& reader, const Machine& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded) {
   return Chooser(reader, facts, wish, recorded).run();
 }
 
-std::vector<std::string> taken_by_ids(Reader& reader, const CardFacts& facts, const std::vector<text::VfioClaim>& claimed) {
+std::vector<std::string> taken_by_ids(Reader& reader, const Machine& facts, const std::vector<text::VfioClaim>& claimed) {
   std::vector<std::pair<std::string, std::string>> lists;  // where, ids
   for (const std::string& name : reader.host().list_dir("/etc/modprobe.d").value_or({})) {
     const std::string path = "/etc/modprobe.d/" + name;
@@ -275,7 +259,7 @@ std::vector<std::string> taken_by_ids(Reader& reader, const CardFacts& facts, co
   return out;
 }
 
-std::optional<std::int64_t> running_guest(const CardFacts& facts, const std::vector<Function>& functions) {
+std::optional<std::int64_t> running_guest(const Machine& facts, const std::vector<Function>& functions) {
   for (const Function& function : functions) {
     for (const Gpu& gpu : facts.gpus)
       for (const Use& use : gpu.used_by.value_or(std::vector<Use>()))

@@ -2,7 +2,7 @@
 // Whole cards for guests: which functions belong to them, what must not be given away, and who has them now.
 #pragma once
 
-#include "common/facts/guests.hpp"
+#include "common/facts/machine.hpp"
 #include "common/text/vfio_script.hpp"
 
 namespace pvegpu::gpu {
@@ -23,20 +23,9 @@ struct Function {
 struct Card {
   std::string address;  ///< of its first function
   std::string name;
-  const Gpu* gpu = nullptr;  ///< of CardFacts::gpus; none for other devices
+  const Gpu* gpu = nullptr;  ///< of Machine::gpus; none for other devices
   std::vector<Function> functions;
 };
-
-struct CardFacts {
-  HostFacts host;
-  std::vector<Gpu> gpus;
-  GuestFacts guests;
-  std::vector<PciDevice> devices;
-
-  const PciDevice* device(const std::string& address) const;
-  bool iommu_active() const { return host.iommu.active.value_or(false); }
-};
-CardFacts read_cards(Reader& reader);
 
 /// Whether an address means the GPU's card: the slot, or one of the card's functions.
 bool is_of_card(const Gpu& gpu, const text::PciAddress& listed);
@@ -62,13 +51,13 @@ struct CardChoice {
 };
 
 /// `recorded`: what is at an address now must be what was there when it was chosen earlier.
-CardChoice choose_cards(Reader& reader, const CardFacts& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded);
+CardChoice choose_cards(Reader& reader, const Machine& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded);
 
 /// Sentences about "ids=" of others for vfio-pci, in modprobe's files or on the kernel command line, that take functions which are not
 /// `claimed`: ids can't tell twins apart.
-std::vector<std::string> taken_by_ids(Reader& reader, const CardFacts& facts, const std::vector<text::VfioClaim>& claimed);
+std::vector<std::string> taken_by_ids(Reader& reader, const Machine& facts, const std::vector<text::VfioClaim>& claimed);
 
 /// The guest that runs with one of the functions at these addresses.
-std::optional<std::int64_t> running_guest(const CardFacts& facts, const std::vector<Function>& functions);
+std::optional<std::int64_t> running_guest(const Machine& facts, const std::vector<Function>& functions);
 
 }  // namespace pvegpu::gpu

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What a GPU can be used for on this host: which of the seven ways are possible, which are ready, and what each still lacks.
+// What a GPU can be used for on this host: which of the seven technologies are possible, which are ready, and what each still lacks. The
+// conditions of readiness, as host_info tells them.
 #pragma once
 
-#include "common/facts/gpu.hpp"
-#include "common/facts/host_facts.hpp"
+#include "common/readiness/judge.hpp"
 
 namespace pvegpu::gpu {
 
@@ -17,10 +17,7 @@ struct Technologies {
   Technology passthrough, nvidia_mdev, nvidia_sriov_mdev, nvidia_vendor_vfio, intel_sriov, intel_gvtg, amd_mxgpu;
 };
 
-/// The kernel module that makes guests' devices of this GPU here: "nvidia", "i915" or "xe"; "" for other makers.
-std::string wished_driver(const Gpu& gpu, const HostFacts& facts);
-
-Technologies judge_technologies(const Gpu& gpu, const HostFacts& facts);
+Technologies judge_technologies(const HostView& host, const Machine& machine, const Gpu& gpu);
 
 json to_json(const Technologies& technologies);
 

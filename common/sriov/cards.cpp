@@ -2,9 +2,8 @@
 // Which cards get virtual functions.
 #include "common/sriov/cards.hpp"
 
-#include "common/facts/guests.hpp"
-#include "common/facts/scan.hpp"
-#include "common/readiness/technologies.hpp"
+#include "common/facts/machine.hpp"
+#include "common/readiness/judge.hpp"
 #include "common/host/network.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/base/strings.hpp"
@@ -60,17 +59,10 @@ Gpu other_device(Reader& reader, const PciDevice& device) {
 class Chooser {
  public:
   Chooser(const HostView& host, const std::string& device, const VfCount& count)
-      : reader_(host),
-        device_(device),
-        count_(count),
-        all_(device == "all"),
-        devices_(host.pci_devices().or_fail("list the PCI devices")),
-        facts_(read_host_facts(reader_, vendors_of(devices_))) {}
+      : reader_(host), device_(device), count_(count), all_(device == "all"), machine_(require_machine(host)) {}
 
   SriovChoice run() {
-    std::vector<Gpu> gpus = scan_gpus(reader_, devices_, facts_);
-    if (!choose(gpus)) return std::move(out_);
-    attach_guests(chosen_, read_guest_facts(reader_, facts_), facts_);
+    if (!choose()) return std::move(out_);
     std::vector<const Gpu*> meant;
     for (const Gpu& gpu : chosen_) {
       if (const std::string reason = not_meant(gpu); !reason.empty())
@@ -98,23 +90,23 @@ class Chooser {
   }
 
   /// What was named; false if it is not there.
-  bool choose(std::vector<Gpu>& gpus) {
+  bool choose() {
     const auto address = text::parse_pci_address(device_);
     if (all_ || !address) {
-      for (Gpu& gpu : gpus)
-        if (all_ ? gpu.pci_class >> 8 == 0x03 : is_model(gpu, device_)) chosen_.push_back(std::move(gpu));
+      for (const Gpu& gpu : machine_.gpus)
+        if (all_ ? gpu.pci_class >> 8 == 0x03 : is_model(gpu, device_)) chosen_.push_back(gpu);
       if (chosen_.empty() && !all_) {
         std::string known;
-        for (const Gpu& gpu : gpus) known += (known.empty() ? "" : ", ") + titled(gpu);
+        for (const Gpu& gpu : machine_.gpus) known += (known.empty() ? "" : ", ") + titled(gpu);
         refuse(fmt::format("no card of this host is '{}': give an address, a model or all; its GPUs: {}", device_,
                            known.empty() ? "none" : known));
       }
       return out_.refusal.empty();
     }
     const std::string wanted = address->first_function();
-    for (Gpu& gpu : gpus) {
+    for (const Gpu& gpu : machine_.gpus) {
       if (gpu.address == wanted) {
-        chosen_.push_back(std::move(gpu));
+        chosen_.push_back(gpu);
         return true;
       }
     }
@@ -122,9 +114,10 @@ class Chooser {
       refuse(fmt::format("{} is itself a virtual function; name its card, {}", wanted, *card));
       return false;
     }
-    for (const PciDevice& device : devices_) {
+    for (const PciDevice& device : machine_.devices) {
       if (device.address != wanted) continue;
       chosen_.push_back(other_device(reader_, device));
+      attach_guests(chosen_, machine_.guests, machine_.facts);
       if (const auto duties = network_duties(reader_.host(), wanted); !duties.empty())
         refuse(fmt::format("{} is a network card that this host uses ({}): its VFs are left as they are", wanted, fmt::join(duties, "; ")));
       return out_.refusal.empty();
@@ -133,33 +126,36 @@ class Chooser {
     return false;
   }
 
+  bool is_graphics(const Gpu& gpu) const { return gpu.pci_class >> 8 == 0x03 || gpu.is_nvidia(); }
+
+  readiness::Question asked(const Gpu& gpu) const {
+    return {.host = reader_.host(),
+            .machine = machine_,
+            .gpu = &gpu,
+            .way = gpu.is_nvidia() ? readiness::Way::nvidia_vgpu : readiness::Way::intel_vgpu};
+  }
+
   /// Why this card rightly has no VFs, "" when it may have some.
   std::string not_meant(const Gpu& gpu) const {
-    if (gpu.kind == Kind::management_display) return "it is the display of the server's management controller";
-    if (gpu.kind == Kind::virtual_display) return "it is the display of a virtual machine, which this host is";
-    if (gpu.is_nvidia()) return nvidia_not_meant(gpu);
+    if (gpu.is_nvidia() && on_card(gpu))
+      return gpu.sriov.total > 0
+                 ? "it shows an SR-IOV capability, but its vGPUs are mediated devices on the card itself: its VFs are not touched"
+                 : "its vGPUs are mediated devices on the card itself";
     if (gpu.is_amd()) return "AMD's driver gim makes its VFs by itself (its parameter vf_num), sriov_numvfs does not";
-    if (gpu.is_intel() && gpu.pci_class >> 8 == 0x03 && gpu.sriov.total == 0) {
-      const Technology sriov = judge_technologies(gpu, facts_).intel_sriov;
-      if (!sriov.possible) return sriov.missing.at(0);
-    }
-    if (!gpu.is_intel() && !gpu.sriov.capable) return fmt::format("it shows no SR-IOV capability; if it has one, {}", bios_switches);
+    if (is_graphics(gpu))
+      for (const readiness::Condition& each : readiness::judge(asked(gpu))) {
+        if (each.state == readiness::State::unmet && each.never && (gpu.is_nvidia() || gpu.is_intel() || gpu.kind != Kind::gpu))
+          return each.cause;
+        if (each.name == "boot_display" && each.state == readiness::State::unmet && gpu.is_nvidia())
+          return fmt::format("{}: {}", each.cause, each.cure.text);
+      }
+    if (!gpu.is_nvidia() && !gpu.is_intel() && !gpu.sriov.capable)
+      return fmt::format("it shows no SR-IOV capability; if it has one, {}", bios_switches);
     return {};
   }
 
   /// A T4 with newer firmware shows an SR-IOV capability and still is such a card (GPU-FACTS 2).
   static bool on_card(const Gpu& gpu) { return gpu.framework == Framework::mdev || gpu.vgpu_class() == VgpuClass::classic; }
-
-  static std::string nvidia_not_meant(const Gpu& gpu) {
-    if (on_card(gpu))
-      return gpu.sriov.total > 0
-                 ? "it shows an SR-IOV capability, but its vGPUs are mediated devices on the card itself: its VFs are not touched"
-                 : "its vGPUs are mediated devices on the card itself";
-    if (gpu.unlocked) return "it offers vGPU types of another board only because of vgpu_unlock, which is not supported";
-    if (gpu.vgpu_class() == VgpuClass::none && (gpu.board() || gpu.sriov.total == 0)) return "NVIDIA offers no vGPU for it";
-    if (gpu.boot_vga) return "it is the boot display: let the firmware use another card for the console";
-    return {};
-  }
 
   void judge(const Gpu& gpu) {
     SriovCard card;
@@ -193,20 +189,19 @@ class Chooser {
   /// What keeps the card from having VFs now: something that another step or a reboot brings, or something to be told.
   void lacks(SriovCard& card) {
     const Gpu& gpu = card.gpu;
-    const auto wait = [&](const char* on, const std::string& why) {
-      if (!card.wait) card.wait = Wait{on, fmt::format("{}: {}", titled(gpu), why)};
-    };
-    if (facts_.iommu.active == false) wait("reboot", "the IOMMU is off, so no guest could have its VFs: " + facts_.iommu.cause);
-    if (gpu.driver == "vfio-pci") {
+    if (is_graphics(gpu) && (gpu.is_nvidia() || gpu.is_intel())) {
+      if (const auto unmet = readiness::first_unmet(asked(gpu), readiness::Rung::sriov, readiness::BroughtBy::sriov)) {
+        card.wait = readiness::wait_for(*unmet, titled(gpu));
+        if (!card.wait) refuse(readiness::told(*unmet, titled(gpu)));
+      }
+    } else if (machine_.facts.iommu.active == false) {
+      card.wait =
+          Wait{"reboot", fmt::format("{}: the IOMMU is off, so no guest could have its VFs: {}", titled(gpu), machine_.facts.iommu.cause)};
+    } else if (gpu.driver == "vfio-pci") {
       refuse(fmt::format("{} is bound to vfio-pci, for passing it through whole: give it back to its own driver first", titled(gpu)));
-      return;
+    } else if (!gpu.driver) {
+      card.wait = Wait{"driver", fmt::format("{}: no driver has it", titled(gpu))};
     }
-    if (gpu.is_nvidia())
-      nvidia_lacks(gpu, wait);
-    else if (gpu.is_intel() && gpu.pci_class >> 8 == 0x03)
-      intel_lacks(gpu, wait);
-    else if (!gpu.driver)
-      wait("driver", "no driver has it");
     if (card.wait || !out_.refusal.empty()) return;
     if (gpu.sriov.total == 0)
       refuse(fmt::format("{} offers no VFs ({}): {}", titled(gpu), gpu.sriov.capable ? "sriov_totalvfs is 0" : "it has no sriov_totalvfs",
@@ -219,53 +214,11 @@ class Chooser {
           gpu.sriov.total, titled(gpu), card.wanted));
   }
 
-  /// Its driver is blacklisted: a reboot helps only where the next one is without that.
-  template <class WaitFor>
-  bool is_kept_away(const Gpu& gpu, const WaitFor& wait) {
-    const BlockVerdict verdict = judge_blocks(reader_.host(), facts_.boot, wished_driver(gpu, facts_), false);
-    if (!verdict.refusal.empty()) refuse(fmt::format("{}: {}", titled(gpu), verdict.refusal));
-    if (!verdict.wait.empty()) wait("reboot", verdict.wait);
-    return !verdict.refusal.empty() || !verdict.wait.empty();
-  }
-
-  template <class WaitFor>
-  void nvidia_lacks(const Gpu& gpu, const WaitFor& wait) {
-    const NvidiaDriver& driver = facts_.nvidia;
-    if (gpu.pci_class == 0x0300 && gpu.sriov.enabled == 0)
-      wait("display_mode",
-           "its display outputs are on (class 0300), so it makes no VFs: switch them off with NVIDIA's displaymodeselector, then power the "
-           "host "
-           "off and on");
-    if (!driver.loaded && driver.installed_version && is_kept_away(gpu, wait)) return;
-    if (!driver.loaded && driver.installed_version)
-      wait("reboot", fmt::format("the NVIDIA driver {} is installed for this kernel but not loaded", *driver.installed_version));
-    else if (!driver.loaded)
-      wait("driver", "no NVIDIA vGPU host driver is loaded or installed for this kernel");
-    else if (driver.host_vgpu == false)
-      wait("driver", fmt::format("the loaded NVIDIA driver {} is no vGPU host driver", driver.version.value_or("(version unknown)")));
-    else if (gpu.driver && gpu.driver != "nvidia" && gpu.driver != "pci-pf-stub")
-      wait("driver", fmt::format("the driver {} has it, not nvidia", *gpu.driver));
-    if (driver.loaded && driver.branch && !gpu.boards.empty())
-      if (const auto service = catalogue::branch_serves(gpu.boards[0], driver.branch->branch); service.verdict == catalogue::Verdict::no)
-        refuse(fmt::format("driver {} does not serve {}: {}", driver.version.value_or(""), titled(gpu), service.reason));
-  }
-
-  template <class WaitFor>
-  void intel_lacks(const Gpu& gpu, const WaitFor& wait) {
-    if (gpu.sriov.total > 0 && gpu.driver) return;
-    if (gpu.driver != wished_driver(gpu, facts_) && is_kept_away(gpu, wait)) return;
-    const Technology sriov = judge_technologies(gpu, facts_).intel_sriov;
-    const std::string why = sriov.missing.empty() ? "no driver has it" : sriov.missing.back();
-    // With the right build installed, or running with max_vfs=0, its command line takes effect at the next boot.
-    wait(facts_.i915.installed_has_max_vfs || facts_.i915.max_vfs ? "reboot" : "driver", why);
-  }
-
   Reader reader_;
   const std::string& device_;
   const VfCount& count_;
   const bool all_;
-  const std::vector<PciDevice> devices_;
-  const HostFacts facts_;
+  const Machine machine_;
   std::vector<Gpu> chosen_;
   SriovChoice out_;
 };

@@ -174,10 +174,17 @@ void plan_vfs(Plan& out, const SriovCard& card) {
     out.later(*card.wait);
     return;
   }
-  const bool takes_away = gpu.sriov.enabled > 0 && !card.has_vfs_wanted();
   const bool script = card.tool == SriovTool::nvidia_script;
-  if (!card.has_vfs_wanted() && !card.busy.empty()) {
-    out.refuse(fmt::format("{} must be idle to go from {} to {} VFs: {}; shut them down first", gpu.address, gpu.sriov.enabled, card.wanted,
+  // VFs that another driver took, vfio-pci mostly: bound to nvidia by hand they serve no vGPU, made anew they do.
+  const auto taken =
+      std::find_if(gpu.sriov.vfs.begin(), gpu.sriov.vfs.end(), [](const Vf& vf) { return vf.driver && !vf.offers && !vf.held; });
+  const bool anew = script && card.has_vfs_wanted() && taken != gpu.sriov.vfs.end();
+  const bool changes = anew || !card.has_vfs_wanted(), takes_away = gpu.sriov.enabled > 0 && changes;
+  if (changes && !card.busy.empty()) {
+    out.refuse(
+        anew ? fmt::format("{}: its VFs have to be made anew ({} has the driver {}), for which it must be idle: {}; shut them down first",
+                           gpu.address, taken->address, *taken->driver, fmt::join(card.busy, "; "))
+             : fmt::format("{} must be idle to go from {} to {} VFs: {}; shut them down first", gpu.address, gpu.sriov.enabled, card.wanted,
                            fmt::join(card.busy, "; ")));
     return;
   }
@@ -194,9 +201,9 @@ void plan_vfs(Plan& out, const SriovCard& card) {
   if (script && (gpu.sriov.enabled > 0 || card.wanted > 0)) plan_driver_of_card(out, gpu);
   // From one number to another only through 0: else the kernel says EBUSY, and the script that there is nothing to do.
   if (takes_away) plan_number(out, card, gpu.sriov.enabled, 0);
-  if (!card.has_vfs_wanted() && card.wanted > 0) plan_number(out, card, 0, card.wanted);
+  if (changes && card.wanted > 0) plan_number(out, card, 0, card.wanted);
   // VFs that no driver took: guests would get no vGPU on them.
-  if (card.has_vfs_wanted() && script)
+  if (!changes && script)
     for (const Vf& vf : gpu.sriov.vfs)
       if (!vf.driver) plan_driver(out, vf.address, std::nullopt, "nvidia");
 }

@@ -8,6 +8,7 @@ namespace pvegpu {
 namespace {
 
 const std::string pci = "/sys/bus/pci/devices/", drivers = "/sys/bus/pci/drivers/", script = "/usr/lib/nvidia/sriov-manage";
+const std::string nvidia_gpus = "/proc/driver/nvidia/gpus/";
 
 std::string last_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 std::string attribute_of(const FakeHost& host, const std::string& address, const std::string& name) {
@@ -26,8 +27,13 @@ void bind(FakeHost& host, const std::string& address, const std::string& driver)
   for (const std::string& part : text::split(host.read_link(pci + address).or_fail("bind"), '/'))
     if (part != "..") up += "../";
   host.link(pci + address + "/driver", up + "bus/pci/drivers/" + driver);
+  if (driver == "nvidia" && !host.exists(pci + address + "/physfn"))
+    host.file(fmt::format("{}{}/information", nvidia_gpus, address), "Model: \t\t NVIDIA\n", 0444);
 }
-void unbind(FakeHost& host, const std::string& address) { host.gone(pci + address + "/driver"); }
+void unbind(FakeHost& host, const std::string& address) {
+  host.gone(pci + address + "/driver");
+  if (host.exists(nvidia_gpus + address)) host.gone(nvidia_gpus + address);
+}
 
 /// Routing ids as pci_iov_virtfn_bus() and pci_iov_virtfn_devfn() count them.
 std::string vf_address(const FakeHost& host, const std::string& card, unsigned index) {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// What a card must be, whoever made it: there, no console, free for the way that is meant.
+#include "common/readiness/conditions.hpp"
+#include "common/readiness/judge.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::readiness {
+
+void card_there(const Question& q, Condition& out) {
+  if (q.gpu)
+    return out.see(
+        fmt::format("{} is {} ({}:{})", q.gpu->address, q.gpu->name, gpu::hex4(q.gpu->ids.vendor), gpu::hex4(q.gpu->ids.device)));
+  // A mapping or a guest's device that is no GPU is judged by its own conditions; what a mapping leads to is told there.
+  const auto there = [&](const text::PciAddress& address) {
+    return std::any_of(q.machine.devices.begin(), q.machine.devices.end(),
+                       [&](const PciDevice& device) { return address.covers(device.address); });
+  };
+  if (q.mapping || !q.missing_mapping.empty() ||
+      (q.hostpci && std::all_of(q.hostpci->addresses.begin(), q.hostpci->addresses.end(), there)))
+    return out.skip();
+  out.fail("there is no such GPU on this node",
+           task("host_info", json::object(), BroughtBy::nothing, "see pve.gpu.host_info for those that are there"));
+}
+
+void no_console(const Question& q, Condition& out) {
+  if (q.gpu->kind == gpu::Kind::management_display)
+    return out.fail_for_ever("it is the display of the server's management controller", "it is no GPU for desktops, choose another");
+  if (q.gpu->kind == gpu::Kind::virtual_display)
+    out.fail_for_ever("it is the display of a virtual machine, which this host is", "it is no GPU for desktops, choose another");
+}
+
+void boot_display(const Question& q, Condition& out) {
+  out.see(fmt::format("{}: {}, class {}", q.sysfs("boot_vga"), q.gpu->boot_vga ? 1 : 0, gpu::hex4(q.gpu->pci_class)));
+  if (q.gpu->boot_vga && q.gpu->driver != "vfio-pci")
+    out.fail("it is the boot display: the host's console is on it",
+             hands("let the firmware use another card for the console (BIOS setup: primary display)"));
+}
+
+void displays_free(const Question& q, Condition& out) {
+  if (const auto connected = q.gpu->connected_displays(); !connected.empty())
+    out.fail(fmt::format("a display is connected to it: {}", fmt::join(connected, ", ")),
+             hands("unplug it: a card for vGPUs must have none"));
+}
+
+void judge_kept_away(const Question& q, Condition& out, const std::string& module, bool by_name) {
+  const auto blocks = blocks_of(q.facts().blocks, module, by_name);
+  if (blocks.empty() && !q.asks_programs) return;
+  const BlockVerdict verdict = judge_blocks(q.host, q.facts().boot, module, false, by_name);
+  if (!verdict.refusal.empty()) {
+    out.fail(blocks.empty() ? verdict.refusal : block_cause(blocks),
+             hands(blocks.empty() ? "take it out, then a reboot" : block_cure(blocks)));
+    out.next_boot = blocks.empty();
+  } else if (!verdict.wait.empty()) {
+    out.fail(verdict.wait, {"reboot", BroughtBy::reboot});
+  }
+}
+
+void vfio_kept_away(const Question& q, Condition& out) {
+  if (q.facts().has_driver("vfio_pci")) return;
+  judge_kept_away(q, out, "vfio_pci", true);
+}
+
+void held_by_vfio(const Question& q, Condition& out) {
+  out.see(fmt::format("{}: {}", q.sysfs("driver"), q.gpu->driver.value_or("none")));
+  if (q.gpu->driver == "vfio-pci")
+    out.fail("vfio-pci has it, for passing it through whole", task("vfio", {{"devices", {q.gpu->address}}, {"state", "absent"}},
+                                                                   BroughtBy::nothing, "pve.gpu.vfio with state=absent for it"));
+}
+
+void vfs_enabled(const Question& q, Condition& out) {
+  if (!q.on_vfs()) return out.skip();
+  const gpu::Sriov& sriov = q.gpu->sriov;
+  out.see(fmt::format("{}: {} of {}", q.sysfs("sriov_numvfs"), sriov.enabled, sriov.total));
+  if (sriov.enabled == 0)
+    return out.fail("no VF is enabled", task("sriov", {{"device", q.gpu->address}}, BroughtBy::sriov,
+                                             "pve.gpu.sriov now, and pve.gpu.sriov_service at each boot"));
+  if (const auto there = static_cast<std::int64_t>(sriov.vfs.size()); sriov.enabled != there)
+    out.fail(fmt::format("the kernel says that {} VFs are enabled, but {} are there", sriov.enabled, there),
+             hands("see dmesg, and reboot"));
+}
+
+void no_vfs_on_whole_card(const Question& q, Condition& out) {
+  if (q.gpu->sriov.enabled > 0)
+    out.fail(fmt::format("it has {} enabled, which passing the whole card through would end", gpu::counted(q.gpu->sriov.enabled, "VF")),
+             task("sriov", {{"device", q.gpu->address}, {"vfs", "0"}}, BroughtBy::sriov, "pve.gpu.sriov with vfs=0"));
+}
+
+void no_vgpus_on_whole_card(const Question& q, Condition& out) {
+  if (!q.gpu->mdevs.empty())
+    return out.fail(fmt::format("it has {}, which passing the whole card through would end",
+                                gpu::counted(static_cast<std::int64_t>(q.gpu->mdevs.size()), "vGPU")),
+                    hands("shut the guests down that have them"));
+  const auto pve = q.facts().pve_version();
+  if (q.gpu->framework == gpu::Framework::mdev && pve && !(*pve < catalogue::MajorMinor{8, 4}))
+    out.fail(fmt::format("the driver {} offers vGPUs on it, and Proxmox VE from 8.4 on refuses a mapping of the whole card then",
+                         q.gpu->driver.value_or("(none)")),
+             task("vfio", {{"devices", {q.gpu->address}}}, BroughtBy::reboot, "pve.gpu.vfio, which takes that driver away from it"));
+}
+
+}  // namespace pvegpu::readiness
