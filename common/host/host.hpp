@@ -49,6 +49,7 @@ struct KernelModule {
   bool built_in = false;
   std::string file;                     ///< path of the .ko, empty when built in or absent
   std::string version;                  ///< its `version` field, empty when it has none
+  std::string license;                  ///< its `license` field, empty when it has none
   std::vector<std::string> parameters;  ///< names of its parameters, sorted
   bool loaded = false;                  ///< initstate is "live", or it is built in
 };
@@ -78,6 +79,10 @@ class Query {
   static Query mok_state(const std::string& key);
   /// The last 200 lines that a unit wrote since the host booted.
   static Query unit_log(const std::string& unit);
+  /// What the kernel has said since the host booted of drivers of GPUs, VFs, vfio and the IOMMU (facts/kernel_log).
+  static Query kernel_log();
+  /// `nvidia-smi -q` of one card: modes that no file shows.
+  static Query nvidia_gpu(const std::string& address);
   /// `zpool get all POOL`: its features are lines feature@NAME.
   static Query pool_features(const std::string& pool);
 

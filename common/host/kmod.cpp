@@ -85,6 +85,7 @@ Result<KernelModule> RealHost::kernel_module(const std::string& name, const std:
       const std::string_view key = KMOD(kmod_module_info_get_key)(entry);
       const std::string value = KMOD(kmod_module_info_get_value)(entry);
       if (key == "version") out.version = value;
+      if (key == "license") out.license = value;
       if (key == "parmtype" || key == "parm") out.parameters.push_back(value.substr(0, value.find(':')));
     }
     KMOD(kmod_module_info_free_list)(info);

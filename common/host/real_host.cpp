@@ -172,6 +172,16 @@ Query Query::unit_log(const std::string& unit) {
   return Query({"journalctl", "--boot", "--no-pager", "--output=cat", "--lines=200", "--unit", unit});
 }
 
+Query Query::kernel_log() {
+  // A busy network fills the log with its own. In lower case journalctl takes either case. Without --lines, which turns the order round.
+  return Query(
+      {"journalctl", "--dmesg", "--boot", "--no-pager", "--output=cat",
+       "--grep=nvrm|nvidia|vfio|request device|io_page_fault|ineligible for iommu|i915|xe 0000:|sr-iov|vfs|can't reserve|unsigned module|"
+       "unknown symbol|disagrees about version|power state|giving up|interrupt remapping"});
+}
+
+Query Query::nvidia_gpu(const std::string& address) { return Query({"nvidia-smi", "-q", "-i", address}); }
+
 Query Query::pool_features(const std::string& pool) { return Query({"zpool", "get", "-H", "all", pool}); }
 
 Result<std::string> RealHost::read_file(const std::string& path) const {

@@ -508,6 +508,8 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
     for (const std::string& line : text::lines(find(*real)->bytes))
       if (line.starts_with("version="))
         out.version = line.substr(8);
+      else if (line.starts_with("license="))
+        out.license = line.substr(8);
       else if (line.starts_with("parm="))
         out.parameters.push_back(line.substr(5));
     return out;

@@ -906,7 +906,7 @@ def loaded_modules(machine):
             load(each)
     for name, fields in (machine.spec.get('modules') or {}).items():
         fields = fields or {}
-        check_keys(fields, {'loaded', 'version', 'parameters', 'refcnt', 'file'}, 'modules.%s' % name)
+        check_keys(fields, {'loaded', 'version', 'parameters', 'refcnt', 'file', 'license'}, 'modules.%s' % name)
         if fields.get('loaded', True):
             load(name, version=fields.get('version'), parameters=fields.get('parameters'), refcnt=fields.get('refcnt'))
     for name, values in machine.modprobe['options'].items():
@@ -1233,6 +1233,14 @@ def write_kernel(machine, tree):
     write_module_directory(machine, tree, kernel_modules(machine))
 
 
+def module_license(machine, name):
+    """What modinfo says of a described module: NVIDIA's tells which flavour it is, where the description does."""
+    nvidia = machine.spec.get('nvidia') or {}
+    if name.split('_')[0] == 'nvidia' and 'open' in nvidia:
+        return 'Dual MIT/GPL' if nvidia['open'] else 'NVIDIA'
+    return 'GPL'
+
+
 def write_module_directory(machine, tree, own=None):
     """What depmod would have left for the kernel's own modules, if any are given, and for the described module files."""
     base = 'lib/modules/' + machine.kernel
@@ -1245,7 +1253,8 @@ def write_module_directory(machine, tree, own=None):
         fields = fields or {}
         if fields.get('file'):
             files[name] = fields['file']
-            information = {'license': 'GPL', 'name': name, 'vermagic': machine.kernel + ' SMP preempt mod_unload modversions '}
+            information = {'license': fields.get('license') or module_license(machine, name), 'name': name,
+                           'vermagic': machine.kernel + ' SMP preempt mod_unload modversions '}
             if fields.get('version'):
                 information['version'] = str(fields['version'])
             words = ['%s=%s' % pair for pair in sorted(information.items())]

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The state that a card is in now, as PCI shows it: its memory windows, its configuration space, power, reset, what the firmware left on
+// it. Facts only: what a way of using the card makes of them is judged elsewhere. What is unset is unknown, and the reader has the reason.
+#pragma once
+
+#include "common/facts/gpu.hpp"
+#include "common/host/reader.hpp"
+
+namespace pvegpu::gpu {
+
+/// A file and what stands in it, so that a person can look it up.
+struct Evidence {
+  std::string path, value;
+
+  bool empty() const { return path.empty(); }
+  std::string str() const;  ///< "PATH: VALUE"
+};
+
+/// A base address register: a window of memory or I/O ports.
+struct Bar {
+  unsigned index = 0;       ///< 0 to 5
+  bool of_vfs = false;      ///< one of the VFs, that the PF has for all of them: without it no VF can be made
+  bool io = false;          ///< I/O ports, which no driver of a GPU needs
+  bool assigned = false;    ///< it has an address
+  std::uint64_t start = 0;  ///< 0 without an address
+  std::uint64_t size = 0;   ///< 0: unknown
+  Evidence evidence = {};
+
+  std::string name() const;  ///< "BAR 1", "VF BAR 1"
+};
+
+struct CardState {
+  std::optional<std::vector<Bar>> bars;    ///< those that the card has; its ROM is none of them: without an address it harms nobody
+  std::optional<bool> bar1_resizable;      ///< then its size is a choice of the firmware or the kernel, and says nothing of the card's mode
+  std::optional<bool> gone;                ///< its configuration space reads ff: it fell off the bus, or has no power
+  Evidence config;                         ///< what was read of it, whenever `gone` is set
+  std::optional<std::string> power_state;  ///< "D0", "D3hot", "D3cold", "unknown", "error"
+  std::optional<std::vector<std::string>> reset_methods;  ///< "flr", "bus" …; empty: the kernel knows none
+
+  const Bar* bar(unsigned index) const;               ///< of the card itself; nullptr: it has none, or that is unknown
+  std::vector<const Bar*> unassigned() const;         ///< memory windows of the card that have no address
+  std::vector<const Bar*> unassigned_of_vfs() const;  ///< the same of its VFs
+};
+
+/// Reads five files. The kernel wakes a suspended card to read its configuration space.
+CardState read_card_state(Reader& reader, const Gpu& gpu);
+
+/// The firmware's console: a framebuffer that the kernel keeps in a window of the card, so that vfio-pci can't map it.
+struct FirmwareFramebuffer {
+  std::optional<bool> in_card;
+  Evidence evidence;      ///< the line of /proc/iomem, when it is in the card
+  std::string parameter;  ///< what keeps it away on this kernel: "initcall_blacklist=sysfb_init"
+  bool given = false;     ///< the running kernel was started with it
+};
+FirmwareFramebuffer read_firmware_framebuffer(Reader& reader, const Gpu& gpu);
+
+/// Memory that the firmware demands for the devices of the card's IOMMU group (RMRR, type "direct"): Intel's IOMMU gives no such device
+/// to a guest. Empty: there is none. Unset: unknown, or there is no group.
+std::optional<std::vector<Evidence>> read_direct_regions(Reader& reader, const Gpu& gpu);
+
+/// NVSwitches: the GPUs beside them are one SXM baseboard, and one of these alone needs the fabric manager's consent to run.
+std::vector<PciDevice> nvswitches(const std::vector<PciDevice>& devices);
+
+}  // namespace pvegpu::gpu
