@@ -98,18 +98,49 @@ std::string signing_advice(const HostView& host, Signing state) {
       signing_key, host.exists(signing_key) ? "" : "dkms generate_mok, then ", at_boot);
 }
 
+namespace {
+
+bool has_any(const std::string& line, std::initializer_list<const char*> signs) {
+  return std::any_of(signs.begin(), signs.end(), [&](const char* sign) { return text::contains(line, sign); });
+}
+
+/// What installers and drivers say on every host, or about every failure.
+bool is_boilerplate(const std::string& line) {
+  return has_any(line, {"Installation has failed", "NVRM: loading NVIDIA UNIX", "32-bit compatibility", "libglvnd", "X library path",
+                        "pkg-config", "You may find suggestions on fixing", "NVRM: Please see", "NVRM: www.nvidia.com"});
+}
+
+/// Without the guesses that NVIDIA's installer adds to every module that can't be loaded.
+std::string without_guesses(std::string line) {
+  for (const char* start : {"  This happens most", " This happens most", "  Please see the log", "  Please see the file"})
+    if (const auto at = line.find(start); at != line.npos) line.erase(at);
+  return line;
+}
+
+}  // namespace
+
 std::vector<std::string> telling_lines(std::string_view log, std::size_t most) {
-  std::vector<std::string> out;
-  const auto tells = [](const std::string& line) {
-    for (const char* sign : {"ERROR", "Error!", "error:", "Error 1", "Error 2", "No space left", "Key was rejected", "Nouveau",
-                             "-> Kernel module", "Unable to", "make.log", "Bad return status"})
-      if (text::contains(line, sign)) return true;
-    return false;
-  };
+  std::vector<std::pair<bool, std::string>> all;  // whether it names the cause itself
   for (const std::string& line : text::lines(log)) {
-    const std::string trimmed = text::trim(line).substr(0, 300);
+    std::string trimmed = without_guesses(text::trim(line).substr(0, 300));
+    const bool cause =
+        !trimmed.starts_with("-> ") && has_any(trimmed, {"NVRM:", "Unknown symbol", "unknown symbol", "disagrees about version",
+                                                         "not found", "error:", "No space left", "Key was rejected"});
+    const bool failure = has_any(
+        trimmed, {"ERROR", "Error!", "Error 1", "Error 2", "Nouveau", "-> Kernel module", "Unable to", "make.log", "Bad return status"});
+    if ((!cause && !failure) || is_boilerplate(trimmed)) continue;
+    if (all.empty() || all.back().second != trimmed) all.emplace_back(cause, std::move(trimmed));
+  }
+  // Where there are too many, what names the cause stays.
+  std::size_t causes = 0;
+  for (const auto& [cause, line] : all) causes += cause;
+  std::size_t room = most - std::min(causes, most);
+  std::vector<std::string> out;
+  for (auto& [cause, line] : all) {
     if (out.size() == most) break;
-    if (tells(trimmed) && (out.empty() || out.back() != trimmed)) out.push_back(trimmed);
+    if (!cause && room == 0) continue;
+    if (!cause) --room;
+    out.push_back(std::move(line));
   }
   return out;
 }

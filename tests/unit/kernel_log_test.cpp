@@ -145,7 +145,8 @@ TEST(KernelLog, addresses_in_lines) {
 
 /// What a journal that knows only this line answers to the query; nullopt: its pattern leaves the line out.
 bool asked_for(std::string_view line) {
-  for (const std::string& word : Query::kernel_log().argv()) {
+  const Query query = Query::kernel_log();
+  for (const std::string& word : query.argv()) {
     if (!word.starts_with("--grep=")) continue;
     for (const std::string& part : text::split(word.substr(7), '|'))
       if (text::contains(text::lower(line), part)) return true;

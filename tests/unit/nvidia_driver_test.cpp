@@ -66,6 +66,31 @@ TEST(TellingLines, are_few_and_say_why) {
   EXPECT_EQ(telling_lines("ERROR: a\nERROR: a\nERROR: b\nERROR: c\n", 2), (std::vector<std::string>{"ERROR: a", "ERROR: b"}));
 }
 
+TEST(TellingLines, keep_what_names_the_cause_and_drop_what_every_host_says) {
+  // NVIDIA's installer, as threads quote it
+  const char* log =
+      "ERROR: Unable to load the kernel module 'nvidia.ko'.  This happens most frequently when this kernel module was built against the "
+      "wrong "
+      "or improperly configured kernel sources.  Please see the log entries 'Kernel module load error' and 'Kernel messages'.\n"
+      "-> Kernel module load error: No such device\n-> Kernel messages:\n"
+      "   [   12.1] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.105.08  Wed Oct 29 23:15:11 UTC 2025\n"
+      "   [   12.2] NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:\n   [   12.2] NVRM: BAR1 is 0M @ 0x0 "
+      "(PCI:0000:01:00.0)\n"
+      "   [   12.3] nvidia_vgpu_vfio: Unknown symbol vfio_pin_pages (err -2)\n"
+      "WARNING: Unable to find a suitable destination to install 32-bit compatibility libraries.\n"
+      "ERROR: Installation has failed.  Please see the file '/var/log/nvidia-installer.log' for details.\n";
+  EXPECT_EQ(telling_lines(log),
+            (std::vector<std::string>{"ERROR: Unable to load the kernel module 'nvidia.ko'.", "-> Kernel module load error: No such device",
+                                      "[   12.2] NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:",
+                                      "[   12.2] NVRM: BAR1 is 0M @ 0x0 (PCI:0000:01:00.0)",
+                                      "[   12.3] nvidia_vgpu_vfio: Unknown symbol vfio_pin_pages (err -2)"}));
+  EXPECT_EQ(telling_lines(log, 3),
+            (std::vector<std::string>{"[   12.2] NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:",
+                                      "[   12.2] NVRM: BAR1 is 0M @ 0x0 (PCI:0000:01:00.0)",
+                                      "[   12.3] nvidia_vgpu_vfio: Unknown symbol vfio_pin_pages (err -2)"}));
+  EXPECT_EQ(telling_lines("/bin/sh: 1: cc: not found\n"), std::vector<std::string>{"/bin/sh: 1: cc: not found"});
+}
+
 TEST(HeadersPackage, is_named_by_release_and_series) {
   EXPECT_EQ(headers_package("5.15.158-2-pve", 7), "pve-headers-5.15.158-2-pve");
   EXPECT_EQ(headers_package("6.2.16-20-pve", 8), "pve-headers-6.2.16-20-pve");
