@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a card must be, whoever made it: there, no console, free for the way that is meant.
+#include "common/facts/holders.hpp"
 #include "common/readiness/conditions.hpp"
 #include "common/readiness/judge.hpp"
 
@@ -37,6 +38,80 @@ void boot_display(const Question& q, Condition& out) {
              hands("let the firmware use another card for the console (BIOS setup: primary display)"));
 }
 
+void card_answers(const Question& q, Condition& out) {
+  const gpu::CardState& card = q.card();
+  if (!card.gone) return out.skip();
+  out.see(card.config.str());
+  if (card.power_state) out.see(fmt::format("{}: {}", q.sysfs("power_state"), *card.power_state));
+  if (*card.gone)
+    out.fail("its configuration space reads ff: it fell off the bus, or has no power",
+             {"power the host off and on (a reboot is not enough); look at its seat and its power cables", BroughtBy::power_off});
+}
+
+void windows_assigned(const Question& q, Condition& out) {
+  const gpu::CardState& card = q.card();
+  if (!card.bars) return out.skip();
+  const auto without = card.unassigned();
+  if (without.empty()) return out.see(q.sysfs("resource") + ": each BAR has an address");
+  for (const gpu::Bar* bar : without) out.see(bar->evidence.str());
+  out.fail(fmt::format("its {} has no address: the firmware or the kernel found no room for it", without[0]->name()),
+           hands("switch on 'Above 4G decoding' in the BIOS setup (also called 'Memory Mapped I/O above 4 GB'), where there is a size raise "
+                 "the MMIO high size, then power the host off and on; pve.gpu.kernel_cmdline with present=[pci=realloc] may help where the "
+                 "firmware can't"));
+}
+
+void vf_windows_assigned(const Question& q, Condition& out) {
+  if (!q.on_vfs() || q.gpu->sriov.enabled > 0 || !q.card().bars) return out.skip();
+  const auto without = q.card().unassigned_of_vfs();
+  if (without.empty()) return;
+  for (const gpu::Bar* bar : without) out.see(bar->evidence.str());
+  out.fail(fmt::format("its {} has no address, so no VF can be made", without[0]->name()),
+           hands("switch on 'SR-IOV' and 'Above 4G decoding' in the BIOS setup, then power the host off and on; "
+                 "pve.gpu.kernel_cmdline with present=[pci=realloc] may help where the firmware can't"));
+}
+
+void no_reserved_memory(const Question& q, Condition& out) {
+  Reader reader(q.host);
+  const auto regions = gpu::read_direct_regions(reader, *q.gpu);
+  if (!regions) return out.skip();
+  if (regions->empty()) return out.see("no memory is reserved for its IOMMU group by the firmware (RMRR)");
+  for (const gpu::Evidence& region : *regions) out.see(region.str());
+  out.fail("the firmware has reserved memory for a device of its IOMMU group (RMRR), so the kernel gives it to no guest",
+           task("kernel_cmdline", {{"present", {"intel_iommu=on,relax_rmrr"}}}, BroughtBy::reboot,
+                "switch that off for its slot in the BIOS setup (HPE: conrep, 'shared memory'); else pve.gpu.kernel_cmdline with "
+                "present=[\"intel_iommu=on,relax_rmrr\"], which Proxmox's kernels know and which gives up that protection, then a reboot"));
+}
+
+void no_firmware_framebuffer(const Question& q, Condition& out) {
+  Reader reader(q.host);
+  const gpu::FirmwareFramebuffer console = gpu::read_firmware_framebuffer(reader, *q.gpu);
+  if (console.in_card != true) return out.skip();
+  out.see(console.evidence.str());
+  if (console.given) return out.doubt(fmt::format("the firmware's console is in its memory although {} was given", console.parameter));
+  out.fail("the firmware's console is in its memory, so vfio-pci can't take it",
+           task("kernel_cmdline", {{"present", {console.parameter}}}, BroughtBy::reboot,
+                fmt::format("let the firmware use another card for the console, or pve.gpu.kernel_cmdline with present=[{}], then a reboot",
+                            console.parameter)));
+}
+
+void can_be_reset(const Question& q, Condition& out) {
+  const auto& methods = q.card().reset_methods;
+  if (!methods) return out.skip();
+  out.see(fmt::format("{}: {}", q.sysfs("reset_method"), methods->empty() ? "(none)" : fmt::format("{}", fmt::join(*methods, " "))));
+  if (methods->empty())
+    out.doubt("the kernel knows no way to reset it: a guest may get it once only, until the host is powered off and on");
+}
+
+void alone_on_its_board(const Question& q, Condition& out) {
+  if (!q.gpu->is_nvidia()) return out.skip();
+  const auto switches = gpu::nvswitches(q.machine.devices);
+  if (switches.empty()) return out.skip();
+  out.see(fmt::format("{} is an NVSwitch", switches[0].address));
+  out.doubt(
+      "it is on a baseboard with NVSwitches: one GPU of it alone runs only when NVIDIA's fabric manager on the host, or in a guest with the "
+      "switches, has set up its partition");
+}
+
 void displays_free(const Question& q, Condition& out) {
   if (const auto connected = q.gpu->connected_displays(); !connected.empty())
     out.fail(fmt::format("a display is connected to it: {}", fmt::join(connected, ", ")),
@@ -63,9 +138,23 @@ void vfio_kept_away(const Question& q, Condition& out) {
 
 void held_by_vfio(const Question& q, Condition& out) {
   out.see(fmt::format("{}: {}", q.sysfs("driver"), q.gpu->driver.value_or("none")));
-  if (q.gpu->driver == "vfio-pci")
-    out.fail("vfio-pci has it, for passing it through whole", task("vfio", {{"devices", {q.gpu->address}}, {"state", "absent"}},
-                                                                   BroughtBy::nothing, "pve.gpu.vfio with state=absent for it"));
+  if (q.gpu->driver != "vfio-pci") return;
+  const char* cause = "vfio-pci has it, for passing it through whole";
+  for (const gpu::Use& use : q.gpu->used_by.value_or(std::vector<gpu::Use>()))
+    if (use.running) return out.fail(fmt::format("{}: guest {} runs with it", cause, use.vmid), hands(fmt::format("shut guest {} down", use.vmid)));
+  Reader reader(q.host);
+  const auto holders = gpu::read_holders(reader, *q.gpu);
+  for (const gpu::Holder& holder : holders) {
+    if (holder.ours) continue;
+    out.see(fmt::format("{}: {}", holder.where(), holder.text));
+    return out.fail(fmt::format("{}: {} ({})", cause, holder.how(), holder.where()),
+                    hands(fmt::format("take {} away ('{}'), then a reboot", holder.where(), holder.text)));
+  }
+  if (holders.empty())
+    return out.fail(fmt::format("{}, and no file of this host gives it to vfio-pci", cause),
+                    {"reboot: it gets its own driver then", BroughtBy::reboot});
+  out.fail(cause,
+           task("vfio", {{"devices", {q.gpu->address}}, {"state", "absent"}}, BroughtBy::nothing, "pve.gpu.vfio with state=absent for it"));
 }
 
 void vfs_enabled(const Question& q, Condition& out) {

@@ -3,6 +3,7 @@
 // Nothing else in the project decides what a GPU lacks; who asks takes the conditions up to its own step (judge.hpp).
 #pragma once
 
+#include "common/facts/card_state.hpp"
 #include "common/facts/machine.hpp"
 #include "common/text/hostpci.hpp"
 
@@ -96,8 +97,12 @@ struct Question {
   bool vgpu() const { return way == Way::nvidia_vgpu; }
   /// Guests get virtual functions of the card.
   bool on_vfs() const;
+  /// Of the GPU, read when it is first asked for.
+  const gpu::CardState& card() const;
   /// Of the GPU: "/sys/bus/pci/devices/0000:41:00.0/NAME".
   std::string sysfs(std::string_view name) const;
+
+  mutable std::shared_ptr<const gpu::CardState> card_ = {};
 };
 
 }  // namespace pvegpu::readiness

@@ -17,6 +17,13 @@ void group_alone(const Question&, Condition&);
 // card_conditions.cpp
 void card_there(const Question&, Condition&);
 void no_console(const Question&, Condition&);
+void card_answers(const Question&, Condition&);
+void windows_assigned(const Question&, Condition&);
+void vf_windows_assigned(const Question&, Condition&);
+void no_reserved_memory(const Question&, Condition&);
+void no_firmware_framebuffer(const Question&, Condition&);
+void can_be_reset(const Question&, Condition&);
+void alone_on_its_board(const Question&, Condition&);
 void boot_display(const Question&, Condition&);
 void displays_free(const Question&, Condition&);
 void no_vfs_on_whole_card(const Question&, Condition&);
@@ -64,6 +71,9 @@ void nobody_else_has_it(const Question&, Condition&);
 Cure task(std::string module, json args, BroughtBy by, std::string text = {});
 /// Words for a person.
 Cure hands(std::string text);
+
+/// What the logs say of a condition that is not met, in its place. explain.cpp
+void explain(const Question&, Condition&);
 
 /// A driver is kept away by the command line or a line of modprobe.d, at the next boot too or only now.
 void judge_kept_away(const Question&, Condition&, const std::string& module, bool by_name);

@@ -42,7 +42,14 @@ constexpr Entry table[] = {
     {Rung::display, "boot_display", whole | nvidia, boot_display},
     {Rung::display, "displays_free", nvidia, displays_free},
     {Rung::display, "outputs_off", nvidia, nvidia_outputs},
+    {Rung::card, "card_answers", all, card_answers},
+    {Rung::card, "windows_assigned", whole | nvidia | amd, windows_assigned},
     {Rung::card, "sriov_capability", nvidia, nvidia_capability},
+    {Rung::card, "vf_windows_assigned", nvidia, vf_windows_assigned},
+    {Rung::card, "no_reserved_memory", whole, no_reserved_memory},
+    {Rung::card, "no_firmware_framebuffer", whole, no_firmware_framebuffer},
+    {Rung::card, "can_be_reset", whole, can_be_reset},
+    {Rung::card, "alone_on_its_board", whole, alone_on_its_board},
     {Rung::build, "nvidia_built", nvidia, nvidia_built},
     {Rung::build, "intel_built", intel, intel_built},
     {Rung::rival_driver, "not_on_vfio", nvidia | intel | gvtg, held_by_vfio},
@@ -51,8 +58,8 @@ constexpr Entry table[] = {
     {Rung::driver, "vfio_allowed", whole, vfio_kept_away},
     {Rung::driver, "nvidia_allowed", nvidia, nvidia_kept_away},
     {Rung::driver, "intel_allowed", intel | gvtg, intel_kept_away},
-    {Rung::driver, "nvidia_loaded", nvidia, nvidia_loaded},
     {Rung::driver, "nvidia_flavour", nvidia, nvidia_flavour},
+    {Rung::driver, "nvidia_loaded", nvidia, nvidia_loaded},
     {Rung::driver, "nvidia_bound", nvidia, nvidia_bound},
     {Rung::driver, "nvidia_initialised", nvidia, nvidia_initialised},
     {Rung::driver, "nvidia_vgpu_vfio", nvidia, nvidia_vgpu_vfio},
@@ -80,6 +87,7 @@ Condition answer(const Entry& entry, const Question& question) {
     out.skip();
   else
     entry.judge(question, out);
+  if (out.state == State::unmet && question.asks_programs) explain(question, out);
   return out;
 }
 
@@ -87,7 +95,15 @@ Condition answer(const Entry& entry, const Question& question) {
 
 std::vector<Condition> judge(const Question& question) {
   std::vector<Condition> out;
-  for (const Entry& entry : table) out.push_back(answer(entry, question));
+  bool never = false;
+  for (const Entry& entry : table) {
+    if (never && !entry.without_gpu) {  // what this GPU lacks for a way that it can't go is no question
+      out.push_back({entry.rung, entry.name, State::not_needed});
+      continue;
+    }
+    out.push_back(answer(entry, question));
+    never = never || out.back().never;
+  }
   return out;
 }
 

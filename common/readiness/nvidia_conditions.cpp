@@ -3,6 +3,7 @@
 #include "common/base/strings.hpp"
 #include "common/driver/dkms.hpp"
 #include "common/driver/nvidia.hpp"
+#include "common/facts/nvidia_state.hpp"
 #include "common/host/units.hpp"
 #include "common/readiness/conditions.hpp"
 
@@ -37,6 +38,24 @@ std::string shown(const std::optional<std::string>& version) { return version.va
 bool is_loaded(const Question& q, Condition& out) {
   if (!q.facts().nvidia.loaded) out.skip();
   return q.facts().nvidia.loaded;
+}
+
+/// A board that can do MIG offers nothing at all: in MIG mode the types are those of the GPU instances, and there are none.
+bool lacks_instance(const Question& q, Condition& out) {
+  const catalogue::Board* board = q.gpu->board();
+  if (!board || board->mig_slices == 0 || q.gpu->framework != Framework::vendor_vfio) return false;
+  Reader reader(q.host);
+  const gpu::NvidiaState state = gpu::read_nvidia_state(reader, *q.gpu);
+  if (!state.gpu_instances || !state.gpu_instances->empty()) return false;
+  const gpu::NvidiaMode mig = q.asks_programs ? gpu::ask_nvidia_modes(q.host, *q.gpu).mig : gpu::NvidiaMode{};
+  if (mig.on == false) return false;
+  out.see(state.capabilities.str());
+  if (!mig.evidence.empty()) out.see(mig.evidence.str());
+  out.fail(fmt::format("no vGPU type can be made on it: {} on, and it has no GPU instance (MIG)", mig.on ? "MIG mode is" : "MIG mode may be"),
+           hands(fmt::format("make GPU instances: nvidia-smi mig -i {0} -lgip lists their profiles, -cgi PROFILE makes one; or leave MIG mode: "
+                             "nvidia-smi -i {0} -mig 0",
+                             q.gpu->address)));
+  return true;
 }
 
 }  // namespace
@@ -153,15 +172,34 @@ void nvidia_loaded(const Question& q, Condition& out) {
 
 void nvidia_flavour(const Question& q, Condition& out) {
   const gpu::NvidiaDriver& driver = q.facts().nvidia;
-  if (!is_loaded(q, out) || !driver.open_modules || q.gpu->boards.empty()) return out.skip();
-  out.see(fmt::format("/proc/driver/nvidia/version: {} kernel modules", *driver.open_modules ? "open" : "proprietary"));
+  if (q.gpu->boards.empty()) return out.skip();
   const catalogue::Board& board = q.gpu->boards[0];
-  if (board.open_modules_only && !*driver.open_modules)
-    return out.fail(fmt::format("the proprietary kernel modules run, and only NVIDIA's open kernel modules drive {}", q.gpu->name),
-                    install("pve.gpu.nvidia_driver with kernel_module_type=open"));
-  if (*driver.open_modules && driver::needs_proprietary(board))
-    out.fail(fmt::format("NVIDIA's open kernel modules run, which do not drive {}", q.gpu->name),
-             install("pve.gpu.nvidia_driver with kernel_module_type=proprietary"));
+  if (!board.open_modules_only && !driver::needs_proprietary(board)) return out.skip();  // either drives it
+  const bool right = board.open_modules_only;
+  const auto name = [](bool open) { return open ? "open" : "proprietary"; };
+  const auto installed = [&] {
+    Reader reader(q.host);
+    return gpu::read_nvidia_modules(reader, q.facts().kernel).nvidia;
+  };
+  std::optional<bool> open = driver.open_modules;
+  if (driver.loaded) {
+    if (open) out.see(fmt::format("/proc/driver/nvidia/version: {} kernel modules", name(*open)));
+  } else if (driver.installed_version) {
+    const gpu::NvidiaModule module = installed();
+    open = module.open;
+    if (open) out.see(module.evidence.str());
+  }
+  if (!open) return out.skip();
+  if (*open == right) return;
+  const std::string cause = fmt::format("NVIDIA's {} kernel modules are {}, and only the {} kernel modules drive {}", name(*open),
+                                        driver.loaded ? "loaded" : "installed", name(right), q.gpu->name);
+  if (driver.loaded)
+    if (const gpu::NvidiaModule module = installed(); module.available && module.open == right) {
+      out.see(module.evidence.str());
+      return out.fail(cause + "; these are installed", {"reboot", BroughtBy::reboot});
+    }
+  out.fail(cause, task("nvidia_driver", {{"kernel_module_type", name(right)}}, BroughtBy::driver,
+                       fmt::format("pve.gpu.nvidia_driver with kernel_module_type={}, which installs the driver again", name(right))));
 }
 
 void nvidia_bound(const Question& q, Condition& out) {
@@ -179,16 +217,17 @@ void nvidia_bound(const Question& q, Condition& out) {
 void nvidia_initialised(const Question& q, Condition& out) {
   const auto& gpus = q.facts().nvidia.gpus;
   if (!is_loaded(q, out) || q.gpu->driver != "nvidia" || !gpus) return out.skip();
-  const std::string dir = "/proc/driver/nvidia/gpus/" + q.gpu->address;
   if (!std::binary_search(gpus->begin(), gpus->end(), q.gpu->address))
     return out.fail(fmt::format("the driver nvidia has it and does not list it in /proc/driver/nvidia/gpus: it failed to start it"),
                     hands(nvrm));
-  const auto text = q.host.read_file(dir + "/information");
-  if (!text) return out.skip();
-  // What the driver could not read of the GPU it shows as question marks.
-  if (text::contains(*text, "GPU-????????"))
-    return out.fail(fmt::format("the driver nvidia has it and could not initialise it ({}/information has no UUID)", dir), hands(nvrm));
-  out.see(dir + "/information has its UUID");
+  if (q.gpu->framework != Framework::none) return out.skip();  // it offers vGPUs, so it runs
+  Reader reader(q.host);
+  const gpu::NvidiaState state = gpu::read_nvidia_state(reader, *q.gpu);
+  if (!state.initialised) return out.skip();
+  out.see(state.information.str());
+  // NVIDIA's daemons open every GPU; before they have run none is initialised.
+  if (!*state.initialised && unit_runs(q.host, driver::vgpu_manager) == true)
+    out.fail("the driver nvidia has it and could not initialise it", hands(nvrm));
 }
 
 void nvidia_vgpu_vfio(const Question& q, Condition& out) {
@@ -230,6 +269,7 @@ void nvidia_types(const Question& q, Condition& out) {
   if (gpu.framework != Framework::none && !gpu.vgpu_types.empty() && gpu.problems.empty()) return;
   if (!gpu.vgpu_types.empty()) return;
   const std::string problem = gpu.problems.empty() ? "the driver offers no vGPU types on it" : gpu.problems[0];
+  if (lacks_instance(q, out)) return;
   const bool failed = q.asks_programs && unit_state(q.host, driver::vgpu_daemon) == "failed";
   out.fail(failed ? problem + ": the service nvidia-vgpud failed" : problem,
            hands(failed ? "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there"
@@ -249,6 +289,8 @@ void wanted_type(const Question& q, Condition& out) {
     out.see(fmt::format("{} is {}, {} more fit", type.name, type.id, type.available));
     if (type.available > 0 || holds()) return;
     const bool mixes = gpu.board() && gpu.board()->mixed_size != Verdict::no && gpu.is_nvidia() && gpu.framework != Framework::mdev;
+    if (mixes && q.asks_programs)
+      if (const gpu::NvidiaMode mode = gpu::ask_nvidia_modes(q.host, gpu).mixed_size; !mode.evidence.empty()) out.see(mode.evidence.str());
     return out.fail(
         fmt::format("no more {} fit: the GPU is full, or another size runs on it", type.name),
         hands(mixes ? fmt::format("stop guests on it, or take another GPU; different sizes share one GPU only in mixed-size "
