@@ -284,20 +284,27 @@ void wanted_type(const Question& q, Condition& out) {
              return use.vmid == q.guest->vmid && use.running;
            });
   };
-  for (const gpu::VgpuType& type : gpu.vgpu_types) {
-    if (type.name != q.vgpu_type && type.id != q.vgpu_type) continue;
-    out.see(fmt::format("{} is {}, {} more fit", type.name, type.id, type.available));
-    if (type.available > 0 || holds()) return;
+  const auto full = [&](const std::string& name) {
     const bool mixes = gpu.board() && gpu.board()->mixed_size != Verdict::no && gpu.is_nvidia() && gpu.framework != Framework::mdev;
     if (mixes && q.asks_programs)
       if (const gpu::NvidiaMode mode = gpu::ask_nvidia_modes(q.host, gpu).mixed_size; !mode.evidence.empty()) out.see(mode.evidence.str());
-    return out.fail(
-        fmt::format("no more {} fit: the GPU is full, or another size runs on it", type.name),
-        hands(mixes ? fmt::format("stop guests on it, or take another GPU; different sizes share one GPU only in mixed-size "
-                                  "(heterogeneous) mode, from vGPU 17 on: nvidia-smi vgpu -i {} -shm 1 while no vGPU runs on it",
-                                  gpu.address)
-                    : std::string("stop guests on it, or take another GPU; a GPU serves one size at a time")));
+    out.fail(fmt::format("no more {} fit: the GPU is full, or another size runs on it", name),
+             hands(mixes ? fmt::format("stop guests on it, or take another GPU; different sizes share one GPU only in mixed-size "
+                                       "(heterogeneous) mode, from vGPU 17 on: nvidia-smi vgpu -i {} -shm 1 while no vGPU runs on it",
+                                       gpu.address)
+                         : std::string("stop guests on it, or take another GPU; a GPU serves one size at a time")));
+  };
+  for (const gpu::VgpuType& type : gpu.vgpu_types) {
+    if (type.name != q.vgpu_type && type.id != q.vgpu_type) continue;
+    out.see(fmt::format("{} is {}, {} more fit", type.name, type.id, type.available));
+    if (type.available == 0 && !holds()) full(type.name);
+    return;
   }
+  if (holds()) return;
+  // While vGPUs run the driver lists only what still fits; of the types that it hides not every id is known.
+  const bool hides = std::any_of(gpu.vgpu_types.begin(), gpu.vgpu_types.end(),
+                                 [](const gpu::VgpuType& type) { return !type.listed && type.id.empty(); });
+  if (hides && q.vgpu_type.starts_with("nvidia-")) return full(q.vgpu_type);
   out.fail(fmt::format("the type {} is not offered on {}", q.vgpu_type, gpu.name),
            hands(fmt::format("take one that is, for example {}", gpu.vgpu_types[0].name)));
 }
