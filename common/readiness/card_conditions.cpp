@@ -54,10 +54,11 @@ void windows_assigned(const Question& q, Condition& out) {
   const auto without = card.unassigned();
   if (without.empty()) return out.see(q.sysfs("resource") + ": each BAR has an address");
   for (const gpu::Bar* bar : without) out.see(bar->evidence.str());
-  out.fail(fmt::format("its {} has no address: the firmware or the kernel found no room for it", without[0]->name()),
-           hands("switch on 'Above 4G decoding' in the BIOS setup (also called 'Memory Mapped I/O above 4 GB'), where there is a size raise "
-                 "the MMIO high size, then power the host off and on; pve.gpu.kernel_cmdline with present=[pci=realloc] may help where the "
-                 "firmware can't"));
+  out.fail(
+      fmt::format("its {} has no address: the firmware or the kernel found no room for it", without[0]->name()),
+      hands("switch on 'Above 4G decoding' in the BIOS setup (also called 'Memory Mapped I/O above 4 GB'), where there is a size raise "
+            "the MMIO high size, then power the host off and on; pve.gpu.kernel_cmdline with present=[pci=realloc] may help where the "
+            "firmware can't"));
 }
 
 void vf_windows_assigned(const Question& q, Condition& out) {
@@ -108,7 +109,8 @@ void alone_on_its_board(const Question& q, Condition& out) {
   if (switches.empty()) return out.skip();
   out.see(fmt::format("{} is an NVSwitch", switches[0].address));
   out.doubt(
-      "it is on a baseboard with NVSwitches: one GPU of it alone runs only when NVIDIA's fabric manager on the host, or in a guest with the "
+      "it is on a baseboard with NVSwitches: one GPU of it alone runs only when NVIDIA's fabric manager on the host, or in a guest with "
+      "the "
       "switches, has set up its partition");
 }
 
@@ -141,7 +143,8 @@ void held_by_vfio(const Question& q, Condition& out) {
   if (q.gpu->driver != "vfio-pci") return;
   const char* cause = "vfio-pci has it, for passing it through whole";
   for (const gpu::Use& use : q.gpu->used_by.value_or(std::vector<gpu::Use>()))
-    if (use.running) return out.fail(fmt::format("{}: guest {} runs with it", cause, use.vmid), hands(fmt::format("shut guest {} down", use.vmid)));
+    if (use.running)
+      return out.fail(fmt::format("{}: guest {} runs with it", cause, use.vmid), hands(fmt::format("shut guest {} down", use.vmid)));
   Reader reader(q.host);
   const auto holders = gpu::read_holders(reader, *q.gpu);
   for (const gpu::Holder& holder : holders) {
@@ -170,9 +173,10 @@ void vfs_enabled(const Question& q, Condition& out) {
 }
 
 void no_vfs_on_whole_card(const Question& q, Condition& out) {
-  if (q.gpu->sriov.enabled > 0)
-    out.fail(fmt::format("it has {} enabled, which passing the whole card through would end", gpu::counted(q.gpu->sriov.enabled, "VF")),
-             task("sriov", {{"device", q.gpu->address}, {"vfs", "0"}}, BroughtBy::sriov, "pve.gpu.sriov with vfs=0"));
+  if (q.gpu->sriov.enabled == 0) return;
+  out.fail(fmt::format("it has {} enabled, which passing the whole card through would end", gpu::counted(q.gpu->sriov.enabled, "VF")),
+           q.gpu->is_amd() ? hands("unload AMD's driver gim, which made them")
+                           : task("sriov", {{"device", q.gpu->address}, {"vfs", "0"}}, BroughtBy::sriov, "pve.gpu.sriov with vfs=0"));
 }
 
 void no_vgpus_on_whole_card(const Question& q, Condition& out) {

@@ -51,10 +51,11 @@ bool lacks_instance(const Question& q, Condition& out) {
   if (mig.on == false) return false;
   out.see(state.capabilities.str());
   if (!mig.evidence.empty()) out.see(mig.evidence.str());
-  out.fail(fmt::format("no vGPU type can be made on it: {} on, and it has no GPU instance (MIG)", mig.on ? "MIG mode is" : "MIG mode may be"),
-           hands(fmt::format("make GPU instances: nvidia-smi mig -i {0} -lgip lists their profiles, -cgi PROFILE makes one; or leave MIG mode: "
-                             "nvidia-smi -i {0} -mig 0",
-                             q.gpu->address)));
+  out.fail(
+      fmt::format("no vGPU type can be made on it: {} on, and it has no GPU instance (MIG)", mig.on ? "MIG mode is" : "MIG mode may be"),
+      hands(fmt::format("make GPU instances: nvidia-smi mig -i {0} -lgip lists their profiles, -cgi PROFILE makes one; or leave MIG mode: "
+                        "nvidia-smi -i {0} -mig 0",
+                        q.gpu->address)));
   return true;
 }
 
@@ -302,8 +303,8 @@ void wanted_type(const Question& q, Condition& out) {
   }
   if (holds()) return;
   // While vGPUs run the driver lists only what still fits; of the types that it hides not every id is known.
-  const bool hides = std::any_of(gpu.vgpu_types.begin(), gpu.vgpu_types.end(),
-                                 [](const gpu::VgpuType& type) { return !type.listed && type.id.empty(); });
+  const bool hides =
+      std::any_of(gpu.vgpu_types.begin(), gpu.vgpu_types.end(), [](const gpu::VgpuType& type) { return !type.listed && type.id.empty(); });
   if (hides && q.vgpu_type.starts_with("nvidia-")) return full(q.vgpu_type);
   out.fail(fmt::format("the type {} is not offered on {}", q.vgpu_type, gpu.name),
            hands(fmt::format("take one that is, for example {}", gpu.vgpu_types[0].name)));

@@ -27,6 +27,8 @@ Way way_of(const gpu::Gpu& gpu, const gpu::Machine& machine) {
   if (gpu.is_intel() && (gpu.sriov.total > 0 || (gpu.intel && (!gpu.intel->dkms_from.empty() || gpu.intel->xe_kernel))))
     return Way::intel_vgpu;
   if (gpu.is_intel() && gpu.framework == gpu::Framework::mdev) return Way::intel_gvtg;
+  if (gpu.is_amd() && gpu.sriov.enabled > 0 && gpu.board() && gpu.board()->technology == catalogue::Technology::amd_mxgpu)
+    return Way::amd_mxgpu;
   return Way::passthrough;
 }
 

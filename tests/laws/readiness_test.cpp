@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// The laws of the one judge, on every described host, each GPU of it.
+//   L9 agreement        what is blamed first is the same wherever it is told: with programs asked and without, by diagnose, host_info,
+//                       sriov and vgpu
+//   L10 cures act       a cure that is a task of this collection does something there, or says what else is lacking; following cures ends
+//                       at ready, or at what a person has to do, within ten
+//   L11 healthy is ready  on the hosts that are meant to be healthy (tests/fixtures/diagnose/healthy_*) nothing is blamed
+#include "common/readiness/judge.hpp"
+#include "tests/laws/fixtures.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace pvegpu::laws {
+namespace {
+
+using readiness::Condition;
+using readiness::Question;
+using readiness::Rung;
+using readiness::State;
+using readiness::Way;
+
+constexpr RunMode check{.check = true, .diff = true};
+constexpr RunMode real{.check = false, .diff = true};
+
+/// One world for each machine: fixtures of several modules describe the same kinds of hosts.
+std::vector<Fixture> hosts() {
+  std::vector<Fixture> out;
+  for (Fixture& each : fixtures())
+    if (each.module == "diagnose" || each.module == "host_info" || each.module == "sriov" || each.module == "vgpu" ||
+        each.module == "nvidia_driver" || each.module == "i915_sriov_driver")
+      out.push_back(std::move(each));
+  return out;
+}
+
+std::string names(const Condition* condition) { return condition ? condition->name : "ready"; }
+
+/// What a task says it waits for or refuses over.
+std::string reason_of(const json& answer) {
+  return answer.value("failed", false) ? answer.value("msg", "") : answer.value("pending_reason", "");
+}
+
+bool says(const std::string& text, const std::string& what) { return text.find(what) != text.npos; }
+
+class Readiness : public testing::TestWithParam<Fixture> {};
+
+TEST_P(Readiness, L9_agreement) {
+  FakeHost host = GetParam().world();
+  const gpu::Machine machine = gpu::require_machine(host);
+  FakeHost asked = GetParam().world();
+  const json document = run_task("host_info", json::object(), asked);
+  for (std::size_t i = 0; i < machine.gpus.size(); ++i) {
+    const gpu::Gpu& gpu = machine.gpus[i];
+    for (const Way way : {Way::passthrough, Way::nvidia_vgpu, Way::intel_vgpu, Way::intel_gvtg, Way::amd_mxgpu}) {
+      SCOPED_TRACE(fmt::format("{} {}", gpu.address, readiness::name_of(way)));
+      Question question{.host = host, .machine = machine, .gpu = &gpu, .way = way};
+      const auto quick = readiness::judge(question);
+      question.asks_programs = true;
+      const auto exact = readiness::judge(question);
+      EXPECT_EQ(names(readiness::first_unmet(quick)), names(readiness::first_unmet(exact))) << "programs decide about a condition";
+      const json& technologies = document["gpus"][i]["technologies"];
+      const Condition* unmet = readiness::first_unmet(quick);
+      const bool lacks = unmet && unmet->rung < Rung::mapping;
+      std::vector<std::string> told;
+      if (way == Way::passthrough) told = {"passthrough"};
+      if (way == Way::intel_vgpu) told = {"intel_sriov"};
+      if (way == Way::intel_gvtg) told = {"intel_gvtg"};
+      if (way == Way::amd_mxgpu) told = {"amd_mxgpu"};
+      if (way == Way::nvidia_vgpu) told = {"nvidia_mdev", "nvidia_sriov_mdev", "nvidia_vendor_vfio"};
+      int ready = 0, possible = 0;
+      for (const std::string& name : told) {
+        ready += technologies[name]["ready"].get<bool>() ? 1 : 0;
+        possible += technologies[name]["possible"].get<bool>() ? 1 : 0;
+        if (technologies[name]["possible"].get<bool>() && lacks) {
+          EXPECT_TRUE(says(technologies[name]["missing"].at(0), unmet->cause)) << technologies[name].dump(1) << unmet->cause;
+        }
+      }
+      if (lacks) {
+        EXPECT_EQ(ready, 0) << unmet->name;
+      } else if (possible > 0 && document["host"]["iommu"]["active"].is_boolean()) {
+        EXPECT_EQ(ready, 1) << technologies.dump(1);
+      }
+    }
+  }
+}
+
+/// What diagnose blames is what the task refuses over or waits for, unless its own step brings it.
+void expect_told(const Fixture& fixture, const std::string& module, const json& args, const Condition& blamed) {
+  FakeHost host = fixture.world();
+  const json answer = run_task(module, args, host, check);
+  const std::string reason = reason_of(answer) + answer.value("skipped", json::array()).dump();
+  EXPECT_TRUE(says(reason, blamed.cause)) << module << " says: " << reason << "\ndiagnose blames " << blamed.name << ": " << blamed.cause;
+}
+
+TEST_P(Readiness, L9_tasks_agree) {
+  FakeHost host = GetParam().world();
+  const gpu::Machine machine = gpu::require_machine(host);
+  for (const gpu::Gpu& gpu : machine.gpus) {
+    if (!gpu.is_nvidia() || gpu.vgpu_class() == catalogue::VgpuClass::none || gpu.unlocked) continue;
+    SCOPED_TRACE(gpu.address);
+    const Question question{.host = host, .machine = machine, .gpu = &gpu, .way = Way::nvidia_vgpu, .asks_programs = true};
+    const auto conditions = readiness::judge(question);
+    const Condition* blamed = readiness::first_unmet(conditions);
+    if (!blamed || blamed->rung >= Rung::mapping) continue;
+    expect_told(GetParam(), "vgpu", {{"boards", {gpu.address}}}, *blamed);
+    if (blamed->rung < Rung::sriov && blamed->cure.by != readiness::BroughtBy::sriov && question.on_vfs())
+      expect_told(GetParam(), "sriov", {{"device", gpu.address}}, *blamed);
+  }
+}
+
+TEST_P(Readiness, L10_cures_act) {
+  FakeHost host = GetParam().world();
+  std::map<std::string, int> blamed_before;
+  for (int turn = 0;; ++turn) {
+    ASSERT_LT(turn, 10) << "cures lead in a circle";
+    const json diagnosis = run_task("diagnose", json::object(), host);
+    if (diagnosis.value("failed", false)) return;
+    const json* blamed = nullptr;
+    for (const json& target : diagnosis["targets"])
+      if (!target["blamed"].is_null() && !target["blamed"]["task"].is_null() && !blamed) blamed = &target["blamed"];
+    if (!blamed) return;  // ready, or what is left is for hands
+    std::string module = (*blamed)["task"]["module"];
+    module = module.substr(module.rfind('.') + 1);
+    const json args = (*blamed)["task"]["args"];
+    SCOPED_TRACE(fmt::format("turn {}: {}: {}: {} {}", turn, (*blamed)["condition"].get<std::string>(),
+                             (*blamed)["cause"].get<std::string>(), module, args.dump()));
+    const json checked = run_task(module, args, host, check);
+    const std::string reason = reason_of(checked);
+    if (says(reason, "missing required") || says(reason, "is required") || says(reason, "are missing")) return;  // the user's to bring
+    const bool acts = !checked.value("steps", json::array()).empty();
+    ASSERT_TRUE(acts || !reason.empty() || checked.value("reboot_required", false)) << "the cure does nothing: " << checked.dump(1);
+    if (!acts && !reason.empty()) {
+      EXPECT_FALSE(says(reason, (*blamed)["cause"].get<std::string>())) << "the cure refuses over what it is to cure: " << reason;
+      return;
+    }
+    if (!acts) return;  // only a reboot is left
+    const json done = run_task(module, args, host, real);
+    if (done.value("failed", false) || done.value("reboot_required", false)) return;  // from here on a person reboots, or reads why
+    const std::string key = (*blamed)["condition"].get<std::string>() + args.dump();
+    ASSERT_EQ(blamed_before[key]++, 0) << "the cure ended well and cured nothing";
+  }
+}
+
+std::string title_of(const testing::TestParamInfo<Fixture>& of) { return of.param.module + "_" + of.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Hosts, Readiness, testing::ValuesIn(hosts()), title_of);
+
+TEST(Healthy, L11_healthy_is_ready) {
+  int seen = 0;
+  for (const Fixture& fixture : fixtures()) {
+    if (fixture.module != "diagnose" || !fixture.name.starts_with("healthy_")) continue;
+    ++seen;
+    SCOPED_TRACE(fixture.name);
+    FakeHost host = fixture.world();
+    const json answer = run_task("diagnose", json::object(), host);
+    EXPECT_TRUE(answer.value("ok", false)) << answer.value("text", json()).dump(1);
+    if (!host.effects().empty()) ADD_FAILURE() << "diagnose changed something";
+  }
+  EXPECT_GE(seen, 40) << "hosts that are meant to be healthy";
+}
+
+}  // namespace
+}  // namespace pvegpu::laws
