@@ -10,6 +10,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'rack'))
+import cardstate  # noqa: E402
 import machine  # noqa: E402
 
 
@@ -17,7 +18,7 @@ def main(fixtures, out):
     os.makedirs(out, exist_ok=True)
     lock = os.open(out, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)    # shards begin at the same time
-    makers = [machine.__file__, *glob.glob(os.path.join(machine.CATALOGUE, '*.csv')), *glob.glob(os.path.join(machine.MACHINES, '*.yml'))]
+    makers = [machine.__file__, cardstate.__file__, *glob.glob(os.path.join(machine.CATALOGUE, '*.csv')), *glob.glob(os.path.join(machine.MACHINES, '*.yml'))]
     newest = max(os.path.getmtime(path) for path in makers)
     for description in sorted(glob.glob(os.path.join(fixtures, '*', '*', 'machine.yml'))):
         case = os.path.relpath(os.path.dirname(description), fixtures)

@@ -16,6 +16,7 @@ import uuid
 
 import yaml
 
+import cardstate
 from standins.kmodfiles import module_file, module_index
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,11 +31,11 @@ RELEASES = {
 }
 
 MACHINE_KEYS = {'node', 'release', 'pve', 'kernel', 'kernels', 'cpu', 'bios', 'loader', 'cmdline', 'iommu', 'cards', 'devices', 'nvidia',
-                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb', 'zfs'}
+                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb', 'zfs'} | cardstate.MACHINE_KEYS
 BIOS = {'vtd': True, 'uefi': True, 'secure_boot': False, 'sriov': True, 'above_4g': True, 'interrupt_remapping': True}
 FUNCTION_KEYS = {'slot', 'board', 'id', 'subsystem', 'class', 'revision', 'driver', 'override', 'port', 'numa', 'group',
                  'group_with', 'boot_vga', 'drm', 'connectors', 'connected', 'audio', 'total_vfs', 'vfs', 'vf_class', 'vf_driver',
-                 'vf_offset', 'vf_stride', 'framework', 'types', 'available', 'vgpus'}
+                 'vf_offset', 'vf_stride', 'framework', 'types', 'available', 'vgpus'} | cardstate.FUNCTION_KEYS
 TYPE_KEYS = {'id', 'name', 'description', 'framebuffer', 'max_instances', 'heads', 'frl', 'resolution', 'available'}
 FRAMEWORKS = ('none', 'mdev', 'mdev_on_vfs', 'vendor_vfio')
 LOADERS = ('grub', 'grub-pbt', 'systemd-boot')
@@ -47,8 +48,7 @@ DRIVER_MODULES = {'nvidia': ['nvidia'], 'i915': ['i915', 'drm'], 'xe': ['xe', 'd
 BUILT_IN_DRIVERS = {'pcieport'}
 
 
-class MachineError(Exception):
-    """The description is wrong: what, where, and what it may be."""
+MachineError = cardstate.DescriptionError
 
 
 def check_keys(mapping, allowed, where):
@@ -158,6 +158,7 @@ class Board:
     def __init__(self, ids, subsystem, row):
         self.ids, self.subsystem = ids, subsystem
         self.vfs = int(row['vfs_seen'] or 0)
+        self.memory_mb = int(row['memory_mb'] or 0)
         self.vgpu_class = row['vgpu_class']
         self.types_from = row['types_from']
         self.frameworks = {False: row['framework_below_6_8'], True: row['framework_from_6_8']}
@@ -248,6 +249,7 @@ class Function:
         self.numa = -1
         self.boot_vga = None
         self.override = None
+        self.memory_mb = 0
         self.spec = {}
 
     @property
@@ -290,6 +292,7 @@ class Machine:
         check_keys(spec, MACHINE_KEYS, 'the machine')
         self.spec, self.started = spec, started
         self.catalogue = catalogue or Catalogue()
+        self.stable_uuid = stable_uuid
         self.node = spec.get('node', 'pve')
         self.release = spec.get('release', 8)
         if self.release not in RELEASES:
@@ -314,8 +317,15 @@ class Machine:
         self.iommu = self.iommu_is_on()
         self.zfs = spec.get('zfs') or {}
         check_keys(self.zfs, {'pools', 'kernels'}, 'zfs')
+        check_keys(spec.get('nvidia') or {}, cardstate.NVIDIA_KEYS, 'nvidia')
+        self.spec = spec = cardstate.with_installed_nvidia(spec, self.kernel)
         self.functions = {}
         self.collect()
+        self.resources = cardstate.Resources(self)
+
+    def in_use(self, slot):
+        """Whether a guest that runs has this function."""
+        return any(guest.get('running') and slot in guest.get('uses', ()) for guest in (self.spec.get('guests') or {}).values())
 
     def kernel_at_least(self, major, minor):
         numbers = re.match(r'(\d+)\.(\d+)', self.kernel)
@@ -384,7 +394,8 @@ class Machine:
             # a workstation board (class 3) is a VGA controller until its display outputs are switched off (GPU-FACTS 4)
             spec.setdefault('class', '0300' if board.vgpu_class == '3' and not spec.get('vfs') else '0302')
             if spec.get('driver') == 'nvidia' and self.spec.get('nvidia', {}).get('host_vgpu', True):
-                spec.setdefault('framework', board.frameworks[self.kernel_at_least(6, 8)])
+                missing = self.spec.get('nvidia', {}).get('vgpu_vfio') is False
+                spec.setdefault('framework', 'none' if missing else board.frameworks[self.kernel_at_least(6, 8)])
         for key in ('id', 'class'):
             if key not in spec:
                 raise MachineError('%s: give board, or id and class' % where)
@@ -398,6 +409,7 @@ class Machine:
                             hex_pair(spec.get('subsystem', '0000:0000'), where), int(str(spec.get('revision', 'a1')), 16),
                             spec.get('driver'))
         function.spec = spec
+        function.memory_mb = board.memory_mb if board else 0
         function.numa = spec.get('numa', 0 if self.server else -1)
         function.override = spec.get('override')
         if function.pci_class >> 8 == 0x0300:
@@ -445,6 +457,11 @@ class Machine:
         igpu = function.vendor == 0x8086
         offset, stride = spec.setdefault('vf_offset', 1 if igpu else 4), spec.setdefault('vf_stride', 1)
         domain, bus, device, number = function.address
+        own = spec.get('vf') or {}
+        for index, fields in own.items():
+            if not isinstance(index, int) or not 0 <= index < count:
+                raise MachineError('%s.vf: there are VFs 0 to %d, no %r' % (where, count - 1, index))
+            check_keys(fields, cardstate.VF_KEYS, '%s.vf.%d' % (where, index))
         for index in range(count):
             # routing id arithmetic of the SR-IOV specification, as the kernel's pci_iov_virtfn_bus() and _devfn() do it
             routing = (bus << 8 | device << 3 | number) + offset + stride * index
@@ -452,7 +469,7 @@ class Machine:
             vf_class = int(str(spec.get('vf_class', '0300' if igpu else '0302')).ljust(6, '0'), 16)
             subsystem = function.subsystem if igpu else (function.vendor, 0)
             vf = Function(slot, (function.vendor, function.device), vf_class, subsystem, function.revision,
-                          spec.get('vf_driver', function.driver))
+                          own.get(index, {}).get('driver', spec.get('vf_driver', function.driver)) or None)
             vf.physfn, vf.numa = function, function.numa
             if vf_class >> 8 == 0x0300:
                 vf.boot_vga = 0
@@ -595,20 +612,7 @@ def modprobe_at_boot(started):
     return found
 
 
-def room(item, used):
-    """How many more instances of a type a GPU takes: equal sizes only, up to the type's maximum (GPU-FACTS 9)."""
-    if item.max_instances is None:
-        return 1
-    if any(other.framebuffer != item.framebuffer for other in used):
-        return 0
-    return max(item.max_instances - len(used), 0)
-
-
 # --- Writing: /sys -----------------------------------------------------------------------------------------------------------
-
-
-# The window of interrupt messages, which no IOMMU translates (Documentation/ABI/testing/sysfs-kernel-iommu_groups).
-RESERVED = '0x00000000fee00000 0x00000000feefffff msi\n'
 
 
 class SysWriter:
@@ -656,9 +660,7 @@ class SysWriter:
             'DRIVER=%s\n' % function.driver if function.driver else '', function.pci_class, function.vendor, function.device,
             function.subsystem[0], function.subsystem[1], function.slot, function.modalias))
         tree.write(base + '/config', function.config(multifunction))
-        # resource_show, drivers/pci/pci-sysfs.c: the windows of bridges come last
-        lines = 17 if function.bridge_to is not None else 13
-        tree.write(base + '/resource', '0x0000000000000000 0x0000000000000000 0x0000000000000000\n' * lines, 0o444)
+        cardstate.write_function(machine, tree, function)
         tree.write(base + '/irq', '0\n', 0o444)
         tree.write(base + '/enable', '1\n' if function.driver else '0\n')
         tree.write(base + '/ari_enabled', '1\n' if function.parent and function.parent.ari else '0\n', 0o444)
@@ -687,12 +689,12 @@ class SysWriter:
             tree.link('%s/virtfn%d' % (base, index), vf.path)
             tree.link(vf.path + '/physfn', base)
 
-    def group(self, number, name, path, reserved=RESERVED):
+    def group(self, number, name, path, reserved=None):
         base = 'sys/kernel/iommu_groups/%d' % number
         if base not in self.tree.made:
             kind = 'identity' if 'iommu=pt' in self.machine.options.split() else 'DMA-FQ'
             self.tree.write(base + '/type', kind + '\n')
-            self.tree.write(base + '/reserved_regions', reserved, 0o444)
+            self.tree.write(base + '/reserved_regions', cardstate.reserved_regions(self.machine, number) if reserved is None else reserved, 0o444)
             self.tree.mkdir(base + '/devices')
         self.tree.link('%s/devices/%s' % (base, name), path)
         self.tree.link(path + '/iommu_group', base)
@@ -728,6 +730,9 @@ class SysWriter:
             self.mdev_parent(function, function.spec, used, used)
         for index, vf in enumerate(function.vfs):
             own = [entry for entry in used if entry[0] == index]
+            itself = (function.spec.get('vf') or {}).get(index, {})
+            if itself.get('nvidia') is False or itself.get('driver', function.driver) != function.driver:
+                continue  # without NVIDIA's driver a VF shows nothing of it
             if framework == 'mdev_on_vfs':
                 self.mdev_parent(vf, function.spec, used, own)
             elif framework == 'vendor_vfio':
@@ -740,7 +745,7 @@ class SysWriter:
         for item in spec['types']:
             available = item.available if item.available is not None else spec.get('available')
             if available is None:
-                available = room(item, sizes)
+                available = cardstate.room(item, sizes, spec)
                 if parent.physfn:
                     available = 0 if own else min(available, 1)
             kind = '%s/%s' % (base, self.type_directory(item, prefix))
@@ -780,7 +785,7 @@ class SysWriter:
         lines = ['ID    : vGPU Name']
         if not own:
             lines += ['%-5d : %s' % (int(item.number), item.name) for item in spec['types']
-                      if room(item, sizes) and (item.available is None or item.available) and spec.get('available') != 0]
+                      if cardstate.room(item, sizes, spec) and (item.available is None or item.available) and spec.get('available') != 0]
         self.tree.write(vf.path + '/nvidia/creatable_vgpu_types', '\n'.join(lines) + '\n', 0o444)
         self.tree.write(vf.path + '/nvidia/current_vgpu_type', '%s\n' % (own[0][1].number if own else 0))
         self.tree.write(vf.path + '/nvidia/vgpu_params', '\n')
@@ -894,9 +899,8 @@ def loaded_modules(machine):
             modules[name]['used_by'].add(user)
     nvidia = machine.spec.get('nvidia')
     if nvidia:
-        check_keys(nvidia, {'version', 'host_vgpu', 'open'}, 'nvidia')
         load('nvidia', version=str(nvidia['version']))
-        if nvidia.get('host_vgpu', True):
+        if nvidia.get('host_vgpu', True) and nvidia.get('vgpu_vfio', True):
             load('nvidia_vgpu_vfio', version=str(nvidia['version']))
             modules['nvidia']['used_by'].add('nvidia_vgpu_vfio')
             for name in ('vfio_iommu_type1', 'vfio') + (() if machine.kernel_at_least(6, 8) else ('mdev',)):
@@ -959,20 +963,7 @@ def write_proc(machine, tree):
                    ' 124:         42          0   %sPCI-MSI 327680-edge      xhci_hcd\n' % (prefix, prefix), 0o444)
     nvidia = machine.spec.get('nvidia')
     if nvidia:
-        kind = 'NVIDIA UNIX Open Kernel Module for x86_64' if nvidia.get('open') else 'NVIDIA UNIX x86_64 Kernel Module'
-        tree.write('proc/driver/nvidia/version', 'NVRM version: %s  %s  Release Build  (dvs-builder)\nGCC version:  gcc\n' % (
-            kind, nvidia['version']), 0o444)
-        owned = sorted((function for function in machine.functions.values()
-                        if function.driver == 'nvidia' and not function.physfn), key=lambda function: function.address)
-        for minor, function in enumerate(owned):
-            base = 'proc/driver/nvidia/gpus/' + function.slot
-            model = function.spec.get('board', 'Graphics Device')
-            tree.write(base + '/information',
-                       'Model: \t\t %s\nIRQ:   \t\t %d\nGPU UUID: \t GPU-%s\nVideo BIOS: \t ??.??.??.??.??\nBus Type: \t PCIe\n'
-                       'DMA Size: \t 47 bits\nDMA Mask: \t 0x7fffffffffff\nBus Location: \t %s\nDevice Minor: \t %d\n'
-                       'GPU Excluded:\t No\n' % (model if model.startswith('NVIDIA') else 'NVIDIA ' + model, 100 + minor,
-                                                stable_uuid('gpu', machine.node, function.slot), function.slot, minor), 0o444)
-            tree.write(base + '/unbindLock', '0\n')
+        cardstate.write_nvidia(machine, tree, nvidia)
 
 
 # --- Writing: /etc, /run, /usr, /lib -----------------------------------------------------------------------------------------
@@ -1225,20 +1216,20 @@ def kernel_modules(machine):
     return found
 
 
+def module_license(machine, name):
+    """NVIDIA's two flavours differ in it: the loaded one's is the installed one's too, unless the description says otherwise."""
+    nvidia = machine.spec.get('nvidia')
+    if not nvidia or name.replace('-', '_').split('_')[0] != 'nvidia':
+        return 'GPL'
+    return 'Dual MIT/GPL' if nvidia.get('open') else 'NVIDIA'
+
+
 def write_kernel(machine, tree):
     """An installed kernel: its image and its modules. (An initramfs is made by update-initramfs.)"""
     tree.write('boot/vmlinuz-' + machine.kernel, 'Linux version %s\n' % machine.kernel)
     tree.write('boot/config-' + machine.kernel, '# Linux %s\nCONFIG_INTEL_IOMMU=y\n%s\n' % (machine.kernel, (
         'CONFIG_INTEL_IOMMU_DEFAULT_ON=y' if machine.kernel_at_least(6, 8) else '# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set')))
     write_module_directory(machine, tree, kernel_modules(machine))
-
-
-def module_license(machine, name):
-    """What modinfo says of a described module: NVIDIA's tells which flavour it is, where the description does."""
-    nvidia = machine.spec.get('nvidia') or {}
-    if name.split('_')[0] == 'nvidia' and 'open' in nvidia:
-        return 'Dual MIT/GPL' if nvidia['open'] else 'NVIDIA'
-    return 'GPL'
 
 
 def write_module_directory(machine, tree, own=None):
@@ -1351,9 +1342,11 @@ def write(machine, out_dir, installed=True, running=True):
         if running:
             SysWriter(machine, tree).write()
             write_proc(machine, tree)
+            cardstate.write_running(machine, tree)
             tree.mkdir('run/qemu-server')
         if installed:
             write_userland(machine, tree)
+            cardstate.write_installed_units(machine, tree)
             write_cluster(machine, tree)
             write_pools(machine, tree)
             for release in machine.zfs.get('kernels') or {}:
