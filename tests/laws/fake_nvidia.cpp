@@ -4,6 +4,7 @@
 
 #include "common/driver/nvidia.hpp"
 #include "common/base/strings.hpp"
+#include "tests/laws/fake_journal.hpp"
 
 #include <algorithm>
 
@@ -12,7 +13,7 @@ namespace {
 
 using Argv = std::vector<std::string>;
 
-constexpr const char* units = "/run/fake-units";  ///< a file for each that was started
+constexpr const char* units = "/run/rack-units";  ///< a file for each that was started, with its state (tests/rack/cardstate.py)
 /// Links of enabled units: not in /etc, because `systemctl enable` reloads systemd itself.
 const std::string wants = "/var/lib/fake-wants/";
 constexpr const char* log_file = "/var/log/nvidia-installer.log";
@@ -117,11 +118,11 @@ void release_cards(FakeHost& host) {
 
 CommandResult unit_answer(const FakeHost& host, const std::string& unit) {
   const bool there = host.exists("/usr/lib/systemd/system/" + unit);
-  const std::string state = text::trim(host.read_file(fmt::format("{}/{}", units, unit)).value_or("inactive"));
-  const bool enabled = host.exists(wants + unit);
+  auto state = text::words(host.read_file(fmt::format("{}/{}", units, unit)).value_or(""));
+  if (state.size() != 2) state = {"inactive", "dead"};
+  const bool enabled = host.exists(wants + unit) || host.stat("/etc/systemd/system/multi-user.target.wants/" + unit, Links::keep);
   return {0, false,
-          fmt::format("LoadState={}\nActiveState={}\nSubState={}\nUnitFileState={}\n", there ? "loaded" : "not-found", state,
-                      state == "active" ? "running" : "dead",
+          fmt::format("LoadState={}\nActiveState={}\nSubState={}\nUnitFileState={}\n", there ? "loaded" : "not-found", state[0], state[1],
                       !there    ? ""
                       : enabled ? "enabled"
                                 : "disabled"),
@@ -228,10 +229,10 @@ void add_nvidia(FakeHost& host, const json& knobs) {
     const std::string at = fmt::format("{}/{}", units, unit);
     const bool daemon = unit == driver::vgpu_daemon;
     if (daemon && vgpud != "ok") {
-      h.file(at, "failed\n");
+      h.file(at, "failed failed\n");
       return CommandResult{};  // it forks first and fails then, as recorded of 510
     }
-    if (!daemon) h.file(at, manager_lives ? "active\n" : "failed\n");
+    if (!daemon) h.file(at, manager_lives ? "active running\n" : "failed failed\n");
     return CommandResult{};
   });
   verb("stop", [](FakeHost& h, const std::string& unit) {
@@ -241,7 +242,8 @@ void add_nvidia(FakeHost& host, const json& knobs) {
   for (const std::string& unit : services)
     host.answer("systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- " + unit,
                 [unit](const FakeHost& h, const Argv&) { return unit_answer(h, unit); });
-  host.answer("journalctl --boot --no-pager --output=cat --lines=200 --unit nvidia-vgpud.service", [vgpud](const FakeHost& h, const Argv&) {
+  host.answer("journalctl --boot --no-pager --output=cat --lines=200 --unit nvidia-vgpud.service", [vgpud](const FakeHost& h, const Argv& argv) {
+    if (vgpud == "ok") return journal_answer(h, argv);
     std::string out = "vGPU types: 613\n";
     for (const std::string& address : cards(h)) {
       if (vgpud != "refuses_all" && vgpud != "refuses:" + address) continue;
@@ -277,7 +279,7 @@ void add_nvidia(FakeHost& host, const json& knobs) {
     host.file("/sys/module/nvidia/initstate", "live\n", 0444).file("/sys/module/nvidia_vgpu_vfio/initstate", "live\n", 0444);
     bind_cards(host, version);
     for (const std::string& unit : services) host.link(wants + unit, "/usr/lib/systemd/system/" + unit);
-    host.file(fmt::format("{}/{}", units, driver::vgpu_manager), "active\n");
+    host.file(fmt::format("{}/{}", units, driver::vgpu_manager), "active running\n");
   }
 }
 

@@ -2,13 +2,14 @@
 // systemctl on the host in memory.
 #include "tests/laws/fake_systemctl.hpp"
 
+#include "common/base/strings.hpp"
 #include "common/text/unit_file.hpp"
 
 namespace pvegpu {
 namespace {
 
 const std::string own = "/etc/systemd/system/";
-const std::string active = "/run/fake-units/";  ///< a file for each that was started
+const std::string states = "/run/rack-units/";  ///< a file for each with its active state and sub-state (tests/rack/cardstate.py)
 
 /// The file of a unit or of its template.
 std::optional<std::string> file_of(const FakeHost& host, const std::string& unit) {
@@ -35,11 +36,15 @@ bool is_enabled(const FakeHost& host, const std::string& unit) {
 }
 
 CommandResult show(const FakeHost& host, const std::string& unit) {
-  const bool there = file_of(host, unit).has_value(), runs = host.exists(active + unit);
+  if (host.read_link(own + unit).value_or("") == "/dev/null")
+    return {0, false, "LoadState=masked\nActiveState=inactive\nSubState=dead\nUnitFileState=masked\n", ""};
+  const bool there = file_of(host, unit).has_value();
+  auto state = text::words(host.read_file(states + unit).value_or(""));
+  if (state.size() != 2) state = {"inactive", "dead"};
   const char* file_state = !there ? "" : is_enabled(host, unit) ? "enabled" : links_of(host, unit).empty() ? "static" : "disabled";
   return {0, false,
           fmt::format("LoadState={}\nActiveState={}\nSubState={}\nUnitFileState={}\n", there ? "loaded" : "not-found",
-                      runs ? "active" : "inactive", runs ? "exited" : "dead", file_state),
+                      state[0], state[1], file_state),
           ""};
 }
 
@@ -70,11 +75,11 @@ void model_systemctl(FakeHost& host) {
   });
   host.program("systemctl start", [](FakeHost& now, const std::vector<std::string>& argv) -> CommandResult {
     if (!file_of(now, argv.back())) return missing("start", argv.back());
-    now.file(active + argv.back(), "");
+    now.file(states + argv.back(), "active exited\n");
     return {};
   });
   host.program("systemctl stop", [](FakeHost& now, const std::vector<std::string>& argv) -> CommandResult {
-    if (now.exists(active + argv.back())) now.gone(active + argv.back());
+    if (now.exists(states + argv.back())) now.gone(states + argv.back());
     return {};
   });
 }

@@ -8,6 +8,7 @@
 #include "common/base/strings.hpp"
 #include "tests/laws/fake_apt.hpp"
 #include "tests/laws/fake_i915.hpp"
+#include "tests/laws/fake_journal.hpp"
 #include "tests/laws/fake_nvidia.hpp"
 #include "tests/laws/fake_pvesh.hpp"
 #include "tests/laws/fake_qm.hpp"
@@ -126,6 +127,7 @@ FakeHost world_of(const std::string& tree) {
                   : CommandResult{1, false, "", fmt::format("cannot open '{}': no such pool\n", argv.at(4))};
   });
   model_driver_binding(host);
+  model_journal(host);
   add_qm(host);
   add_pvesh(host);
   host.make_products();

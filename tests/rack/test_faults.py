@@ -152,7 +152,7 @@ class FaultsTest(unittest.TestCase):
     def faults(self, case):
         directory = os.path.join(self.directory, case.replace('/', '-'))
         os.mkdir(directory)
-        machine = roots.Described(self.userland, directory + '/machine', os.path.join(PROJECT, 'tests', 'fixtures', case))
+        machine = roots.Described.of_fixture(self.userland, directory + '/machine', os.path.join(PROJECT, 'tests', 'fixtures', case))
         for state in ('present', 'absent'):
             if ONE and ONE[:2] != [case, state]:
                 continue

@@ -20,7 +20,7 @@ import machine as machines  # noqa: E402
 import system  # noqa: E402
 from standins import kmodfiles  # noqa: E402
 
-TOOLS = ('sh', 'env', 'printf', 'mkdir', 'rmdir', 'rm', 'cat', 'cp', 'ln', 'sed', 'grep', 'readlink', 'basename', 'dirname', 'tar')
+TOOLS = ('sh', 'env', 'printf', 'mkdir', 'rmdir', 'rm', 'cat', 'cp', 'ln', 'sed', 'grep', 'readlink', 'basename', 'dirname', 'tar', 'tail')
 CAPABILITIES = (16, 17, 22)  # to load modules, to reach the hardware, to reboot: not even by accident
 ERRORS = ('ENOSPC', 'EIO', 'EROFS')
 KINDS = ('KILL',) + ERRORS
@@ -28,7 +28,7 @@ EFFECTS = ('openat,open,creat,write,pwrite64,rename,renameat,renameat2,fsync,fda
            'fchmodat,chown,fchown,lchown,fchownat,link,linkat,symlink,symlinkat,utimensat,clone,clone3,vfork')
 MODULES = {'nvidia': ['nvidia', 'nvidia-vgpu-vfio'], 'i915': ['i915']}
 # not of the machine's files: a lock, and what the tools here leave
-IGNORED = ('/run/pve-gpu.lock', '/run/case/active', '/tmp', '/dev')
+IGNORED = ('/run/pve-gpu.lock', '/run/rack-units', '/tmp', '/dev')
 
 
 def libraries(path):
@@ -69,14 +69,17 @@ def make_userland(directory, executable):
 
 
 class Described:
-    """The files of a fixture's machine, with programs that work, and the fixture's arguments."""
+    """The files of a described machine, with programs that work, and the module that is run there."""
 
-    def __init__(self, userland, directory, fixture):
-        self.userland, self.base = userland, directory
-        self.described = machines.Machine(machines.load(os.path.join(fixture, 'machine.yml')))
-        self.module = os.path.basename(os.path.dirname(fixture))
+    @classmethod
+    def of_fixture(cls, userland, directory, fixture):
         with open(os.path.join(fixture, 'args.json'), encoding='utf-8') as file:
-            self.arguments = json.load(file)
+            arguments = json.load(file)
+        described = machines.Machine(machines.load(os.path.join(fixture, 'machine.yml')))
+        return cls(userland, directory, described, os.path.basename(os.path.dirname(fixture)), arguments)
+
+    def __init__(self, userland, directory, described, module, arguments):
+        self.userland, self.base, self.described, self.module, self.arguments = userland, directory, described, module, arguments
         machines.write(self.described, directory)
         for name in os.listdir(os.path.join(HERE, 'bin')):
             put(directory, os.path.join(HERE, 'bin', name), '/usr/sbin/' + name, 0o755)
