@@ -4,6 +4,7 @@ import csv
 import glob
 import os
 import sys
+import uuid
 
 sys.path.insert(0, '/usr/lib/rack')
 from bootfiles import read  # noqa: E402
@@ -68,19 +69,29 @@ def loaded():
     return read('/sys/module/nvidia/version').strip() or None if os.path.exists('/sys/module/nvidia/initstate') else None
 
 
+def is_open(version):
+    """Whether the installed driver was built of the open modules: the installer's options, which it notes in dkms.conf."""
+    words = read('/usr/src/nvidia-%s/dkms.conf' % version).split()
+    return '-m=kernel-open' in words or '--kernel-module-type=open' in words
+
+
 def show_proc():
     """What the driver shows in /proc/driver/nvidia: the real one does so when it is loaded, here whoever asks it first."""
     version = loaded()
     if version is None:
         return
     os.makedirs(PROC + '/gpus', exist_ok=True)
-    put(PROC + '/version', 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  %s  Release Build  (dvs-builder)\nGCC version:  gcc\n' % version)
+    if version not in read(PROC + '/version').split():  # what a machine's description shows stays
+        kind = 'NVIDIA UNIX Open Kernel Module for x86_64' if is_open(version) else 'NVIDIA UNIX x86_64 Kernel Module'
+        put(PROC + '/version', 'NVRM version: %s  %s  Release Build  (dvs-builder)\nGCC version:  gcc\n' % (kind, version))
     bound = [(address, board) for address, driver, board in cards() if driver == 'nvidia']
     for index, (address, board) in enumerate(bound):
         os.makedirs('%s/gpus/%s' % (PROC, address), exist_ok=True)
-        put('%s/gpus/%s/information' % (PROC, address),
-            'Model: \t\t NVIDIA %s\nIRQ:   \t\t %d\nBus Type: \t PCIe\nBus Location: \t %s\nDevice Minor: \t %d\nGPU Excluded:\t No\n' % (
-                board['board'] if board else 'Graphics Device', 100 + index, address, index))
+        if not os.path.exists('%s/gpus/%s/information' % (PROC, address)):
+            put('%s/gpus/%s/information' % (PROC, address),
+                'Model: \t\t NVIDIA %s\nIRQ:   \t\t %d\nGPU UUID: \t GPU-%s\nVideo BIOS: \t 90.02.5c.00.01\nBus Type: \t PCIe\n'
+                'Bus Location: \t %s\nDevice Minor: \t %d\nGPU Excluded:\t No\n' % (
+                    board['board'] if board else 'Graphics Device', 100 + index, uuid.uuid5(uuid.NAMESPACE_OID, address), address, index))
         if not os.path.exists('%s/gpus/%s/unbindLock' % (PROC, address)):
             put('%s/gpus/%s/unbindLock' % (PROC, address), '0\n')
 
