@@ -76,7 +76,10 @@ class Described:
         with open(os.path.join(fixture, 'args.json'), encoding='utf-8') as file:
             arguments = json.load(file)
         described = machines.Machine(machines.load(os.path.join(fixture, 'machine.yml')))
-        return cls(userland, directory, described, os.path.basename(os.path.dirname(fixture)), arguments)
+        made = cls(userland, directory, described, os.path.basename(os.path.dirname(fixture)), arguments)
+        if 'file' in arguments:
+            made.user_file()
+        return made
 
     def __init__(self, userland, directory, described, module, arguments):
         self.userland, self.base, self.described, self.module, self.arguments = userland, directory, described, module, arguments
@@ -93,8 +96,6 @@ class Described:
         with open(directory + '/run/case/drivers', 'w', encoding='ascii') as file:
             for link in sorted(glob.glob(directory + '/sys/bus/pci/devices/*/driver')):
                 file.write('%s %s\n' % (os.path.basename(os.path.dirname(link)), os.path.basename(os.readlink(link))))
-        if 'file' in self.arguments:
-            self.user_file()
         with Try(self, os.path.dirname(directory)) as first:  # what its programs have made before
             subprocess.run(['chroot', first.root, '/bin/sh', '-c', 'update-grub && update-initramfs'], env=first.environment(), check=True)
             subprocess.run(['cp', '-a', first.upper + '/.', directory], check=True)
