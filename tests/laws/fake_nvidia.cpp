@@ -25,8 +25,12 @@ std::string module_file(const std::string& kernel, const std::string& name) {
   return fmt::format("/lib/modules/{}/updates/dkms/{}.ko", kernel, name);
 }
 
+/// The licence tells the flavour, where the installer was told one: DKMS builds again what it has the sources of.
 void build(FakeHost& host, const std::string& version, const std::string& kernel) {
-  for (const char* name : {"nvidia", "nvidia-vgpu-vfio"}) host.file(module_file(kernel, name), "version=" + version + "\n");
+  const std::string conf = host.read_file(fmt::format("/usr/src/nvidia-{}/dkms.conf", version)).value_or("");
+  const bool open = text::contains(conf, "kernel-open") || text::contains(conf, "type=open");
+  const std::string license = open ? "license=Dual MIT/GPL\n" : text::contains(conf, "# -") ? "license=NVIDIA\n" : "";
+  for (const char* name : {"nvidia", "nvidia-vgpu-vfio"}) host.file(module_file(kernel, name), "version=" + version + "\n" + license);
 }
 
 void uninstall(FakeHost& host) {
@@ -51,7 +55,7 @@ CommandResult failed(FakeHost& host, const std::string& version, const std::stri
   return {1, false, "", text + "\n"};
 }
 
-CommandResult install(FakeHost& host, const std::string& version, const std::string& mode) {
+CommandResult install(FakeHost& host, const std::string& version, const std::string& mode, const Argv& argv) {
   const std::string kernel = host.kernel_release();
   if (host.exists("/sys/module/nouveau/initstate"))
     return failed(host, version, "ERROR: The Nouveau kernel driver is currently in use by your system.");
@@ -60,6 +64,9 @@ CommandResult install(FakeHost& host, const std::string& version, const std::str
   if (mode == "nothing") return {};
   uninstall(host);
   host.file(fmt::format("/usr/src/nvidia-{}/dkms.conf", version), fmt::format("PACKAGE_VERSION=\"{}\"\n", version));
+  for (const std::string& word : argv)
+    if (word.starts_with("-m=") || word.starts_with("--kernel-module-type="))
+      host.file(fmt::format("/usr/src/nvidia-{}/dkms.conf", version), fmt::format("PACKAGE_VERSION=\"{}\"\n# {}\n", version, word));
   if (mode == "build_fails") {
     host.file(
         fmt::format("/var/lib/dkms/nvidia/{}/build/make.log", version),
@@ -95,8 +102,13 @@ std::string real_directory(const FakeHost& host, const std::string& address) {
 }
 
 /// The kernel module binds the cards that no other driver has.
-void bind_cards(FakeHost& host, const std::string& version) {
-  host.file("/sys/module/nvidia/version", version + "\n", 0444);
+void bind_cards(FakeHost& host, const KernelModule& module) {
+  host.file("/sys/module/nvidia/version", module.version + "\n", 0444);
+  if (!module.license.empty())
+    host.file("/proc/driver/nvidia/version",
+              fmt::format("NVRM version: NVIDIA UNIX {}  {}  Release Build\n",
+                          module.license == "NVIDIA" ? "x86_64 Kernel Module" : "Open Kernel Module for x86_64", module.version),
+              0444);
   for (const std::string& address : cards(host)) {
     if (host.exists(fmt::format("/sys/bus/pci/devices/{}/driver", address))) continue;
     host.dir("/sys/bus/pci/drivers/nvidia");
@@ -184,7 +196,7 @@ void add_nvidia(FakeHost& host, const json& knobs) {
         uninstall(h);
         return CommandResult{};
       }
-      return install(h, version, mode);
+      return install(h, version, mode, argv);
     });
   }
   host.program("/usr/bin/nvidia-uninstall", [](FakeHost& h, const Argv&) {
@@ -271,13 +283,14 @@ void add_nvidia(FakeHost& host, const json& knobs) {
       h.gone("/sys/module/nvidia");
       return Error::from_errno("load kernel module nvidia", ENODEV);
     }
-    bind_cards(h, h.kernel_module("nvidia", h.kernel_release()).or_fail("its version").version);
+    bind_cards(h, h.kernel_module("nvidia", h.kernel_release()).or_fail("its version"));
     return {};
   });
   if (const std::string version = knobs.value("running", ""); !version.empty()) {
-    (void)install(host, version, "ok");
+    const std::string flavour = knobs.value("flavour", "");
+    (void)install(host, version, "ok", flavour.empty() ? Argv() : Argv{"--kernel-module-type=" + flavour});
     host.file("/sys/module/nvidia/initstate", "live\n", 0444).file("/sys/module/nvidia_vgpu_vfio/initstate", "live\n", 0444);
-    bind_cards(host, version);
+    bind_cards(host, host.kernel_module("nvidia", host.kernel_release()).or_fail("its version"));
     for (const std::string& unit : services) host.link(wants + unit, "/usr/lib/systemd/system/" + unit);
     host.file(fmt::format("{}/{}", units, driver::vgpu_manager), "active running\n");
   }

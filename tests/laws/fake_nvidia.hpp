@@ -15,6 +15,7 @@ namespace pvegpu::laws {
 ///   loads      true; false: the module finds no card (ENODEV)
 ///   display    what displaymodeselector (a file of that name below /root) does: ok | unsupported | falcon | no_dev_mem | unlisted | asks
 ///   running    a version: installed by hand and running before the test begins
+///   flavour    open | proprietary: of that
 void add_nvidia(FakeHost& host, const json& knobs);
 
 }  // namespace pvegpu::laws

@@ -4,6 +4,7 @@
 #include "common/facts/nvidia_state.hpp"
 #include "tests/laws/fake_host.hpp"
 #include "tests/unit/sysfs_tree.hpp"
+#include "tests/unit/temporary_directory.hpp"
 
 namespace pvegpu {
 namespace {
@@ -389,6 +390,27 @@ TEST(NvidiaModules, flavour_is_their_licence) {
   EXPECT_FALSE(modules.vgpu_vfio.available);
   EXPECT_FALSE(gpu::read_nvidia_modules(reader, "5.15.1-pve").nvidia.available);
   EXPECT_TRUE(reader.unreadable().empty());
+}
+
+/// A described host's module files say it to libkmod as real ones do.
+TEST(NvidiaModules, of_described_hosts) {
+  for (const bool open : {false, true}) {
+    const TemporaryDirectory directory;
+    const std::string description = directory.path() + "/machine.yml", tree = directory.path() + "/tree", kernel = "6.17.13-2-pve";
+    std::ofstream(description) << "release: 9\nkernel: " << kernel << "\nnvidia: {version: 580.105.06, open: " << (open ? "true" : "false")
+                               << "}\nmodules:\n  nvidia: {version: 580.105.06, file: updates/dkms/nvidia.ko}\n";
+    const std::string command =
+        fmt::format("'{}' -B '{}/tests/rack/machine.py' '{}' '{}'", PVE_GPU_PYTHON, PVE_GPU_SOURCE_DIR, description, tree);
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    const RealHost host(tree);
+    Reader reader(host);
+    const auto modules = gpu::read_nvidia_modules(reader, kernel);
+    EXPECT_EQ(modules.nvidia.license, open ? "Dual MIT/GPL" : "NVIDIA");
+    EXPECT_EQ(modules.nvidia.open, open);
+    EXPECT_EQ(modules.nvidia.version, "580.105.06");
+    EXPECT_FALSE(modules.vgpu_vfio.available);
+    EXPECT_TRUE(reader.unreadable().empty());
+  }
 }
 
 }  // namespace
