@@ -222,10 +222,11 @@ FirmwareFramebuffer read_firmware_framebuffer(Reader& reader, const Gpu& gpu) {
   return out;
 }
 
-std::optional<std::vector<Evidence>> read_direct_regions(Reader& reader, const Gpu& gpu) {
-  if (!gpu.iommu_group) return std::nullopt;
-  const std::string path = fmt::format("/sys/kernel/iommu_groups/{}/reserved_regions", *gpu.iommu_group);
-  const auto text = reader.file(path, "memory that the firmware reserves for the card's IOMMU group");
+namespace {
+
+std::optional<std::vector<Evidence>> direct_regions_of(Reader& reader, const std::string& group) {
+  const std::string path = fmt::format("/sys/kernel/iommu_groups/{}/reserved_regions", group);
+  const auto text = reader.file(path, "memory that the firmware reserves for an IOMMU group");
   if (!text) return std::nullopt;
   std::vector<Evidence> out;
   unsigned number = 0;
@@ -233,6 +234,29 @@ std::optional<std::vector<Evidence>> read_direct_regions(Reader& reader, const G
     ++number;
     const auto fields = text::words(line);
     if (fields.size() == 3 && fields[2] == "direct") out.push_back({fmt::format("{} line {}", path, number), line});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::vector<Evidence>> read_direct_regions(Reader& reader, const Gpu& gpu) {
+  if (!gpu.iommu_group) return std::nullopt;
+  return direct_regions_of(reader, std::to_string(*gpu.iommu_group));
+}
+
+std::optional<std::vector<DirectRegion>> read_host_direct_regions(Reader& reader) {
+  const std::string root = "/sys/kernel/iommu_groups";
+  const auto groups = reader.list(root, "IOMMU groups");
+  if (!groups) return std::nullopt;
+  std::vector<DirectRegion> out;
+  for (const std::string& group : *groups) {
+    const auto found = direct_regions_of(reader, group);
+    if (!found || found->empty()) continue;
+    std::int64_t number = 0;
+    std::from_chars(group.data(), group.data() + group.size(), number);
+    const auto devices = reader.list(fmt::format("{}/{}/devices", root, group), "members of an IOMMU group");
+    for (const Evidence& evidence : *found) out.push_back({number, devices && !devices->empty(), evidence});
   }
   return out;
 }

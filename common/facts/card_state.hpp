@@ -58,6 +58,15 @@ FirmwareFramebuffer read_firmware_framebuffer(Reader& reader, const Gpu& gpu);
 /// to a guest. Empty: there is none. Unset: unknown, or there is no group.
 std::optional<std::vector<Evidence>> read_direct_regions(Reader& reader, const Gpu& gpu);
 
+/// Such a region of any group. Firmware that demands one for every slot shows it in groups of which no device is known, too.
+struct DirectRegion {
+  std::int64_t group = 0;
+  bool has_devices = false;  ///< the group's devices are known, so that it is known whom it is for
+  Evidence evidence = {};
+};
+/// Of all groups of the host: a file for each, for `diagnose` only.
+std::optional<std::vector<DirectRegion>> read_host_direct_regions(Reader& reader);
+
 /// NVSwitches: the GPUs beside them are one SXM baseboard, and one of these alone needs the fabric manager's consent to run.
 std::vector<PciDevice> nvswitches(const std::vector<PciDevice>& devices);
 

@@ -238,6 +238,21 @@ TEST_F(CardStateTest, direct_regions_are_those_that_cannot_be_relaxed) {
   EXPECT_EQ((*regions)[0].str(), "/sys/kernel/iommu_groups/9/reserved_regions line 1: 0x00000000bdf83000 0x00000000bdf84fff direct");
 }
 
+TEST_F(CardStateTest, direct_regions_of_groups_whose_devices_nobody_knows) {
+  tree_.file("sys/kernel/iommu_groups/1/reserved_regions", "0x00000000bdf83000 0x00000000bdf84fff direct\n");
+  tree_.file("sys/kernel/iommu_groups/9/reserved_regions", "0x00000000bdf85000 0x00000000bdf86fff direct\n");
+  tree_.file("sys/kernel/iommu_groups/10/reserved_regions", "0x00000000fee00000 0x00000000feefffff msi\n");
+  const RealHost host(tree_.root());
+  Reader reader(host);
+  const auto regions = gpu::read_host_direct_regions(reader);
+  ASSERT_TRUE(regions);
+  ASSERT_EQ(regions->size(), 2u);
+  EXPECT_EQ((*regions)[0].group, 1);
+  EXPECT_TRUE((*regions)[0].has_devices);  // the card is in it
+  EXPECT_EQ((*regions)[1].group, 9);
+  EXPECT_FALSE((*regions)[1].has_devices);
+}
+
 TEST(NvSwitches, are_bridges_of_nvidia_that_are_no_mainboards) {
   const std::vector<PciDevice> devices = {{"0000:05:00.0", 0x10de, 0x22a3, 0x0680},
                                           {"0000:06:00.0", 0x10de, 0x1af1, 0x0680},
