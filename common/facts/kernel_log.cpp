@@ -125,6 +125,11 @@ constexpr Sentence sentences[] = {
      power_off, "power_off"},
     {Log::kernel, "rminitadapter failed", "", Subject::line, "initialisation_failed", "NVIDIA's driver could not start the GPU", power_off,
      "power_off"},
+    {Log::kernel, "vf flr failed during close", "", Subject::line, "vf_stuck", "a VF did not come back from the guest that had it",
+     "cycle the card's VFs: pve.gpu.sriov state=absent, then pve.gpu.sriov", "sriov"},
+    {Log::kernel, "failed to add vgpu create request", "", Subject::line, "vgpu_refused",
+     "the driver refused to make a vGPU: the GPU is full, or serves another size now",
+     "choose a type that can be made: pve.gpu.host_info lists them", ""},
 
     {Log::vgpu_daemon, "gpu not supported by vgpu", "", Subject::line, "board_refused",
      "nvidia-vgpud does not know the board: this driver has no vGPU for it",
@@ -185,6 +190,14 @@ const char* command_of(Log log) {
   return "";
 }
 
+/// Where what was said before is past: the kernel module was loaded again (nv.c says so first), the unit was started again.
+std::size_t begin_of_now(Log log, const std::vector<std::string>& lower) {
+  const char* mark = log == Log::kernel ? "nvlink core is being initialized" : "starting nvidia";
+  for (std::size_t at = lower.size(); at > 0; --at)
+    if (text::contains(lower[at - 1], mark)) return at;
+  return 0;
+}
+
 constexpr std::size_t lines_after = 12, lines_before = 2;
 
 std::string address_near(const std::vector<std::string>& lines, std::size_t at, Subject subject) {
@@ -227,10 +240,12 @@ std::vector<LogFinding> find_in_log(Log log, std::string_view text) {
     line = without_time(line).substr(0, 400);
     lower.push_back(text::lower(line));
   }
+  const std::size_t now = begin_of_now(log, lower);
   std::vector<LogFinding> out;
   for (const Sentence& sentence : sentences) {
     if (sentence.log != log) continue;
     for (std::size_t at = 0; at < lines.size(); ++at) {
+      if (at < now && (log != Log::kernel || text::contains(lower[at], "nvrm"))) continue;
       if (!text::contains(lower[at], sentence.says) || !text::contains(lower[at], sentence.also)) continue;
       LogFinding found{sentence.name, sentence.cause, sentence.cure, sentence.brought_by, lines[at], command_of(log), {}};
       found.address = address_near(lines, at, sentence.subject);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the kernel and NVIDIA's daemons have said since the host booted, as far as it names what a GPU lacks: sentence by sentence from a
-// table. A sentence tells of its moment: what holds now is for other facts to say, where they can.
+// table. What NVIDIA's module said before it was loaded again, and a daemon before it was started again, is left out; any other sentence
+// tells of its moment: what holds now is for other facts to say, where they can.
 #pragma once
 
 #include "common/host/reader.hpp"
@@ -14,7 +15,7 @@ struct LogFinding {
   const char* name = "";        ///< "open_modules_required"
   const char* cause = "";       ///< a sentence without its full stop
   const char* cure = "";        ///< the same; what to do
-  const char* brought_by = "";  ///< reboot, power_off, driver, packages; empty: hands
+  const char* brought_by = "";  ///< reboot, power_off, driver, sriov, packages; empty: hands
   std::string line;             ///< what was said
   std::string where;            ///< the command that shows it: "journalctl -b -k"
   std::string address;          ///< of the card; empty: the line names none, it may be any card of that driver

@@ -101,6 +101,8 @@ const std::pair<const char*, const char*> kernel_lines[] = {
     {"vfio-pci 0000:0b:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000f address=0x80 flags=0x0000]", "dma_fault@0000:0b:00.0"},
     {"vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param \"allow_unsafe_interrupts\"",
      "interrupt_remapping@"},
+    {"[nvidia-vgpu-vfio] 00000000-0000-0000-0000-000000000101: VF FLR failed during close -25", "vf_stuck@"},
+    {"NVRM: Failed to add vgpu create request: 0x56", "vgpu_refused@"},
     {"NVRM: GPU 0000:01:00.0 is already bound to nouveau.", "held_by_driver@0000:01:00.0"},
 };
 
@@ -117,6 +119,20 @@ TEST(KernelLog, a_healthy_start_says_nothing) {
                              "vfio-pci 0000:01:00.0: vgaarb: deactivate vga console", "i915 0000:00:02.0: Running in SR-IOV PF mode",
                              "i915 0000:00:02.0: Enabled 7 VFs", "vfio-pci 0000:0b:00.0: not ready 1023ms after FLR; waiting"})
     EXPECT_EQ(brief(Log::kernel, sample), "") << sample;
+}
+
+TEST(KernelLog, what_was_said_before_the_module_was_loaded_again_is_past) {
+  const std::string said =
+      "nvidia-nvlink: Nvlink Core is being initialized, major device number 234\n"
+      "NVRM: The NVIDIA GPU 0000:42:00.0 (PCI ID: 10de:2bb5) installed in this system requires use of the NVIDIA open kernel modules.\n"
+      "vfio-pci 0000:07:00.0: not ready 65535ms after FLR; giving up\n";
+  EXPECT_EQ(brief(Log::kernel, said), "open_modules_required@0000:42:00.0 reset_failed@0000:07:00.0");
+  EXPECT_EQ(brief(Log::kernel, said + "nvidia-nvlink: Unregistered Nvlink Core, major device number 234\n"
+                                      "nvidia-nvlink: Nvlink Core is being initialized, major device number 234\n"),
+            "reset_failed@0000:07:00.0");
+  const std::string failed = "error: vmiop_env_log: Failed to initialize RM client: 0x26\n";
+  EXPECT_EQ(brief(Log::vgpu_manager, failed + "Starting NVIDIA vGPU Manager Daemon...\n"), "");
+  EXPECT_EQ(brief(Log::vgpu_manager, "Starting nvidia-vgpu-mgr.service - NVIDIA vGPU Manager Daemon...\n" + failed), "rm_client@");
 }
 
 TEST(KernelLog, daemons) {
