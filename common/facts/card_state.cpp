@@ -98,12 +98,12 @@ bool blacklists_sysfb(const text::KernelParameter& word) {
 
 /// From 5.15 on one initcall, sysfb_init, hands the firmware's framebuffer to whichever driver (drivers/firmware/sysfb.c); before, each
 /// driver is switched off by its own video= word.
-void find_parameter(Reader& reader, std::string_view holder, FirmwareFramebuffer& out) {
-  const auto kernel = catalogue::parse_major_minor(reader.host().kernel_release());
+void find_parameter(const FirmwareConsole& console, std::string_view holder, FirmwareFramebuffer& out) {
+  const auto kernel = catalogue::parse_major_minor(console.kernel);
   const bool modern = kernel && !(*kernel < catalogue::MajorMinor{5, 15});
-  const char* driver = holder.starts_with("vesa") ? "vesafb" : holder.starts_with("efi") || holder.empty() ? "efifb" : "simplefb";
+  const char* driver = holder.starts_with("vesa") ? "vesafb" : holder.starts_with("efi") ? "efifb" : "simplefb";
   out.parameter = modern ? "initcall_blacklist=sysfb_init" : fmt::format("video={}:off", driver);
-  for (const text::KernelParameter& word : text::parse_kernel_cmdline(reader.file("/proc/cmdline", "kernel command line").value_or("")))
+  for (const text::KernelParameter& word : text::parse_kernel_cmdline(console.cmdline))
     out.given = out.given || (modern ? blacklists_sysfb(word) : word.print() == out.parameter);
 }
 
@@ -127,6 +127,9 @@ std::optional<MemoryLine> parse_memory_line(const std::string& line) {
   out.name = line.substr(colon + 3);
   return out;
 }
+
+/// "0000:41:00.0"
+bool is_function(const std::string& name) { return name.size() >= 12 && name[name.size() - 2] == '.' && name[name.size() - 5] == ':'; }
 
 }  // namespace
 
@@ -184,41 +187,49 @@ CardState read_card_state(Reader& reader, const Gpu& gpu) {
   return out;
 }
 
-FirmwareFramebuffer read_firmware_framebuffer(Reader& reader, const Gpu& gpu) {
-  FirmwareFramebuffer out;
+FirmwareConsole read_firmware_console(Reader& reader, const BootFacts& boot) {
+  FirmwareConsole out;
+  out.kernel = reader.host().kernel_release();
+  out.cmdline = boot.cmdline.value_or("");
   const auto text = reader.file("/proc/iomem", "memory of the firmware's console");
-  std::vector<std::string> parents;
-  std::uint64_t card_start = 0, card_end = 0;  // the card's window that was read last: a framebuffer may stand beside it, not in it
-  bool undecided = false;
-  std::string holder;
+  if (!text || text->empty()) return out;
+  out.framebuffers.emplace();
+  std::vector<MemoryLine> parents, windows;
   unsigned number = 0;
-  for (const std::string& line : text::lines(text.value_or(""))) {
+  for (const std::string& line : text::lines(*text)) {
     ++number;
     const auto memory = parse_memory_line(line);
     if (!memory) continue;
     parents.resize(std::min(parents.size(), memory->depth));
-    if (memory->name == gpu.address) card_start = memory->start, card_end = memory->end;
+    if (is_function(memory->name)) windows.push_back(*memory);
     if (is_framebuffer(memory->name)) {
-      const bool within = std::find(parents.begin(), parents.end(), gpu.address) != parents.end() ||
-                          (card_end > 0 && card_start <= memory->start && memory->end <= card_end);
-      if (within) {
-        out.in_card = true;
-        out.evidence = {fmt::format("/proc/iomem line {}", number), text::trim(line)};
-        holder = memory->name;
-        break;
-      }
-      // Nested in a device's window it is that device's; else, without addresses, nobody knows whose.
-      const bool elsewhere =
-          std::any_of(parents.begin(), parents.end(), [](const std::string& name) { return name.size() == 12 && name[10] == '.'; });
-      undecided = undecided || (!elsewhere && memory->end == 0);
+      FirmwareConsole::Framebuffer found{memory->name, {}, false, {fmt::format("/proc/iomem line {}", number), text::trim(line)}};
+      for (const MemoryLine& parent : parents)
+        if (is_function(parent.name)) found.cards.push_back(parent.name);
+      for (const MemoryLine& window : windows)  // it may stand beside the window that it is in
+        if (window.end > 0 && window.start <= memory->start && memory->end <= window.end) found.cards.push_back(window.name);
+      found.hidden = found.cards.empty() && memory->end == 0;
+      if (found.hidden) reader.add_unreadable("/proc/iomem", "memory of the firmware's console", "it shows addresses to root only");
+      out.framebuffers->push_back(std::move(found));
     }
-    parents.push_back(memory->name);
+    parents.push_back(*memory);
   }
-  if (undecided && !out.in_card)
-    reader.add_unreadable("/proc/iomem", "memory of the firmware's console", "it shows addresses to root only");
-  else if (text && !text->empty() && !out.in_card)
-    out.in_card = false;
-  find_parameter(reader, holder, out);
+  return out;
+}
+
+FirmwareFramebuffer framebuffer_in(const FirmwareConsole& console, const Gpu& gpu) {
+  FirmwareFramebuffer out;
+  if (!console.framebuffers) return out;
+  bool hidden = false;
+  for (const FirmwareConsole::Framebuffer& each : *console.framebuffers) {
+    hidden = hidden || each.hidden;
+    if (std::find(each.cards.begin(), each.cards.end(), gpu.address) == each.cards.end()) continue;
+    out.in_card = true;
+    out.evidence = each.evidence;
+    find_parameter(console, each.name, out);
+    return out;
+  }
+  if (!hidden) out.in_card = false;
   return out;
 }
 

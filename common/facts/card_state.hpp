@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/facts/gpu.hpp"
-#include "common/host/reader.hpp"
+#include "common/host/boot_facts.hpp"
 
 namespace pvegpu::gpu {
 
@@ -45,14 +45,28 @@ struct CardState {
 /// Reads five files. The kernel wakes a suspended card to read its configuration space.
 CardState read_card_state(Reader& reader, const Gpu& gpu);
 
-/// The firmware's console: a framebuffer that the kernel keeps in a window of the card, so that vfio-pci can't map it.
+/// The firmware's console: framebuffers that the kernel keeps, of the whole host. One in a window of a card keeps vfio-pci from mapping it.
+struct FirmwareConsole {
+  struct Framebuffer {
+    std::string name;                ///< "BOOTFB", "efifb"
+    std::vector<std::string> cards;  ///< addresses of the functions in whose windows it is
+    bool hidden = false;             ///< nobody knows in whose: addresses are shown to root only
+    Evidence evidence = {};          ///< the line of /proc/iomem
+  };
+  std::optional<std::vector<Framebuffer>> framebuffers;
+  std::string kernel, cmdline;  ///< that run
+};
+/// Reads /proc/iomem, once for all cards.
+FirmwareConsole read_firmware_console(Reader& reader, const BootFacts& boot);
+
+/// Of one card.
 struct FirmwareFramebuffer {
   std::optional<bool> in_card;
   Evidence evidence;      ///< the line of /proc/iomem, when it is in the card
-  std::string parameter;  ///< what keeps it away on this kernel: "initcall_blacklist=sysfb_init"
-  bool given = false;     ///< the running kernel was started with it
+  std::string parameter;  ///< what keeps it away on this kernel, when it is: "initcall_blacklist=sysfb_init"
+  bool given = false;     ///< the running kernel was started with that
 };
-FirmwareFramebuffer read_firmware_framebuffer(Reader& reader, const Gpu& gpu);
+FirmwareFramebuffer framebuffer_in(const FirmwareConsole& console, const Gpu& gpu);
 
 /// Memory that the firmware demands for the devices of the card's IOMMU group (RMRR, type "direct"): Intel's IOMMU gives no such device
 /// to a guest. Empty: there is none. Unset: unknown, or there is no group.

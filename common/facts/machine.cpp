@@ -14,6 +14,7 @@ Machine complete(Reader& reader, std::vector<PciDevice> devices) {
   out.gpus = scan_gpus(reader, out.devices, out.facts);
   out.guests = read_guest_facts(reader, out.facts);
   attach_guests(out.gpus, out.guests, out.facts);
+  if (!out.gpus.empty()) out.console = read_firmware_console(reader, out.facts.boot);
   return out;
 }
 

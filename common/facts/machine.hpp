@@ -2,7 +2,7 @@
 // The host as everything that judges GPUs sees it: read once, then passed on.
 #pragma once
 
-#include "common/facts/gpu.hpp"
+#include "common/facts/card_state.hpp"
 #include "common/facts/guests.hpp"
 #include "common/facts/host_facts.hpp"
 
@@ -13,6 +13,7 @@ struct Machine {
   std::vector<PciDevice> devices;  ///< all of them, by address
   std::vector<Gpu> gpus;           ///< by address, with their users
   GuestFacts guests;
+  FirmwareConsole console;
 
   /// nullptr: there is none at this address.
   const PciDevice* device(const std::string& address) const;

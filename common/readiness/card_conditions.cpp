@@ -84,8 +84,7 @@ void no_reserved_memory(const Question& q, Condition& out) {
 }
 
 void no_firmware_framebuffer(const Question& q, Condition& out) {
-  Reader reader(q.host);
-  const gpu::FirmwareFramebuffer console = gpu::read_firmware_framebuffer(reader, *q.gpu);
+  const gpu::FirmwareFramebuffer console = gpu::framebuffer_in(q.machine.console, *q.gpu);
   if (console.in_card != true) return out.skip();
   out.see(console.evidence.str());
   if (console.given) return out.doubt(fmt::format("the firmware's console is in its memory although {} was given", console.parameter));

@@ -168,7 +168,7 @@ class Framebuffer : public CardStateTest {
     tree_.file("proc/iomem", iomem).file("proc/sys/kernel/osrelease", kernel + "\n").file("proc/cmdline", cmdline + "\n");
     const RealHost host(tree_.root());
     Reader reader(host);
-    auto out = gpu::read_firmware_framebuffer(reader, card());
+    auto out = gpu::framebuffer_in(gpu::read_firmware_console(reader, read_boot_facts(reader)), card());
     unreadable_ = reader.unreadable();
     return out;
   }
@@ -220,7 +220,7 @@ TEST_F(Framebuffer, the_parameter_is_the_kernels) {
 TEST_F(Framebuffer, no_file_is_unknown) {
   const RealHost host(tree_.root());
   Reader reader(host);
-  EXPECT_FALSE(gpu::read_firmware_framebuffer(reader, card()).in_card);
+  EXPECT_FALSE(gpu::framebuffer_in(gpu::read_firmware_console(reader, {}), card()).in_card);
 }
 
 TEST_F(CardStateTest, direct_regions_are_those_that_cannot_be_relaxed) {
