@@ -53,8 +53,14 @@ json answers(const std::string& tree) {
     ask(Query::unit_log(unit));
   }
   ask(Query::pool_features("rpool"));
+  ask(Query::kernel_log());
+  for (const char* address : {"0000:41:00.0", "0000:81:00.0"}) ask(Query::nvidia_gpu(address));
   using Words = std::vector<std::string>;
-  for (const Words& words : {Words{"--dmesg", "--boot"}, {"-k", "-n", "2"}, {"-k", "--grep=NVRM|vfio"}, {"-k", "--grep", "nothing"}, {"-k", "--grep=NVRM", "--lines=1"},
+  for (const Words& words : {Words{"--dmesg", "--boot"},
+                             {"-k", "-n", "2"},
+                             {"-k", "--grep=NVRM|vfio"},
+                             {"-k", "--grep", "nothing"},
+                             {"-k", "--grep=NVRM", "--lines=1"},
                              {"-q", "--unit", "missing"}}) {
     Words argv = {"journalctl"};
     argv.insert(argv.end(), words.begin(), words.end());

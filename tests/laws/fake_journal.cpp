@@ -4,6 +4,7 @@
 
 #include "common/base/strings.hpp"
 
+#include <algorithm>
 #include <regex>
 
 namespace pvegpu {
@@ -30,7 +31,9 @@ CommandResult journal_answer(const FakeHost& host, const std::vector<std::string
     if (option == "-q" || option == "--quiet") quiet = true;
   }
   if (pattern) {
-    const std::regex wanted(*pattern);
+    // as the real one: in lower case it takes either case
+    const bool any_case = std::none_of(pattern->begin(), pattern->end(), [](unsigned char c) { return std::isupper(c); });
+    const std::regex wanted(*pattern, any_case ? std::regex::ECMAScript | std::regex::icase : std::regex::ECMAScript);
     std::erase_if(lines, [&](const std::string& line) { return !std::regex_search(line, wanted); });
   }
   if (lines.size() > most) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(most));

@@ -254,19 +254,20 @@ void add_nvidia(FakeHost& host, const json& knobs) {
   for (const std::string& unit : services)
     host.answer("systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- " + unit,
                 [unit](const FakeHost& h, const Argv&) { return unit_answer(h, unit); });
-  host.answer("journalctl --boot --no-pager --output=cat --lines=200 --unit nvidia-vgpud.service", [vgpud](const FakeHost& h, const Argv& argv) {
-    if (vgpud == "ok") return journal_answer(h, argv);
-    std::string out = "vGPU types: 613\n";
-    for (const std::string& address : cards(h)) {
-      if (vgpud != "refuses_all" && vgpud != "refuses:" + address) continue;
-      const auto parts = text::split(address, ':');
-      out +=
-          fmt::format("GPU not supported by vGPU at PCI Id: {:x}:{}:{:x}:{} DevID: 0x10de / 0x1b39 / 0x10de / 0x1217\n",
-                      std::strtoul(parts[0].c_str(), nullptr, 16), parts[1], std::strtoul(parts[2].c_str(), nullptr, 16), parts[2].back());
-    }
-    out += "error: failed to send vGPU configuration info to RM: 6\n";
-    return CommandResult{0, false, out, ""};
-  });
+  host.answer("journalctl --boot --no-pager --output=cat --lines=200 --unit nvidia-vgpud.service",
+              [vgpud](const FakeHost& h, const Argv& argv) {
+                if (vgpud == "ok") return journal_answer(h, argv);
+                std::string out = "vGPU types: 613\n";
+                for (const std::string& address : cards(h)) {
+                  if (vgpud != "refuses_all" && vgpud != "refuses:" + address) continue;
+                  const auto parts = text::split(address, ':');
+                  out += fmt::format("GPU not supported by vGPU at PCI Id: {:x}:{}:{:x}:{} DevID: 0x10de / 0x1b39 / 0x10de / 0x1217\n",
+                                     std::strtoul(parts[0].c_str(), nullptr, 16), parts[1], std::strtoul(parts[2].c_str(), nullptr, 16),
+                                     parts[2].back());
+                }
+                out += "error: failed to send vGPU configuration info to RM: 6\n";
+                return CommandResult{0, false, out, ""};
+              });
   host.attribute("/sys/bus/pci/drivers/nouveau/unbind", [](FakeHost& h, const std::string& address) -> Result<> {
     const std::string link = real_directory(h, address) + "/driver";
     if (!h.read_link(link)) return Error::from_errno("write to unbind", ENODEV);

@@ -43,8 +43,8 @@ CommandResult show(const FakeHost& host, const std::string& unit) {
   if (state.size() != 2) state = {"inactive", "dead"};
   const char* file_state = !there ? "" : is_enabled(host, unit) ? "enabled" : links_of(host, unit).empty() ? "static" : "disabled";
   return {0, false,
-          fmt::format("LoadState={}\nActiveState={}\nSubState={}\nUnitFileState={}\n", there ? "loaded" : "not-found",
-                      state[0], state[1], file_state),
+          fmt::format("LoadState={}\nActiveState={}\nSubState={}\nUnitFileState={}\n", there ? "loaded" : "not-found", state[0], state[1],
+                      file_state),
           ""};
 }
 

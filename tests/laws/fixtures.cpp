@@ -126,6 +126,10 @@ FakeHost world_of(const std::string& tree) {
     return answer ? CommandResult{0, false, *answer, ""}
                   : CommandResult{1, false, "", fmt::format("cannot open '{}': no such pool\n", argv.at(4))};
   });
+  host.answer("nvidia-smi -q -i", [](const FakeHost& h, const std::vector<std::string>& argv) {  // cardstate.py: write_modes
+    const auto answer = h.read_file("/run/rack-nvidia-smi/" + argv.at(3));
+    return answer ? CommandResult{0, false, *answer, ""} : CommandResult{6, false, "No devices were found\n", ""};
+  });
   model_driver_binding(host);
   model_journal(host);
   add_qm(host);
@@ -206,10 +210,10 @@ Subject Fixture::subject() const {
 }
 
 void make_trees() {
-  const CommandResult result =
-      run_program({{PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/laws/make_trees.py", fixture_directory, tree_directory},
-                   std::chrono::seconds(600)})
-          .or_fail("make the trees of the fixtures");
+  std::vector<std::string> argv = {PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/laws/make_trees.py", fixture_directory, tree_directory};
+  if (const char* some = std::getenv("PVE_GPU_FIXTURES"))
+    for (const std::string& pattern : text::words(some)) argv.push_back(pattern);
+  const CommandResult result = run_program({argv, std::chrono::seconds(1800)}).or_fail("make the trees of the fixtures");
   if (result.exit_code != 0) throw std::runtime_error("the trees of the fixtures can't be made: " + result.err);
   made = text::lines(result.out);
 }

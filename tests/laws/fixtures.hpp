@@ -8,7 +8,7 @@
 //                        "edits"    {PATH: bytes, or null to remove it}: what someone did by hand after them
 //   expected.json      the answer of a run in check mode with diff
 //   expected_run.json  the answer of the run itself, only where it is another
-// PVE_GPU_REGENERATE=1 writes the answers instead of comparing them.
+// PVE_GPU_REGENERATE=1 writes the answers instead of comparing them; PVE_GPU_FIXTURES="MODULE/CASE …" (patterns): there are no others.
 #pragma once
 
 #include "tests/laws/laws.hpp"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # Writes the trees of all fixtures (tests/rack/machine.py) where they are older than what they are made of.
-"""make_trees.py FIXTURES OUT: OUT/MODULE/CASE for each FIXTURES/MODULE/CASE/machine.yml; prints MODULE/CASE, one a line."""
+"""make_trees.py FIXTURES OUT [PATTERN...]: OUT/MODULE/CASE for each FIXTURES/MODULE/CASE/machine.yml, or those that match; prints MODULE/CASE."""
 import fcntl
+import fnmatch
 import glob
 import os
 import shutil
@@ -14,7 +15,7 @@ import cardstate  # noqa: E402
 import machine  # noqa: E402
 
 
-def main(fixtures, out):
+def main(fixtures, out, patterns):
     os.makedirs(out, exist_ok=True)
     lock = os.open(out, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)    # shards begin at the same time
@@ -22,6 +23,8 @@ def main(fixtures, out):
     newest = max(os.path.getmtime(path) for path in makers)
     for description in sorted(glob.glob(os.path.join(fixtures, '*', '*', 'machine.yml'))):
         case = os.path.relpath(os.path.dirname(description), fixtures)
+        if patterns and not any(fnmatch.fnmatchcase(case, pattern) for pattern in patterns):
+            continue
         tree, stamp = os.path.join(out, case), os.path.join(out, case + '.stamp')
         wanted = '%r %r' % (newest, os.path.getmtime(description))
         try:
@@ -41,6 +44,6 @@ def main(fixtures, out):
 
 
 if __name__ == '__main__':
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -232,7 +232,24 @@ def write_nvidia(machine, tree, nvidia):
                        unique if lives else re.sub('[0-9a-f]', '?', unique),
                        '%02x.02.5c.00.%s' % (function.device >> 8, unique[:2]) if lives else '??.??.??.??.??', function.slot, minor, firmware), 0o444)
         tree.write(base + '/unbindLock', '0\n')
+        if lives:
+            write_modes(tree, function, nvidia)
         write_mig(tree, 'proc/driver/nvidia/capabilities/gpu%d/mig' % minor, spec)
+
+
+def write_modes(tree, function, nvidia):
+    """What `nvidia-smi -q -i ADDRESS` tells of modes that no file shows. Lines and their order as recorded of 525 and 580."""
+    spec = function.spec
+    mig = 'N/A' if 'mig' not in spec and not function.mig_capable else 'Disabled' if mig_instances(spec) is None else 'Enabled'
+    domain, bus, device, number = function.address
+    lines = ['GPU %08X:%02X:%02X.%d' % (domain, bus, device, number), '    Product Name                          : NVIDIA %s' % spec.get('board', 'Graphics Device'),
+             '    MIG Mode', '        Current                           : ' + mig, '        Pending                           : ' + mig]
+    if nvidia.get('host_vgpu', True):
+        lines += ['    GPU Virtualization Mode', '        Virtualization Mode               : Host VGPU']
+        if int(str(nvidia['version']).split('.')[0]) >= 550:
+            mode = ('Enabled' if spec.get('mixed_size') else 'Disabled') if function.mixed_size_capable else 'N/A'
+            lines += ['        vGPU Heterogeneous Mode           : ' + mode]
+    tree.write('run/rack-nvidia-smi/' + function.slot, '\n'.join(lines) + '\n')
 
 
 def write_mig(tree, base, spec):

@@ -159,6 +159,7 @@ class Board:
         self.ids, self.subsystem = ids, subsystem
         self.vfs = int(row['vfs_seen'] or 0)
         self.memory_mb = int(row['memory_mb'] or 0)
+        self.mig_capable, self.mixed_size_capable = row['mig_slices'] not in ('', '0'), row['mixed_size'] == 'yes'
         self.vgpu_class = row['vgpu_class']
         self.types_from = row['types_from']
         self.frameworks = {False: row['framework_below_6_8'], True: row['framework_from_6_8']}
@@ -250,6 +251,7 @@ class Function:
         self.boot_vga = None
         self.override = None
         self.memory_mb = 0
+        self.mig_capable = self.mixed_size_capable = False
         self.spec = {}
 
     @property
@@ -409,7 +411,8 @@ class Machine:
                             hex_pair(spec.get('subsystem', '0000:0000'), where), int(str(spec.get('revision', 'a1')), 16),
                             spec.get('driver'))
         function.spec = spec
-        function.memory_mb = board.memory_mb if board else 0
+        if board:
+            function.memory_mb, function.mig_capable, function.mixed_size_capable = board.memory_mb, board.mig_capable, board.mixed_size_capable
         function.numa = spec.get('numa', 0 if self.server else -1)
         function.override = spec.get('override')
         if function.pci_class >> 8 == 0x0300:

@@ -85,7 +85,7 @@ class AnswersTest(unittest.TestCase):
 
     def test_programs_of_the_roots_with_faults(self):
         userland = roots.make_userland(self.directory + '/userland', '/bin/true')
-        self.compare(self.root('faults', os.path.join(HERE, 'faults', 'bin'), userland), ('systemctl', 'journalctl'))
+        self.compare(self.root('faults', os.path.join(HERE, 'faults', 'bin'), userland), ('systemctl', 'journalctl', 'nvidia-smi'))
 
 
 if __name__ == '__main__':
