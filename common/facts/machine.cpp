@@ -20,6 +20,15 @@ Machine complete(Reader& reader, std::vector<PciDevice> devices) {
 
 }  // namespace
 
+const CardState& Machine::card_state(const HostView& host, const Gpu& gpu) const {
+  auto& state = card_states_[gpu.address];
+  if (!state) {
+    Reader reader(host);
+    state = std::make_shared<const CardState>(read_card_state(reader, gpu));
+  }
+  return *state;
+}
+
 const PciDevice* Machine::device(const std::string& address) const {
   for (const PciDevice& device : devices)
     if (device.address == address) return &device;

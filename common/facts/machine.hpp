@@ -15,8 +15,13 @@ struct Machine {
   GuestFacts guests;
   FirmwareConsole console;
 
+  /// Of a GPU of this machine, read when it is first asked for.
+  const CardState& card_state(const HostView& host, const Gpu& gpu) const;
   /// nullptr: there is none at this address.
   const PciDevice* device(const std::string& address) const;
+
+ private:
+  mutable std::map<std::string, std::shared_ptr<const CardState>> card_states_ = {};  ///< by address
 };
 
 /// What can't be read is noted with the reader; without PCI devices there are no GPUs.

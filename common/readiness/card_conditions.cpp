@@ -57,7 +57,7 @@ void windows_assigned(const Question& q, Condition& out) {
   out.fail(
       fmt::format("its {} has no address: the firmware or the kernel found no room for it", without[0]->name()),
       hands("switch on 'Above 4G decoding' in the BIOS setup (also called 'Memory Mapped I/O above 4 GB'), where there is a size raise "
-            "the MMIO high size, then power the host off and on; pve.gpu.kernel_cmdline with present=[pci=realloc] may help where the "
+            "the MMIO high size, then power the host off and on; pve.gpu.kernel_cmdline with parameters=[pci=realloc] may help where the "
             "firmware can't"));
 }
 
@@ -68,7 +68,7 @@ void vf_windows_assigned(const Question& q, Condition& out) {
   for (const gpu::Bar* bar : without) out.see(bar->evidence.str());
   out.fail(fmt::format("its {} has no address, so no VF can be made", without[0]->name()),
            hands("switch on 'SR-IOV' and 'Above 4G decoding' in the BIOS setup, then power the host off and on; "
-                 "pve.gpu.kernel_cmdline with present=[pci=realloc] may help where the firmware can't"));
+                 "pve.gpu.kernel_cmdline with parameters=[pci=realloc] may help where the firmware can't"));
 }
 
 void no_reserved_memory(const Question& q, Condition& out) {
@@ -78,9 +78,9 @@ void no_reserved_memory(const Question& q, Condition& out) {
   if (regions->empty()) return out.see("no memory is reserved for its IOMMU group by the firmware (RMRR)");
   for (const gpu::Evidence& region : *regions) out.see(region.str());
   out.fail("the firmware has reserved memory for a device of its IOMMU group (RMRR), so the kernel gives it to no guest",
-           task("kernel_cmdline", {{"present", {"intel_iommu=on,relax_rmrr"}}}, BroughtBy::reboot,
+           task("kernel_cmdline", {{"parameters", {"intel_iommu=on,relax_rmrr"}}}, BroughtBy::reboot,
                 "switch that off for its slot in the BIOS setup (HPE: conrep, 'shared memory'); else pve.gpu.kernel_cmdline with "
-                "present=[\"intel_iommu=on,relax_rmrr\"], which Proxmox's kernels know and which gives up that protection, then a reboot"));
+                "parameters=[\"intel_iommu=on,relax_rmrr\"], which Proxmox's kernels know and which gives up that protection, then a reboot"));
 }
 
 void no_firmware_framebuffer(const Question& q, Condition& out) {
@@ -89,8 +89,8 @@ void no_firmware_framebuffer(const Question& q, Condition& out) {
   out.see(console.evidence.str());
   if (console.given) return out.doubt(fmt::format("the firmware's console is in its memory although {} was given", console.parameter));
   out.fail("the firmware's console is in its memory, so vfio-pci can't take it",
-           task("kernel_cmdline", {{"present", {console.parameter}}}, BroughtBy::reboot,
-                fmt::format("let the firmware use another card for the console, or pve.gpu.kernel_cmdline with present=[{}], then a reboot",
+           task("kernel_cmdline", {{"parameters", {console.parameter}}}, BroughtBy::reboot,
+                fmt::format("let the firmware use another card for the console, or pve.gpu.kernel_cmdline with parameters=[{}], then a reboot",
                             console.parameter)));
 }
 

@@ -41,14 +41,6 @@ bool Question::on_vfs() const {
          (way == Way::nvidia_vgpu && gpu && gpu->vgpu_class() != catalogue::VgpuClass::classic && gpu->framework != gpu::Framework::mdev);
 }
 
-const gpu::CardState& Question::card() const {
-  if (!card_) {
-    Reader reader(host);
-    card_ = std::make_shared<const gpu::CardState>(gpu::read_card_state(reader, *gpu));
-  }
-  return *card_;
-}
-
 std::string Question::sysfs(std::string_view name) const {
   return fmt::format("/sys/bus/pci/devices/{}/{}", gpu ? gpu->address : "", name);
 }

@@ -97,12 +97,9 @@ struct Question {
   bool vgpu() const { return way == Way::nvidia_vgpu; }
   /// Guests get virtual functions of the card.
   bool on_vfs() const;
-  /// Of the GPU, read when it is first asked for.
-  const gpu::CardState& card() const;
+  const gpu::CardState& card() const { return machine.card_state(host, *gpu); }
   /// Of the GPU: "/sys/bus/pci/devices/0000:41:00.0/NAME".
   std::string sysfs(std::string_view name) const;
-
-  mutable std::shared_ptr<const gpu::CardState> card_ = {};
 };
 
 }  // namespace pvegpu::readiness

@@ -40,10 +40,10 @@ Cure writer(const Question& q, bool conflicts) {
   if (q.way == Way::intel_gvtg) {
     json present = json::array();
     for (const KernelParameter& parameter : wanted_parameters(q)) present.push_back(parameter.print());
-    json args = {{"present", present}};
+    json args = {{"parameters", present}};
     if (conflicts) args["conflicts"] = "remove";
     return task("kernel_cmdline", args, BroughtBy::reboot,
-                fmt::format("pve.gpu.kernel_cmdline with present=[{}]{}", fmt::join(present.get<std::vector<std::string>>(), ", "),
+                fmt::format("pve.gpu.kernel_cmdline with parameters=[{}]{}", fmt::join(present.get<std::vector<std::string>>(), ", "),
                             conflicts ? " and conflicts=remove" : ""));
   }
   return task("iommu", conflicts ? json{{"conflicts", "remove"}} : json::object(), BroughtBy::reboot, "pve.gpu.iommu" + with);
