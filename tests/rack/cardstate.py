@@ -232,7 +232,7 @@ def write_nvidia(machine, tree, nvidia):
                        unique if lives else re.sub('[0-9a-f]', '?', unique),
                        '%02x.02.5c.00.%s' % (function.device >> 8, unique[:2]) if lives else '??.??.??.??.??', function.slot, minor, firmware), 0o444)
         tree.write(base + '/unbindLock', '0\n')
-        if lives:
+        if lives and {'mig', 'mixed_size'} & set(spec):  # of others the description does not say
             write_modes(tree, function, nvidia)
         write_mig(tree, 'proc/driver/nvidia/capabilities/gpu%d/mig' % minor, spec)
 

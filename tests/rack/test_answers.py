@@ -19,7 +19,7 @@ import root as roots  # noqa: E402
 ASK = os.path.join(os.environ.get('PVE_GPU_BINARY_DIR', os.path.join(HERE, '..', '..', 'build', 'dev')), 'tests', 'laws-ask')
 MACHINE = {
     'release': 8, 'loader': 'systemd-boot', 'nvidia': {'version': '550.90.05', 'installed': True},
-    'cards': [{'slot': '0000:41:00.0', 'board': 'A40', 'driver': 'nvidia', 'vfs': 4, 'vf': {1: {'driver': 'vfio-pci'}, 2: {'nvidia': False}}},
+    'cards': [{'slot': '0000:41:00.0', 'board': 'A40', 'driver': 'nvidia', 'mixed_size': True, 'vfs': 4, 'vf': {1: {'driver': 'vfio-pci'}, 2: {'nvidia': False}}},
               {'slot': '0000:81:00.0', 'board': 'A40', 'driver': 'nvidia', 'initialised': False, 'config': 'dead', 'power_state': 'D3cold',
                'bars': {1: 'unassigned'}, 'mig': [1, 2], 'reserved': ['0xbdf83000 0xbdf84fff direct'], 'reset_method': ''}],
     'units': {'nvidia-vgpu-mgr.service': 'failed enabled', 'off.service': 'inactive disabled', 'fixed.service': 'active static',
