@@ -8,11 +8,31 @@ namespace {
 
 struct Params {};
 
+struct Work {
+  std::string work;
+  std::vector<std::string> modules;
+  bool put_off = false;
+
+  static void fields(Reply<Work>& out) {
+    out.field("work", &Work::work, {.doc = "The program, as C(run PROGRAM)."});
+    out.field("modules", &Work::modules, {.doc = "The modules that need it."});
+    out.field("put_off", &Work::put_off, {.doc = "Whether a task put it off, or a run ended before it was done."});
+  }
+};
+
+struct Answer {
+  std::vector<Work> owed;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("owed", &Answer::owed, {.doc = "What is owed once this run is over; in check mode, what was owed before it."});
+  }
+};
+
 void plan(const Params&, const HostView& host, Plan& out) {
-  json owed = json::array();
+  Answer answer;
   for (const Owed& each : journal::owed(host).or_fail("see what is owed"))
-    owed.push_back({{"work", each.follow_up.title()}, {"modules", each.modules}, {"put_off", each.put_off}});
-  out.report("owed", std::move(owed));
+    answer.owed.push_back({each.follow_up.title(), each.modules, each.put_off});
+  out.report(answer);
   out.do_all_owed_work();
 }
 
@@ -39,26 +59,7 @@ PVEGPU_MODULE(
 - name: The boot loader's files, once
   pve.gpu.follow_ups:
 )",
-        .returns = R"(owed:
-  description: What is owed once this run is over; in check mode, what was owed before it.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    work:
-      description: The program, as C(run PROGRAM).
-      returned: always
-      type: str
-    modules:
-      description: The modules that need it.
-      returned: always
-      type: list
-      elements: str
-    put_off:
-      description: Whether a task put it off, or a run ended before it was done.
-      returned: always
-      type: bool
-)",
+        .answer = answer_of<Answer>,
     }),
     Spec<Params>{}, plan)
 

@@ -94,7 +94,7 @@ def sidecar(name, described):
     texts = {
         'documentation': old_markup(to_yaml(documentation_of(described))),
         'examples': block(described['EXAMPLES']),
-        'returns': old_markup(block(described['RETURN'])),
+        'returns': old_markup(to_yaml(described['RETURN'])),
     }
     for what, text in texts.items():
         if "'''" in text:
@@ -150,7 +150,7 @@ def page(name, described):
     if doc.get('notes'):
         lines += ['## Notes', '', *(f'- {markdown(note)}' for note in doc['notes']), '']
     lines += ['## Examples', '', '```yaml', block(described['EXAMPLES']).rstrip('\n'), '```', '']
-    lines += ['## Results', '', '| key | type | returned | |', '|---|---|---|---|', *return_rows(yaml.safe_load(described['RETURN'])), '']
+    lines += ['## Results', '', '| key | type | returned | |', '|---|---|---|---|', *return_rows(described['RETURN']), '']
     return '\n'.join(lines)
 
 

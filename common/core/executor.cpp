@@ -3,6 +3,7 @@
 #include "common/core/executor.hpp"
 
 #include "common/core/journal.hpp"
+#include "common/core/outcome.hpp"
 #include "common/core/system_log.hpp"
 #include "common/base/strings.hpp"
 
@@ -407,24 +408,26 @@ class Execution {
     };
     const bool all_reverted = !reverted_.empty() && !earlier_reverted_ && (begun_.empty() || reverted(begun_)) &&
                               std::all_of(steps_.begin(), steps_.end(), reverted);
-    json out{{"changed", (touched_ || !steps_.empty()) && !all_reverted}};
+    Outcome told;
+    told.changed = (touched_ || !steps_.empty()) && !all_reverted;
     if (failure_) {
-      out["failed"] = true;
-      out["msg"] = failure_->message;
-      if (!failure_->step.empty()) out["failed_step"] = failure_->step;
+      told.failed = true;
+      told.msg = failure_->message;
+      told.failed_step = failure_->step;
     }
-    if (!reverted_.empty()) out["reverted"] = reverted_;
+    told.reverted = reverted_;
     if (task_.effects == Effects::allowed) {
-      out["steps"] = steps_;
-      out["reboot_required"] = reboot_reason_.has_value();
-      if (reboot_reason_) out["reboot_reason"] = *reboot_reason_;
-      if (!pending_.empty()) out["follow_ups_pending"] = pending_;
+      told.steps = steps_;
+      told.reboot_required = reboot_reason_.has_value();
+      told.reboot_reason = reboot_reason_;
+      told.follow_ups_pending = pending_;
     }
-    if (!kept_.empty()) out["kept_foreign_edits"] = kept_;
+    told.kept_foreign_edits = kept_;
     if (!waits_.empty()) {
-      out["pending_on"] = waits_[0].on;
-      out["pending_reason"] = waits_[0].reason;
+      told.pending_on = waits_[0].on;
+      told.pending_reason = waits_[0].reason;
     }
+    json out = reply_of<Outcome>().print(told);
     for (const auto& [key, value] : reports_.items()) out[key] = value;
     std::vector<std::string> warnings = plan_warnings_;
     warnings.insert(warnings.end(), warnings_.begin(), warnings_.end());

@@ -4,6 +4,7 @@
 // module_utils/common/validation.py does: "yes", "3", "a,b" are fine where a bool, an int, a list is wanted.
 #pragma once
 
+#include "common/base/enum_names.hpp"
 #include "common/base/json.hpp"
 #include "common/core/reduce.hpp"
 
@@ -18,11 +19,6 @@ namespace pvegpu {
 struct Secret {
   std::string value;
 };
-
-/// The spelling of an enum's values, in the order that the documentation shows:
-///   template <> struct EnumNames<Channel> { static constexpr std::pair<Channel, const char*> values[] = {{Channel::keep, "keep"}, …}; };
-template <class E>
-struct EnumNames;
 
 template <class P>
 class Spec;
@@ -102,9 +98,8 @@ struct Type<E> {
     return no_such_choice(v, names());
   }
   static json print(E v) {
-    for (const auto& [value, name] : EnumNames<E>::values)
-      if (value == v) return name;
-    return nullptr;
+    const char* name = enum_name(v);
+    return name ? json(name) : json(nullptr);
   }
 };
 template <class T>

@@ -243,6 +243,11 @@ Plan& Plan::report(std::string key, json value) {
   return *this;
 }
 
+Plan& Plan::report_all(json keys) {
+  for (auto& [key, value] : keys.items()) reports_[key] = std::move(value);
+  return *this;
+}
+
 Plan& Plan::warn(std::string message) {
   warnings_.push_back(std::move(message));
   return *this;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/core/follow_up.hpp"
+#include "common/core/reply.hpp"
 
 #include <functional>
 
@@ -109,7 +110,11 @@ class Plan {
   Plan& refuse(std::string reason);
   /// `differs`: what runs now is not what is wished. Never "did I change something".
   Plan& reboot_if(bool differs, std::string reason);
-  /// A key of the result.
+  /// Keys of the result, as their struct declares them (reply.hpp). A key that is told again has the newer value.
+  template <class Answer>
+  Plan& report(const Answer& answer) {
+    return report_all(reply_of<Answer>().print(answer));
+  }
   Plan& report(std::string key, json value);
   Plan& warn(std::string message);
   /// Follow-ups of kind next_boot stay in the journal for the module `follow_ups`.
@@ -128,6 +133,8 @@ class Plan {
   bool does_all_owed_work() const { return all_owed_; }
 
  private:
+  Plan& report_all(json keys);
+
   const HostView& host_;
   std::string module_;
   std::vector<Step> steps_;

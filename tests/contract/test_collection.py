@@ -134,7 +134,7 @@ class Documentation(unittest.TestCase):
 
     def test_returns_are_whole(self):
         for name in modules():
-            returns = yaml.safe_load(described(name)['RETURN'])
+            returns = described(name)['RETURN']
             with self.subTest(name):
                 self.assertTrue(all('returned' in entry for entry in returns.values()))
                 for path, entry in documented_paths(returns):
@@ -149,7 +149,7 @@ class Results(unittest.TestCase):
 
     def test_every_key_is_documented(self):
         for name in modules():
-            returns = yaml.safe_load(described(name)['RETURN'])
+            returns = described(name)['RETURN']
             with self.subTest(name):
                 wrong = {path: case for case, answer in results(name) for path, entry, dummy in paths(answer, returns)
                          if entry is None and path not in COMMON}
@@ -158,7 +158,7 @@ class Results(unittest.TestCase):
     def test_every_documented_key_occurs(self):
         everywhere, core = set(), set()
         for name in modules():
-            returns = yaml.safe_load(described(name)['RETURN'])
+            returns = described(name)['RETURN']
             documented = {path for path, dummy in documented_paths(returns)}
             seen = {path for dummy, answer in results(name) for path, entry, value in paths(answer, returns) if value is not None}
             everywhere |= seen
@@ -173,7 +173,7 @@ class Results(unittest.TestCase):
 
     def test_types(self):
         for name in modules():
-            returns = yaml.safe_load(described(name)['RETURN'])
+            returns = described(name)['RETURN']
             with self.subTest(name):
                 wrong = {}
                 for case, answer in results(name):
