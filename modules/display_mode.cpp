@@ -109,6 +109,30 @@ std::string why(text::ModeOutcome outcome, const gpu::Gpu& card, const std::stri
                      lines.empty() ? std::string("no output") : lines.back());
 }
 
+struct CardAnswer {
+  std::string address;
+  std::string board;
+  std::uint16_t pci_class = 0;
+  std::string mode;
+  std::optional<std::string> set;
+
+  static void fields(Reply<CardAnswer>& out) {
+    out.field("address", &CardAnswer::address, {.doc = "PCI address."});
+    out.field("board", &CardAnswer::board, {.doc = "Name."});
+    out.field("class", &CardAnswer::pci_class, {.doc = "PCI class, V(0300) with outputs, V(0302) without."});
+    out.field("mode", &CardAnswer::mode,
+              {.doc = "The mode that it shows in this boot, null when the outputs are on and the size of BAR1 is not told.",
+               .null_if_empty = true});
+    out.field("set", &CardAnswer::set, {.doc = "The mode that was written and is still to be seen, null when there is none."});
+  }
+};
+
+struct Answer {
+  std::vector<CardAnswer> cards;
+
+  static void fields(Reply<Answer>& out) { out.field("cards", &Answer::cards, {.doc = "The named cards as they were found."}); }
+};
+
 class ModePlanner {
  public:
   ModePlanner(const Params& params, const HostView& host, Plan& out)
@@ -117,18 +141,14 @@ class ModePlanner {
   void run() {
     const auto cards = driver::select_boards(hardware_, params_.devices, "devices");
     std::vector<const gpu::Gpu*> todo;
-    json states = json::array();
+    Answer answer;
     for (const gpu::Gpu* card : cards) {
       const std::string shown = shown_mode(host_, *card);
       const auto note = read_note(host_, card->address);
-      states.push_back({{"address", card->address},
-                        {"board", card->name},
-                        {"class", gpu::hex4(card->pci_class)},
-                        {"mode", shown.empty() ? json(nullptr) : json(shown)},
-                        {"set", note ? json(note->mode) : json(nullptr)}});
+      answer.cards.push_back({card->address, card->name, card->pci_class, shown, note ? std::optional(note->mode) : std::nullopt});
       if (!plan_card(*card, shown, note)) todo.push_back(card), await(*card);
     }
-    out_.report("cards", states);
+    out_.report(answer);
     if (todo.empty() || out_.refusal()) {
       if (out_.refusal()) return;
       if (!awaiting_.empty()) cold_boot();
@@ -373,28 +393,7 @@ PVEGPU_MODULE(
     devices: ["0000:65:00.0"]
     mode: physical_display_disabled
 )",
-        .returns = R"(cards:
-  description: The named cards as they were found.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-    board:
-      description: Name.
-      type: str
-    class:
-      description: PCI class, V(0300) with outputs, V(0302) without.
-      type: str
-    mode:
-      description: The mode that it shows in this boot, null when the outputs are on and the size of BAR1 is not told.
-      type: str
-    set:
-      description: The mode that was written and is still to be seen, null when there is none.
-      type: str
-)",
+        .answer = answer_of<Answer>,
         .notes = {"The tool is not in this collection: NVIDIA gives it to its customers only. 1.72 or later for Blackwell.",
                   "The module does not reboot. A warm reboot may not be enough for the card to read its firmware again."},
     }),

@@ -41,6 +41,57 @@ struct Params {
 
 constexpr const char* mapping_file = "/etc/pve/mapping/pci.cfg";
 
+struct GuestAnswer {
+  std::int64_t vmid = 0;
+  std::string name;
+  bool running = false;
+  bool is_template = false;
+
+  static void fields(Reply<GuestAnswer>& out) {
+    out.field("vmid", &GuestAnswer::vmid, {.doc = "Its number."});
+    out.field("name", &GuestAnswer::name, {.doc = "Its name, empty when it has none."});
+    out.field("running", &GuestAnswer::running, {.doc = "Whether it runs."});
+    out.field("template", &GuestAnswer::is_template, {.doc = "Whether it is a template."});
+  }
+};
+
+struct MdevAnswer {
+  std::string id;
+  std::string name;
+
+  static void fields(Reply<MdevAnswer>& out) {
+    out.field("id", &MdevAnswer::id, {.doc = "What Proxmox VE calls it, by the driver's number.", .sample = "nvidia-562"});
+    out.field("name", &MdevAnswer::name, {.doc = "Its name.", .sample = "NVIDIA A40-8Q"});
+  }
+};
+
+struct Answer {
+  std::string node;
+  std::optional<GuestAnswer> guest;
+  std::string option;
+  std::optional<std::optional<std::string>> value;
+  std::optional<std::optional<std::string>> running_value;
+  std::optional<std::optional<std::string>> wanted;
+  std::optional<MdevAnswer> mdev;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("node", &Answer::node, {.doc = "This node.", .sample = "pve1", .when = "always"});
+    out.field("guest", &Answer::guest, {.doc = "The guest.", .when = "when this node has it"});
+    out.field("option", &Answer::option,
+              {.doc = "The option of its configuration.", .sample = "hostpci0", .when = "when this node has it"});
+    out.field("value", &Answer::value,
+              {.doc = "What the guest has there at its next start, V(null) when nothing; in check mode as it is before the run.",
+               .sample = "mapping=a40,mdev=nvidia-562,pcie=1",
+               .when = "when this node has it"});
+    out.field(
+        "running_value", &Answer::running_value,
+        {.doc = "What the guest was started with, V(null) when it does not run or has nothing there.", .when = "when this node has it"});
+    out.field("wanted", &Answer::wanted,
+              {.doc = "What the task makes of it, V(null) when the slot shall be empty.", .when = "when nothing is against it"});
+    out.field("mdev", &Answer::mdev, {.doc = "The vGPU type.", .when = "when one is asked for"});
+  }
+};
+
 class HostPciPlanner {
  public:
   HostPciPlanner(const Params& params, const HostView& host, Plan& out)
@@ -63,11 +114,10 @@ class HostPciPlanner {
     }
     vm_ = *std::move(found);
     value_ = text::guest_option(vm_.sections, key_);
-    out_.report("node", node_);
-    out_.report("guest", {{"vmid", params_.vmid}, {"name", vm_.name}, {"running", vm_.running}, {"template", vm_.is_template}});
-    out_.report("option", key_);
-    report("value", value_.next);
-    report("running_value", vm_.running ? value_.now : std::nullopt);
+    Answer answer{node_, GuestAnswer{params_.vmid, vm_.name, vm_.running, vm_.is_template}, key_};
+    answer.value = value_.next;
+    answer.running_value = vm_.running ? value_.now : std::nullopt;
+    out_.report(answer);
     params_.state == State::present ? present() : absent();
     if (differs_ && membership.clustered && !membership.quorate)
       refuse("the cluster has no quorum, so no guest can be changed; see: pvecm status");
@@ -75,7 +125,11 @@ class HostPciPlanner {
 
  private:
   void refuse(std::string sentence) { out_.refuse(std::move(sentence)); }
-  void report(const char* key, const std::optional<std::string>& value) { out_.report(key, value ? json(*value) : json(nullptr)); }
+  void tell_wanted(const std::optional<std::string>& wanted) {
+    Answer answer;
+    answer.wanted = wanted;
+    out_.report(answer);
+  }
 
   // --- what is wished ---------------------------------------------------------------------------------------------------------
   void present() {
@@ -95,7 +149,7 @@ class HostPciPlanner {
     wish = device->value;
     if (!facts_.iommu.active.value_or(true)) out_.warn("the guest can't start with it now, there is no IOMMU: " + facts_.iommu.cause);
     const std::string wanted = text::print_hostpci_value(wish);
-    report("wanted", wanted);
+    tell_wanted(wanted);
     if (value_.next && canonical_hostpci(*value_.next) == wanted) return wait(*value_.next);
     if (!may_change()) return;
     // In the spelling that the guest runs with, nothing stays pending.
@@ -183,7 +237,9 @@ class HostPciPlanner {
     if (vendor_vfio && start.pve < MajorMinor{8, 3}) out_.warn("vGPUs on NVIDIA's vendor VFIO need the package qemu-server 8.2.5 or later");
     for (const std::string& warning : choice->warnings) out_.warn(warning);
     device.value.mdev = choice->id;
-    out_.report("mdev", {{"id", choice->id}, {"name", choice->name}});
+    Answer answer;
+    answer.mdev = MdevAnswer{choice->id, choice->name};
+    out_.report(answer);
     return true;
   }
 
@@ -200,7 +256,7 @@ class HostPciPlanner {
       out_.warn(
           fmt::format("{} of guest {} stays '{}': this module did not set it on this node; to empty the slot, name it without a device",
                       key_, params_.vmid, *next));
-    report("wanted", wanted);
+    tell_wanted(wanted);
     if (wanted == next) {
       forget();
       return wait(next);
@@ -350,60 +406,7 @@ const ModuleDoc doc{
     slot: 1
     state: absent
 )",
-    .returns = R"(node:
-  description: This node.
-  returned: always
-  type: str
-  sample: pve1
-guest:
-  description: The guest.
-  returned: when this node has it
-  type: dict
-  contains:
-    vmid:
-      description: Its number.
-      type: int
-    name:
-      description: Its name, empty when it has none.
-      type: str
-    running:
-      description: Whether it runs.
-      type: bool
-    template:
-      description: Whether it is a template.
-      type: bool
-option:
-  description: The option of its configuration.
-  returned: when this node has it
-  type: str
-  sample: hostpci0
-value:
-  description: What the guest has there at its next start, V(null) when nothing; in check mode as it is before the run.
-  returned: when this node has it
-  type: str
-  sample: mapping=a40,mdev=nvidia-562,pcie=1
-running_value:
-  description: What the guest was started with, V(null) when it does not run or has nothing there.
-  returned: when this node has it
-  type: str
-wanted:
-  description: What the task makes of it, V(null) when the slot shall be empty.
-  returned: when nothing is against it
-  type: str
-mdev:
-  description: The vGPU type.
-  returned: when one is asked for
-  type: dict
-  contains:
-    id:
-      description: What Proxmox VE calls it, by the driver's number.
-      type: str
-      sample: nvidia-562
-    name:
-      description: Its name.
-      type: str
-      sample: NVIDIA A40-8Q
-)",
+    .answer = answer_of<Answer>,
     .notes = {"A guest's owner may be a desktop broker: name guests and templates one by one, not all of a pool.",
               "With RV(pending_on) V(guest_restart) the guest runs with another device than the one it will have.",
               "The former value is kept in C(/var/lib/pve-gpu) of this node. It does not move along with the guest.",

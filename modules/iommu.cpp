@@ -86,13 +86,36 @@ void plan_files(const Params& params, const HostView& host, Plan& out) {
   }
 }
 
+struct IommuAnswer {
+  std::optional<bool> active;
+  std::optional<std::size_t> groups;
+  std::vector<std::string> evidence;
+  std::optional<bool> interrupt_remapping;
+
+  static void fields(Reply<IommuAnswer>& out) {
+    out.field("active", &IommuAnswer::active, {.doc = "Whether C(/sys/class/iommu) has a unit."});
+    out.field("groups", &IommuAnswer::groups, {.doc = "Number of IOMMU groups."});
+    out.field("evidence", &IommuAnswer::evidence, {.doc = "What was seen, one sentence each."});
+    out.field("interrupt_remapping", &IommuAnswer::interrupt_remapping,
+              {.doc = "Whether interrupts go through the IOMMU; null where C(/proc/interrupts) can't be read."});
+  }
+};
+
+struct Answer {
+  IommuAnswer iommu;
+
+  static void fields(Reply<Answer>& out) {
+    out.also<boot::CmdlineAnswer>({.doc = "See C(kernel_cmdline)."});
+    out.field("iommu", &Answer::iommu, {.doc = "What runs now."});
+  }
+};
+
 /// The IOMMU is there, or a reboot will bring it, or the task fails with the cause.
 void prove(const gpu::HostFacts& facts, const boot::CmdlineWish& wish, const HostView& host, Plan& out) {
   const auto interrupts = host.read_file("/proc/interrupts");
-  out.report("iommu", {{"active", facts.iommu.active ? json(*facts.iommu.active) : json(nullptr)},
-                       {"groups", facts.iommu.groups ? json(*facts.iommu.groups) : json(nullptr)},
-                       {"evidence", facts.iommu.evidence},
-                       {"interrupt_remapping", interrupts ? json(text::contains(*interrupts, " IR-")) : json(nullptr)}});
+  Answer answer{{facts.iommu.active, facts.iommu.groups, facts.iommu.evidence, {}}};
+  if (interrupts) answer.iommu.interrupt_remapping = text::contains(*interrupts, " IR-");
+  out.report(answer);
   if (wish.present.empty() && wish.forbidden.empty()) return;  // absent
   if (facts.iommu.active.value_or(false)) {
     if (!interrupts || text::contains(*interrupts, " IR-")) return;
@@ -166,38 +189,7 @@ PVEGPU_MODULE(
   pve.gpu.iommu:
     dma_mode: pt
 )",
-        .returns = R"(iommu:
-  description: What runs now.
-  returned: always
-  type: dict
-  contains:
-    active:
-      description: Whether C(/sys/class/iommu) has a unit.
-      returned: always
-      type: bool
-    groups:
-      description: Number of IOMMU groups.
-      returned: always
-      type: int
-    evidence:
-      description: What was seen, one sentence each.
-      returned: always
-      type: list
-      elements: str
-    interrupt_remapping:
-      description: Whether interrupts go through the IOMMU; null where C(/proc/interrupts) can't be read.
-      returned: always
-      type: bool
-loader:
-  description: The boot loader, how that is known, and the files that are kept for it; see C(kernel_cmdline).
-  returned: always
-  type: dict
-conflicting:
-  description: Parameters of others that switch the IOMMU off, with their file and line.
-  returned: always
-  type: list
-  elements: dict
-)",
+        .answer = answer_of<Answer>,
     }),
     Spec<Params>{}
         .param("state", &Params::state, {.doc = "C(absent) takes back what this module added."})

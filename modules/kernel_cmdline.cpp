@@ -63,31 +63,7 @@ PVEGPU_MODULE(
     parameters: [hugepagesz=1G, hugepages=64]
     state: absent
 )",
-        .returns = R"(loader:
-  description: The boot loader, how that is known, and the files that are kept for it.
-  returned: always
-  type: dict
-  contains:
-    kind:
-      description: One of C(grub), C(grub-pbt) (GRUB on partitions of proxmox-boot-tool), C(systemd-boot), C(unknown).
-      returned: always
-      type: str
-    evidence:
-      description: What was seen, one sentence each.
-      returned: always
-      type: list
-      elements: str
-    places:
-      description: Files in which the parameters are kept.
-      returned: always
-      type: list
-      elements: str
-conflicting:
-  description: Parameters of others that contradict the wish, with their file and line (0 where no plain assignment holds them).
-  returned: always
-  type: list
-  elements: dict
-)",
+        .answer = answer_of<boot::CmdlineAnswer>,
         .notes = {"C(reboot_required) compares the running C(/proc/cmdline) with the wish; the module does not reboot."},
     }),
     Spec<Params>{}

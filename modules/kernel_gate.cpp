@@ -53,6 +53,50 @@ catalogue::BuildAnswer judge(const Driver& driver, const std::string& kernel) {
           tag->confidence, tag->source};
 }
 
+struct VerdictAnswer {
+  std::string kernel;
+  std::string driver;
+  std::string version;
+  Verdict builds = Verdict::unknown;
+  std::string evidence;
+  catalogue::Confidence confidence = catalogue::Confidence::low;
+
+  static void fields(Reply<VerdictAnswer>& out) {
+    out.field("kernel", &VerdictAnswer::kernel, {.doc = "Kernel release.", .sample = "6.14.11-2-pve"});
+    out.field("driver", &VerdictAnswer::driver, {.doc = "V(nvidia) or V(i915-sriov-dkms).", .sample = "nvidia"});
+    out.field("version", &VerdictAnswer::version, {.doc = "Version of the driver.", .sample = "535.161.05"});
+    out.field("builds", &VerdictAnswer::builds, {.doc = "One of V(yes), V(no), V(unknown).", .sample = "no"});
+    out.field("evidence", &VerdictAnswer::evidence, {.doc = "What says so."});
+    out.field("confidence", &VerdictAnswer::confidence,
+              {.doc = "How good that source is, one of V(low), V(medium), V(high).", .sample = "medium"});
+  }
+};
+
+struct Answer {
+  bool allowed = false;
+  std::vector<std::string> reasons;
+  std::vector<VerdictAnswer> verdicts;
+  std::vector<std::string> installed;
+  std::string next_kernel;
+  std::optional<std::string> pin;
+
+  static void fields(Reply<Answer>& out) {
+    out.field(
+        "allowed", &Answer::allowed,
+        {.doc = "No driver is known not to build on one of the kernels, and each can import the ZFS pools that the host boots from."});
+    out.field("reasons", &Answer::reasons, {.doc = "One sentence for each driver or ZFS pool and kernel that do not fit."});
+    out.field("verdicts", &Answer::verdicts,
+              {.doc = "What is known of each driver on each kernel. Empty where there is no driver to judge."});
+    out.field("installed", &Answer::installed, {.doc = "Kernels that have an image in C(/boot), the oldest first."});
+    out.field("next_kernel", &Answer::next_kernel,
+              {.doc = "The kernel that the next boot starts, as things are, the pinned one or the newest.", .sample = "6.8.12-9-pve"});
+    out.field("pin", &Answer::pin,
+              {.doc = "The newest installed kernel on which no driver is known to fail and whose ZFS can import the pools that the host "
+                      "boots from, null when there is none.",
+               .sample = "6.5.13-6-pve"});
+  }
+};
+
 void plan(const Params& params, const HostView& host, Plan& out) {
   const auto installed = driver::installed_kernels(host);
   const std::string next = driver::next_kernel(host, installed);
@@ -62,34 +106,28 @@ void plan(const Params& params, const HostView& host, Plan& out) {
       throw ModuleError(
           fmt::format("parameter 'kernels': '{}' is not a kernel release; write it as uname -r does, for example 6.8.12-4-pve", kernel));
   const auto drivers = drivers_of(params, host);
-  json verdicts = json::array(), reasons = json::array();
+  Answer answer;
   for (const std::string& kernel : kernels) {
     const boot::PoolVerdict pools = boot::judge_boot_pools(host, kernel);
-    for (const std::string& refusal : pools.refusals) reasons.push_back(refusal);
+    for (const std::string& refusal : pools.refusals) answer.reasons.push_back(refusal);
     for (const std::string& warning : pools.warnings) out.warn(warning);
     for (const Driver& driver : drivers) {
-      const auto answer = judge(driver, kernel);
-      verdicts.push_back({{"kernel", kernel},
-                          {"driver", driver.name},
-                          {"version", driver.version},
-                          {"builds", catalogue::to_text(answer.builds)},
-                          {"evidence", answer.evidence},
-                          {"confidence", catalogue::to_text(answer.confidence)}});
-      if (answer.builds == Verdict::no)
-        reasons.push_back(fmt::format("{} {} does not build on kernel {}: {}", driver.name, driver.version, kernel, answer.evidence));
-      if (answer.builds == Verdict::unknown)
-        out.warn(
-            fmt::format("nobody has told whether {} {} builds on kernel {}: {}", driver.name, driver.version, kernel, answer.evidence));
+      const auto known = judge(driver, kernel);
+      answer.verdicts.push_back({kernel, driver.name, driver.version, known.builds, std::string(known.evidence), known.confidence});
+      if (known.builds == Verdict::no)
+        answer.reasons.push_back(fmt::format("{} {} does not build on kernel {}: {}", driver.name, driver.version, kernel, known.evidence));
+      if (known.builds == Verdict::unknown)
+        out.warn(fmt::format("nobody has told whether {} {} builds on kernel {}: {}", driver.name, driver.version, kernel, known.evidence));
     }
   }
-  json pin = nullptr;
   for (const std::string& kernel : installed)
     if (std::none_of(drivers.begin(), drivers.end(), [&](const Driver& driver) { return judge(driver, kernel).builds == Verdict::no; }) &&
         boot::judge_boot_pools(host, kernel).refusals.empty())
-      pin = kernel;
-  out.report("allowed", reasons.empty());
-  out.report("reasons", std::move(reasons)).report("verdicts", std::move(verdicts));
-  out.report("installed", installed).report("next_kernel", next).report("pin", std::move(pin));
+      answer.pin = kernel;
+  answer.allowed = answer.reasons.empty();
+  answer.installed = installed;
+  answer.next_kernel = next;
+  out.report(answer);
 }
 
 }  // namespace
@@ -116,62 +154,7 @@ PVEGPU_MODULE(
     that: gate.allowed
     fail_msg: "{{ gate.reasons | join(' / ') }}; kernel {{ gate.pin }} can be pinned"
 )",
-        .returns = R"(allowed:
-  description: No driver is known not to build on one of the kernels, and each can import the ZFS pools that the host boots from.
-  returned: always
-  type: bool
-reasons:
-  description: One sentence for each driver or ZFS pool and kernel that do not fit.
-  returned: always
-  type: list
-  elements: str
-verdicts:
-  description: What is known of each driver on each kernel. Empty where there is no driver to judge.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    kernel:
-      description: Kernel release.
-      type: str
-      sample: 6.14.11-2-pve
-    driver:
-      description: V(nvidia) or V(i915-sriov-dkms).
-      type: str
-      sample: nvidia
-    version:
-      description: Version of the driver.
-      type: str
-      sample: 535.161.05
-    builds:
-      description: One of V(yes), V(no), V(unknown).
-      type: str
-      sample: "no"
-    evidence:
-      description: What says so.
-      type: str
-    confidence:
-      description: How good that source is, one of V(low), V(medium), V(high).
-      type: str
-      sample: medium
-installed:
-  description: Kernels that have an image in C(/boot), the oldest first.
-  returned: always
-  type: list
-  elements: str
-next_kernel:
-  description: The kernel that the next boot starts, as things are, the pinned one or the newest.
-  returned: always
-  type: str
-  sample: 6.8.12-9-pve
-pin:
-  description: >-
-    The newest installed kernel on which no driver is known to fail and whose ZFS can import the pools that the host boots from, null when
-    there is none.
-  returned: always
-  type: str
-  sample: 6.5.13-6-pve
-)",
+        .answer = answer_of<Answer>,
         .notes = {"What is known is mostly the experience of other operators; a build that failed is seen in the log of DKMS."},
         .effects = Effects::none,
     }),

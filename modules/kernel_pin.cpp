@@ -111,6 +111,28 @@ Observed pin_in_menu(const HostView& host) {
   return std::optional(fmt::format("{} in {}, {} in {}", *kernel, grub_dropin, menu, grub_menu));
 }
 
+struct Answer {
+  std::string running;
+  std::string pinned;
+  std::string pinned_next_boot;
+  std::vector<std::string> installed;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("running", &Answer::running, {.doc = "The kernel that runs.", .sample = "6.8.12-9-pve"});
+    out.field("pinned", &Answer::pinned,
+              {.doc = "The kernel that is pinned for good, null when none is; in check mode as it is before the run.",
+               .sample = "6.8.12-4-pve",
+               .null_if_empty = true});
+    out.field("pinned_next_boot", &Answer::pinned_next_boot,
+              {.doc = "The kernel that is pinned for the next boot alone, null when none is; in check mode as it is before the run.",
+               .sample = "6.14.8-2-pve",
+               .null_if_empty = true});
+    out.field("installed", &Answer::installed,
+              {.doc = "Kernels that have an image in C(/boot) and modules in C(/lib/modules).",
+               .sample = "[\"6.14.8-2-pve\", \"6.8.12-4-pve\"]"});
+  }
+};
+
 class PinPlanner {
  public:
   PinPlanner(const Params& params, const HostView& host, Plan& out)
@@ -122,10 +144,7 @@ class PinPlanner {
 
   void run() {
     const auto installed = installed_kernels(host_);
-    out_.report("running", host_.kernel_release());
-    out_.report("pinned", now_.always.empty() ? json(nullptr) : json(now_.always));
-    out_.report("pinned_next_boot", now_.next_boot.empty() ? json(nullptr) : json(now_.next_boot));
-    out_.report("installed", installed);
+    out_.report(Answer{host_.kernel_release(), now_.always, now_.next_boot, installed});
     if (params_.follow_ups == FollowUps::later) out_.put_off_next_boot_work();
     params_.state == State::present ? present(*params_.kernel, installed) : absent();
   }
@@ -291,28 +310,7 @@ PVEGPU_MODULE(
   pve.gpu.kernel_pin:
     state: absent
 )",
-        .returns = R"(running:
-  description: The kernel that runs.
-  returned: always
-  type: str
-  sample: 6.8.12-9-pve
-pinned:
-  description: The kernel that is pinned for good, null when none is; in check mode as it is before the run.
-  returned: always
-  type: str
-  sample: 6.8.12-4-pve
-pinned_next_boot:
-  description: The kernel that is pinned for the next boot alone, null when none is; in check mode as it is before the run.
-  returned: always
-  type: str
-  sample: 6.14.8-2-pve
-installed:
-  description: Kernels that have an image in C(/boot) and modules in C(/lib/modules).
-  returned: always
-  type: list
-  elements: str
-  sample: [6.14.8-2-pve, 6.8.12-4-pve]
-)",
+        .answer = answer_of<Answer>,
         .notes = {"C(reboot_required) says that another kernel than the pinned one runs; the module does not reboot.",
                   "With C(next_boot) the wish is fulfilled when that kernel runs. It is no trial boot: the boot loader's setting is taken "
                   "back by "

@@ -5,6 +5,7 @@
 #include "common/mapping/mapping_store.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
+#include "common/inventory/host_info.hpp"
 #include "common/mapping/mapping_selection.hpp"
 #include "common/base/strings.hpp"
 #include "common/text/pve_version.hpp"
@@ -149,25 +150,60 @@ void refuse_what_does_not_fit(const HostView& host, const text::PciMappings& fil
                     *free, size));
 }
 
+struct MappingAnswer {
+  std::string id;
+  std::map<std::string, std::int64_t> nodes;
+  std::string description;
+  bool mdev = false;
+  bool live_migration_capable = false;
+
+  static void fields(Reply<MappingAnswer>& out) {
+    out.field("id", &MappingAnswer::id, {.doc = "Its name."});
+    out.field("nodes", &MappingAnswer::nodes, {.doc = "How many entries each node has in it."});
+    out.field("description", &MappingAnswer::description, {.doc = "Its description."});
+    out.field("mdev", &MappingAnswer::mdev, {.doc = "Whether it is marked as mediated devices."});
+    out.field("live_migration_capable", &MappingAnswer::live_migration_capable, {.doc = "Whether its devices may be migrated live."});
+  }
+};
+
+struct StaleEntry {
+  std::string path;
+  std::string problem;
+
+  static void fields(Reply<StaleEntry>& out) {
+    out.field("path", &StaleEntry::path, {.doc = "Address, as in the mapping."});
+    out.field("problem", &StaleEntry::problem, {.doc = "What does not fit."});
+  }
+};
+
+struct Answer {
+  std::optional<MappingAnswer> mapping;
+  std::vector<StaleEntry> stale;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("mapping", &Answer::mapping, {.doc = "The mapping as it shall be, null when there shall be none."});
+    out.field(
+        "stale", &Answer::stale,
+        {.doc = "Entries of this node that remain in it and do not fit the hardware, so that Proxmox VE starts no guest with it here."});
+  }
+};
+
 void report(const Params& params, const Change& change, const gpu::MappableHost& here, bool compared, Plan& out) {
-  json nodes = json::object(), stale = json::array();
-  if (change.next)
-    for (const text::PciMapEntry& entry : change.next->entries) {
-      nodes[entry.node] = nodes.value(entry.node, 0) + 1;
+  Answer answer;
+  std::vector<StaleEntry>& stale = answer.stale;
+  if (change.next) {
+    const text::PciMapping& next = *change.next;
+    answer.mapping = MappingAnswer{params.id, {}, next.description, next.mdev, next.live_migration_capable};
+    for (const text::PciMapEntry& entry : next.entries) {
+      ++answer.mapping->nodes[entry.node];
       if (entry.node != here.node()) continue;
-      if (const std::string why = why_invalid(entry, change.next->mdev, here, compared); !why.empty())
-        stale.push_back({{"path", entry.path}, {"problem", why}});
+      if (const std::string why = why_invalid(entry, next.mdev, here, compared); !why.empty()) stale.push_back({entry.path, why});
     }
+  }
   if (!stale.empty())
     out.warn(fmt::format("mapping {}: no guest can start with it on {} while {} of its entries there do not fit the hardware (see 'stale')",
                          params.id, here.node(), stale.size()));
-  out.report("mapping", change.next ? json{{"id", params.id},
-                                           {"nodes", std::move(nodes)},
-                                           {"description", change.next->description},
-                                           {"mdev", change.next->mdev},
-                                           {"live_migration_capable", change.next->live_migration_capable}}
-                                    : json(nullptr));
-  out.report("stale", std::move(stale));
+  out.report(answer);
 }
 
 void plan(const Params& params, const HostView& host, Plan& out) {
@@ -266,8 +302,10 @@ struct params::Type<HostDocument> {
   static Shape shape() { return {"dict"}; }
   static Result<HostDocument> parse(const json& value) {
     const json document = PVEGPU_TRY(parse_dict(value));
+    const gpu::HostInfo told = reply_of<gpu::HostInfo>().read(document);
+    const bool whole = document.contains("gpus") && document["gpus"].is_array();
     try {
-      return HostDocument{gpu::mappable_of(document)};
+      return HostDocument{gpu::mappable_of(whole ? told.host.node.value_or("") : "", {told.gpus.begin(), told.gpus.end()})};
     } catch (const ModuleError& error) {
       return Error{error.what()};
     }
@@ -339,46 +377,7 @@ PVEGPU_MODULE(
     state: absent
     purge: node
 )",
-        .returns = R"(mapping:
-  description: The mapping as it shall be, null when there shall be none.
-  returned: always
-  type: dict
-  contains:
-    id:
-      description: Its name.
-      returned: always
-      type: str
-    nodes:
-      description: How many entries each node has in it.
-      returned: always
-      type: dict
-    description:
-      description: Its description.
-      returned: always
-      type: str
-    mdev:
-      description: Whether it is marked as mediated devices.
-      returned: always
-      type: bool
-    live_migration_capable:
-      description: Whether its devices may be migrated live.
-      returned: always
-      type: bool
-stale:
-  description: Entries of this node that remain in it and do not fit the hardware, so that Proxmox VE starts no guest with it here.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    path:
-      description: Address, as in the mapping.
-      returned: always
-      type: str
-    problem:
-      description: What does not fit.
-      returned: always
-      type: str
-)",
+        .answer = answer_of<Answer>,
         .notes = {"Proxmox VE keeps no comments and no unknown keys in C(pci.cfg) when it writes it. A warning says what that costs.",
                   "C(state=absent) does not bring back an entry or a description that was replaced."},
     }),

@@ -18,14 +18,205 @@ struct Params {
   bool allow_quorum_loss = false;
 };
 
-json or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
-
 std::string names(const std::vector<std::string>& all) { return fmt::format("{}", fmt::join(all, ", ")); }
 
 std::string title(const cluster::Guest& guest) {
   const char* type = guest.type == cluster::Guest::Type::vm ? "VM" : "container";
   return guest.name.empty() ? fmt::format("{} {}", type, guest.vmid) : fmt::format("{} {} ({})", type, guest.vmid, guest.name);
 }
+
+struct DeviceAnswer {
+  std::int64_t votes = 0;
+  std::optional<bool> voting;
+
+  static void fields(Reply<DeviceAnswer>& out) {
+    out.field("votes", &DeviceAnswer::votes, {.doc = "Votes that it may give."});
+    out.field("voting", &DeviceAnswer::voting, {.doc = "Whether it gives them to the other nodes; null when corosync can't be asked."});
+  }
+};
+
+struct QuorumAnswer {
+  std::string cluster;
+  std::optional<bool> quorate;
+  std::optional<std::int64_t> expected_votes;
+  std::optional<std::int64_t> needed_votes;
+  std::optional<std::int64_t> total_votes;
+  std::optional<std::int64_t> own_votes;
+  std::optional<std::int64_t> remaining_votes;
+  std::optional<bool> holds_without_node;
+  std::optional<DeviceAnswer> qdevice;
+
+  static void fields(Reply<QuorumAnswer>& out) {
+    out.field("cluster", &QuorumAnswer::cluster, {.doc = "Name of the cluster, null without one.", .null_if_empty = true});
+    out.field("quorate", &QuorumAnswer::quorate, {.doc = "Whether this node is in the part that has quorum; null when that is not known."});
+    out.field("expected_votes", &QuorumAnswer::expected_votes, {.doc = "Votes of all nodes and the QDevice."});
+    out.field("needed_votes", &QuorumAnswer::needed_votes, {.doc = "Votes that quorum needs."});
+    out.field("total_votes", &QuorumAnswer::total_votes, {.doc = "Votes that are there now."});
+    out.field("own_votes", &QuorumAnswer::own_votes, {.doc = "Votes of this node."});
+    out.field("remaining_votes", &QuorumAnswer::remaining_votes, {.doc = "Votes that are there without this node."});
+    out.field("holds_without_node", &QuorumAnswer::holds_without_node, {.doc = "Whether the other nodes keep quorum."});
+    out.field("qdevice", &QuorumAnswer::qdevice, {.doc = "The QDevice, null without one."});
+  }
+};
+
+struct NodeAnswer {
+  std::string name;
+  bool online = false;
+  std::int64_t votes = 0;
+  std::string ha_state;
+
+  static void fields(Reply<NodeAnswer>& out) {
+    out.field("name", &NodeAnswer::name, {.doc = "Name of the node."});
+    out.field("online", &NodeAnswer::online, {.doc = "Whether it is a member now."});
+    out.field("votes", &NodeAnswer::votes, {.doc = "Its votes."});
+    out.field("ha_state", &NodeAnswer::ha_state,
+              {.doc = "What the HA manager says of it, one of C(online), C(maintenance), C(unknown), C(fence), C(gone); null when HA was "
+                      "never used.",
+               .null_if_empty = true});
+  }
+};
+
+struct HaAnswer {
+  bool active = false;
+  std::string master;
+  std::optional<bool> master_alive;
+  std::optional<std::string> node_state;
+  std::string lrm_state;
+  std::string lrm_mode;
+  bool disarmed = false;
+  std::string shutdown_policy;
+  std::vector<cluster::HaService> services;
+
+  static void fields(Reply<HaAnswer>& out) {
+    out.field("active", &HaAnswer::active, {.doc = "Whether it manages any service."});
+    out.field("master", &HaAnswer::master, {.doc = "The node whose manager is in charge.", .null_if_empty = true});
+    out.field("master_alive", &HaAnswer::master_alive,
+              {.doc = "Whether it reported in the last 30 seconds. A manager without services need not."});
+    out.field("node_state", &HaAnswer::node_state, {.doc = "What it says of this node."});
+    out.field(
+        "lrm_state", &HaAnswer::lrm_state,
+        {.doc = "State of this node's local resource manager, for example C(active) or C(wait_for_agent_lock).", .null_if_empty = true});
+    out.field("lrm_mode", &HaAnswer::lrm_mode,
+              {.doc = "Its mode, for example C(active), C(maintenance) or C(restart).", .null_if_empty = true});
+    out.field("disarmed", &HaAnswer::disarmed, {.doc = "Whether HA is disarmed, which Proxmox VE can since 9.2."});
+    out.field("shutdown_policy", &HaAnswer::shutdown_policy,
+              {.doc = "What HA does with its services when the node shuts down, from C(datacenter.cfg).", .null_if_empty = true});
+    out.field("services", &HaAnswer::services, {.doc = "HA services of the whole cluster."});
+  }
+};
+
+struct CheckAnswer {
+  std::string code;
+  std::string severity;
+  std::string message;
+  bool muted = false;
+  bool counts = false;
+
+  static void fields(Reply<CheckAnswer>& out) {
+    out.field("code", &CheckAnswer::code, {.doc = "Its code.", .sample = "OSD_DOWN"});
+    out.field("severity", &CheckAnswer::severity, {.doc = "C(HEALTH_WARN) or C(HEALTH_ERR)."});
+    out.field("message", &CheckAnswer::message, {.doc = "Its message."});
+    out.field("muted", &CheckAnswer::muted, {.doc = "Whether the operator has muted it."});
+    out.field(
+        "counts", &CheckAnswer::counts,
+        {.doc = "Whether it is a reason against the reboot. Muted ones and those that have nothing to do with availability are not."});
+  }
+};
+
+struct PgState {
+  std::string state;
+  std::int64_t count = 0;
+
+  static void fields(Reply<PgState>& out) {
+    out.field("state", &PgState::state, {.doc = "Their state.", .sample = "active+undersized+degraded"});
+    out.field("count", &PgState::count, {.doc = "How many."});
+  }
+};
+
+struct CephAnswer {
+  std::string health;
+  std::vector<CheckAnswer> checks;
+  bool noout = false;
+  std::vector<std::string> flags;
+  std::vector<PgState> placement_groups_not_clean;
+  std::int64_t monitors = 0;
+  std::int64_t monitors_left = 0;
+  std::vector<std::string> monitors_here;
+  std::vector<std::int64_t> osds_here;
+  std::optional<bool> ok_to_stop;
+
+  static void fields(Reply<CephAnswer>& out) {
+    out.field("health", &CephAnswer::health,
+              {.doc = "C(HEALTH_OK), C(HEALTH_WARN) or C(HEALTH_ERR); null when Ceph can't be asked.", .null_if_empty = true});
+    out.field("checks", &CephAnswer::checks, {.doc = "What Ceph complains of."});
+    out.field("noout", &CephAnswer::noout, {.doc = "Whether OSDs that are down stay in, so that no data is moved during the reboot."});
+    out.field("flags", &CephAnswer::flags, {.doc = "Flags of the OSD map that Ceph warns of."});
+    out.field("placement_groups_not_clean", &CephAnswer::placement_groups_not_clean,
+              {.doc = "Placement groups that are not active and clean."});
+    out.field("monitors", &CephAnswer::monitors, {.doc = "Number of monitors."});
+    out.field("monitors_left", &CephAnswer::monitors_left, {.doc = "Monitors in the quorum without this node's."});
+    out.field("monitors_here", &CephAnswer::monitors_here, {.doc = "This node's monitors."});
+    out.field("osds_here", &CephAnswer::osds_here, {.doc = "Numbers of this node's OSDs."});
+    out.field("ok_to_stop", &CephAnswer::ok_to_stop, {.doc = "What Ceph itself says of stopping all of these; null without any."});
+  }
+};
+
+struct GuestAnswer {
+  std::int64_t vmid = 0;
+  std::string name;
+  std::string type;
+  bool running = false;
+  std::optional<std::string> ha;
+  std::string lock;
+  bool movable = false;
+  bool movable_with_disks = false;
+  std::vector<std::string> targets;
+  std::vector<std::string> reasons;
+
+  static void fields(Reply<GuestAnswer>& out) {
+    out.field("vmid", &GuestAnswer::vmid, {.doc = "Its id."});
+    out.field("name", &GuestAnswer::name, {.doc = "Its name, null when its configuration can't be read.", .null_if_empty = true});
+    out.field("type", &GuestAnswer::type, {.doc = "C(qemu) or C(lxc)."});
+    out.field("running", &GuestAnswer::running, {.doc = "Whether it runs."});
+    out.field("ha", &GuestAnswer::ha, {.doc = "What HA shall do with it, for example C(started); null when HA does not manage it."});
+    out.field("lock", &GuestAnswer::lock, {.doc = "Its lock, for example C(backup); null without one.", .null_if_empty = true});
+    out.field("movable", &GuestAnswer::movable,
+              {.doc = "Whether it can move as it is; a VM that runs without interruption, a container that runs with a restart."});
+    out.field("movable_with_disks", &GuestAnswer::movable_with_disks, {.doc = "The same when disks on storages of this node are copied."});
+    out.field("targets", &GuestAnswer::targets,
+              {.doc = "Nodes that are online, not in maintenance mode, and have the storages and mapped devices that it needs."});
+    out.field("reasons", &GuestAnswer::reasons, {.doc = "Why it can't move, one sentence each."});
+  }
+};
+
+struct Answer {
+  std::string node;
+  bool single_node = false;
+  QuorumAnswer quorum;
+  std::vector<NodeAnswer> nodes;
+  HaAnswer ha;
+  std::optional<CephAnswer> ceph;
+  std::vector<cluster::ReplicationJob> replication;
+  std::vector<GuestAnswer> guests;
+  bool allowed = false;
+  std::vector<std::string> reasons;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("node", &Answer::node, {.doc = "Name of this node.", .sample = "pve1", .null_if_empty = true});
+    out.field("single_node", &Answer::single_node,
+              {.doc = "Whether this node is alone, so that no cluster suffers from its reboot and no guest can go elsewhere."});
+    out.field("quorum", &Answer::quorum,
+              {.doc = "Votes, from C(corosync.conf) and the members that are online. All null but the first two on a node alone."});
+    out.field("nodes", &Answer::nodes, {.doc = "All nodes of the cluster."});
+    out.field("ha", &Answer::ha, {.doc = "The HA manager."});
+    out.field("ceph", &Answer::ceph, {.doc = "Ceph, null where Proxmox VE does not run it."});
+    out.field("replication", &Answer::replication,
+              {.doc = "Replication jobs of this node's guests. Jobs of other nodes' guests to this node are not known here."});
+    out.field("guests", &Answer::guests, {.doc = "The guests of this node, those that don't run too."});
+    out.field("allowed", &Answer::allowed, {.doc = "Whether this node may be rebooted now."});
+    out.field("reasons", &Answer::reasons, {.doc = "Why it may not, one sentence each with what to do."});
+  }
+};
 
 class Guard {
  public:
@@ -36,46 +227,37 @@ class Guard {
     if (!members_.problem.empty()) object(members_.problem);
     if (members_.pmxcfs) ha_ = cluster::read_ha(reader_, members_.node);
     single_ = members_.pmxcfs && members_.problem.empty() && members_.alone();
-    out.report("node", or_null(members_.node));
-    out.report("single_node", single_);
-    out.report("quorum", quorum());
-    out.report("nodes", nodes());
-    out.report("ha", ha());
-    out.report("ceph", ceph());
+    Answer answer{members_.node, single_};
+    answer.quorum = quorum();
+    answer.nodes = nodes();
+    answer.ha = ha();
+    answer.ceph = ceph();
     const auto guests = cluster::read_guests(reader_, members_, ha_, ha_.nodes_in("maintenance"));
-    out.report("replication", replication(guests));
-    out.report("guests", judge_guests(guests));
+    answer.replication = replication(guests);
+    answer.guests = judge_guests(guests);
     object_to_unreadable();
-    out.report("allowed", reasons_.empty());
-    out.report("reasons", reasons_);
+    answer.allowed = reasons_.empty();
+    answer.reasons = reasons_;
+    out.report(answer);
   }
 
  private:
   void object(std::string reason) { reasons_.push_back(std::move(reason)); }
 
   // --- the cluster ----------------------------------------------------------------------------------------------------------
-  json quorum() {
-    json out{{"cluster", or_null(members_.cluster)},
-             {"quorate", nullptr},
-             {"expected_votes", nullptr},
-             {"needed_votes", nullptr},
-             {"total_votes", nullptr},
-             {"own_votes", nullptr},
-             {"remaining_votes", nullptr},
-             {"holds_without_node", nullptr},
-             {"qdevice", nullptr}};
+  QuorumAnswer quorum() {
+    QuorumAnswer out{members_.cluster};
     if (!members_.problem.empty()) return out;
-    out["quorate"] = members_.quorate;
+    out.quorate = members_.quorate;
     if (single_) return out;
     const cluster::Votes votes = cluster::count_votes(host_, members_);
-    out["expected_votes"] = votes.expected;
-    out["needed_votes"] = votes.needed;
-    out["total_votes"] = votes.total;
-    out["own_votes"] = votes.own;
-    out["remaining_votes"] = votes.remaining;
-    out["holds_without_node"] = members_.quorate && votes.holds;
-    if (votes.has_device)
-      out["qdevice"] = {{"votes", votes.device}, {"voting", votes.device_votes ? json(*votes.device_votes) : json(nullptr)}};
+    out.expected_votes = votes.expected;
+    out.needed_votes = votes.needed;
+    out.total_votes = votes.total;
+    out.own_votes = votes.own;
+    out.remaining_votes = votes.remaining;
+    out.holds_without_node = members_.quorate && votes.holds;
+    if (votes.has_device) out.qdevice = DeviceAnswer{votes.device, votes.device_votes};
     if (!members_.quorate)
       object(fmt::format("the cluster {} has no quorum now ({} of {} votes, {} are needed); bring nodes back first", members_.cluster,
                          votes.total, votes.expected, votes.needed));
@@ -103,13 +285,13 @@ class Guard {
                       loss, elsewhere->sid));
   }
 
-  json nodes() {
-    json out = json::array();
+  std::vector<NodeAnswer> nodes() {
+    std::vector<NodeAnswer> out;
     std::vector<std::string> down;
     for (const cluster::Node& node : members_.nodes) {
       const auto state = ha_.node_states.find(node.name);
       const std::string ha_state = state == ha_.node_states.end() ? std::string() : state->second;
-      out.push_back({{"name", node.name}, {"online", node.online}, {"votes", node.votes}, {"ha_state", or_null(ha_state)}});
+      out.push_back({node.name, node.online, node.votes, ha_state});
       if (node.name == members_.node) continue;
       if (!node.online)
         down.push_back(node.name);
@@ -123,12 +305,8 @@ class Guard {
   }
 
   // --- HA -------------------------------------------------------------------------------------------------------------------
-  json ha() {
-    json services = json::array();
-    for (const cluster::HaService& service : ha_.services) {
-      services.push_back({{"sid", service.sid}, {"node", or_null(service.node)}, {"state", service.state}, {"request", service.request}});
-      judge(service);
-    }
+  HaAnswer ha() {
+    for (const cluster::HaService& service : ha_.services) judge(service);
     const auto now = std::chrono::duration_cast<std::chrono::seconds>(host_.now().time_since_epoch()).count();
     // As the status of Proxmox VE's own API puts it: older than 30 s is dead.
     const bool alive = ha_.master_seen && now - *ha_.master_seen <= 30;
@@ -139,15 +317,15 @@ class Guard {
                                now - ha_.master_seen.value_or(0)));
     for (const std::string& node : ha_.nodes_in("fence")) object(fmt::format("HA is fencing {}; wait until it is over", node));
     const auto state = ha_.node_states.find(members_.node);
-    return {{"active", ha_.active()},
-            {"master", or_null(ha_.master)},
-            {"master_alive", ha_.master.empty() ? json(nullptr) : json(alive)},
-            {"node_state", state == ha_.node_states.end() ? json(nullptr) : json(state->second)},
-            {"lrm_state", or_null(ha_.lrm_state)},
-            {"lrm_mode", or_null(ha_.lrm_mode)},
-            {"disarmed", ha_.disarmed},
-            {"shutdown_policy", or_null(ha_.shutdown_policy)},
-            {"services", std::move(services)}};
+    HaAnswer out{ha_.active(), ha_.master};
+    if (!ha_.master.empty()) out.master_alive = alive;
+    if (state != ha_.node_states.end()) out.node_state = state->second;
+    out.lrm_state = ha_.lrm_state;
+    out.lrm_mode = ha_.lrm_mode;
+    out.disarmed = ha_.disarmed;
+    out.shutdown_policy = ha_.shutdown_policy;
+    out.services = ha_.services;
+    return out;
   }
 
   void judge(const cluster::HaService& service) {
@@ -165,22 +343,21 @@ class Guard {
   }
 
   // --- Ceph -----------------------------------------------------------------------------------------------------------------
-  json ceph() {
-    if (!members_.pmxcfs) return nullptr;
+  std::optional<CephAnswer> ceph() {
+    if (!members_.pmxcfs) return std::nullopt;
     const auto ceph = cluster::read_ceph(host_);
-    if (!ceph) return nullptr;
-    json checks = json::array(), states = json::array();
+    if (!ceph) return std::nullopt;
+    CephAnswer out;
     if (!ceph->problem.empty()) object(fmt::format("Ceph is configured but can't be asked (ceph status): {}", ceph->problem));
     for (const cluster::CephCheck& check : ceph->checks) {
       const bool counts = !check.muted && !cluster::is_harmless(check);
-      checks.push_back(
-          {{"code", check.code}, {"severity", check.severity}, {"message", check.message}, {"muted", check.muted}, {"counts", counts}});
+      out.checks.push_back({check.code, check.severity, check.message, check.muted, counts});
       if (counts)
         object(
             fmt::format("Ceph: {} ({}); repair it, or say that you know: ceph health mute {} 1h", check.message, check.code, check.code));
     }
     for (const auto& [state, count] : ceph->states) {
-      states.push_back({{"state", state}, {"count", count}});
+      out.placement_groups_not_clean.push_back({state, count});
       object(fmt::format("Ceph: {} placement groups are {}; wait until all are active+clean", count, state));
     }
     const std::int64_t left = ceph->monitors_left();
@@ -189,53 +366,35 @@ class Guard {
       object(fmt::format("Ceph: without the monitor of this node {} of {} are left, which is no majority", left, ceph->monitors));
     if (!single_ && ceph->ok_to_stop && !*ceph->ok_to_stop)
       object(fmt::format("Ceph: data would not be available without the OSDs of this node: {}", ceph->ok_to_stop_message));
-    return {{"health", or_null(ceph->health)},
-            {"checks", std::move(checks)},
-            {"noout", ceph->has_flag("noout")},
-            {"flags", ceph->flags},
-            {"placement_groups_not_clean", std::move(states)},
-            {"monitors", ceph->monitors},
-            {"monitors_left", left},
-            {"monitors_here", ceph->monitors_here},
-            {"osds_here", ceph->osds_here},
-            {"ok_to_stop", ceph->ok_to_stop ? json(*ceph->ok_to_stop) : json(nullptr)}};
-  }
-
-  // --- guests ---------------------------------------------------------------------------------------------------------------
-  json replication(const std::vector<cluster::Guest>& guests) {
-    std::vector<std::int64_t> vmids;
-    for (const cluster::Guest& guest : guests) vmids.push_back(guest.vmid);
-    json out = json::array();
-    if (!members_.pmxcfs) return out;
-    for (const cluster::ReplicationJob& job : cluster::read_replication(reader_, vmids)) {
-      out.push_back({{"id", job.id},
-                     {"guest", job.guest},
-                     {"target", job.target},
-                     {"disabled", job.disabled},
-                     {"running", job.running},
-                     {"last_sync", job.last_sync == 0 ? json(nullptr) : json(job.last_sync)},
-                     {"failures", job.failures},
-                     {"error", or_null(job.error)}});
-      if (job.running) object(fmt::format("replication job {} to {} runs; wait until it is over", job.id, job.target));
-    }
+    out.health = ceph->health;
+    out.noout = ceph->has_flag("noout");
+    out.flags = ceph->flags;
+    out.monitors = ceph->monitors;
+    out.monitors_left = left;
+    out.monitors_here = ceph->monitors_here;
+    out.osds_here = ceph->osds_here;
+    out.ok_to_stop = ceph->ok_to_stop;
     return out;
   }
 
-  json judge_guests(const std::vector<cluster::Guest>& guests) {
-    json out = json::array();
+  // --- guests ---------------------------------------------------------------------------------------------------------------
+  std::vector<cluster::ReplicationJob> replication(const std::vector<cluster::Guest>& guests) {
+    std::vector<std::int64_t> vmids;
+    for (const cluster::Guest& guest : guests) vmids.push_back(guest.vmid);
+    if (!members_.pmxcfs) return {};
+    auto out = cluster::read_replication(reader_, vmids);
+    for (const cluster::ReplicationJob& job : out)
+      if (job.running) object(fmt::format("replication job {} to {} runs; wait until it is over", job.id, job.target));
+    return out;
+  }
+
+  std::vector<GuestAnswer> judge_guests(const std::vector<cluster::Guest>& guests) {
+    std::vector<GuestAnswer> out;
     std::vector<std::string> running;
     for (const cluster::Guest& guest : guests) {
       const bool vm = guest.type == cluster::Guest::Type::vm;
-      out.push_back({{"vmid", guest.vmid},
-                     {"name", or_null(guest.name)},
-                     {"type", vm ? "qemu" : "lxc"},
-                     {"running", guest.running},
-                     {"ha", guest.ha_request ? json(*guest.ha_request) : json(nullptr)},
-                     {"lock", or_null(guest.lock)},
-                     {"movable", guest.movable()},
-                     {"movable_with_disks", guest.movable_with_disks()},
-                     {"targets", guest.targets},
-                     {"reasons", guest.reasons()}});
+      out.push_back({guest.vmid, guest.name, vm ? "qemu" : "lxc", guest.running, guest.ha_request, guest.lock, guest.movable(),
+                     guest.movable_with_disks(), guest.targets, guest.reasons()});
       // "suspended" is at rest: the guest sleeps on its disk.
       if (!guest.lock.empty() && guest.lock != "suspended")
         object(fmt::format("{} is locked ({}): something works on it; wait, or if nothing does: {} unlock {}", title(guest), guest.lock,
@@ -307,326 +466,7 @@ PVEGPU_MODULE(
     that: guard.allowed
     fail_msg: "{{ guard.reasons | join(' / ') }}"
 )",
-        .returns = R"(allowed:
-  description: Whether this node may be rebooted now.
-  returned: always
-  type: bool
-reasons:
-  description: Why it may not, one sentence each with what to do.
-  returned: always
-  type: list
-  elements: str
-node:
-  description: Name of this node.
-  returned: always
-  type: str
-  sample: pve1
-single_node:
-  description: Whether this node is alone, so that no cluster suffers from its reboot and no guest can go elsewhere.
-  returned: always
-  type: bool
-quorum:
-  description: Votes, from C(corosync.conf) and the members that are online. All null but the first two on a node alone.
-  returned: always
-  type: dict
-  contains:
-    cluster:
-      description: Name of the cluster, null without one.
-      returned: always
-      type: str
-    quorate:
-      description: Whether this node is in the part that has quorum; null when that is not known.
-      returned: always
-      type: bool
-    expected_votes:
-      description: Votes of all nodes and the QDevice.
-      returned: always
-      type: int
-    needed_votes:
-      description: Votes that quorum needs.
-      returned: always
-      type: int
-    total_votes:
-      description: Votes that are there now.
-      returned: always
-      type: int
-    own_votes:
-      description: Votes of this node.
-      returned: always
-      type: int
-    remaining_votes:
-      description: Votes that are there without this node.
-      returned: always
-      type: int
-    holds_without_node:
-      description: Whether the other nodes keep quorum.
-      returned: always
-      type: bool
-    qdevice:
-      description: The QDevice, null without one.
-      returned: always
-      type: dict
-      contains:
-        votes:
-          description: Votes that it may give.
-          returned: always
-          type: int
-        voting:
-          description: Whether it gives them to the other nodes; null when corosync can't be asked.
-          returned: always
-          type: bool
-nodes:
-  description: All nodes of the cluster.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    name:
-      description: Name of the node.
-      returned: always
-      type: str
-    online:
-      description: Whether it is a member now.
-      returned: always
-      type: bool
-    votes:
-      description: Its votes.
-      returned: always
-      type: int
-    ha_state:
-      description: What the HA manager says of it, one of C(online), C(maintenance), C(unknown), C(fence), C(gone); null when HA was never used.
-      returned: always
-      type: str
-ha:
-  description: The HA manager.
-  returned: always
-  type: dict
-  contains:
-    active:
-      description: Whether it manages any service.
-      returned: always
-      type: bool
-    master:
-      description: The node whose manager is in charge.
-      returned: always
-      type: str
-    master_alive:
-      description: Whether it reported in the last 30 seconds. A manager without services need not.
-      returned: always
-      type: bool
-    node_state:
-      description: What it says of this node.
-      returned: always
-      type: str
-    lrm_state:
-      description: State of this node's local resource manager, for example C(active) or C(wait_for_agent_lock).
-      returned: always
-      type: str
-    lrm_mode:
-      description: Its mode, for example C(active), C(maintenance) or C(restart).
-      returned: always
-      type: str
-    disarmed:
-      description: Whether HA is disarmed, which Proxmox VE can since 9.2.
-      returned: always
-      type: bool
-    shutdown_policy:
-      description: What HA does with its services when the node shuts down, from C(datacenter.cfg).
-      returned: always
-      type: str
-    services:
-      description: HA services of the whole cluster.
-      returned: always
-      type: list
-      elements: dict
-      contains:
-        sid:
-          description: Its id.
-          returned: always
-          type: str
-          sample: vm:100
-        node:
-          description: Where it is, null when HA has not seen it yet.
-          returned: always
-          type: str
-        state:
-          description: What HA does with it now; C(queued) when HA has not seen it yet, C(ignored) when it shall not.
-          returned: always
-          type: str
-        request:
-          description: What HA shall do with it; C(none) when it is no HA resource any more.
-          returned: always
-          type: str
-ceph:
-  description: Ceph, null where Proxmox VE does not run it.
-  returned: always
-  type: dict
-  contains:
-    health:
-      description: C(HEALTH_OK), C(HEALTH_WARN) or C(HEALTH_ERR); null when Ceph can't be asked.
-      returned: always
-      type: str
-    checks:
-      description: What Ceph complains of.
-      returned: always
-      type: list
-      elements: dict
-      contains:
-        code:
-          description: Its code.
-          returned: always
-          type: str
-          sample: OSD_DOWN
-        severity:
-          description: C(HEALTH_WARN) or C(HEALTH_ERR).
-          returned: always
-          type: str
-        message:
-          description: Its message.
-          returned: always
-          type: str
-        muted:
-          description: Whether the operator has muted it.
-          returned: always
-          type: bool
-        counts:
-          description: Whether it is a reason against the reboot. Muted ones and those that have nothing to do with availability are not.
-          returned: always
-          type: bool
-    noout:
-      description: Whether OSDs that are down stay in, so that no data is moved during the reboot.
-      returned: always
-      type: bool
-    flags:
-      description: Flags of the OSD map that Ceph warns of.
-      returned: always
-      type: list
-      elements: str
-    placement_groups_not_clean:
-      description: Placement groups that are not active and clean.
-      returned: always
-      type: list
-      elements: dict
-      contains:
-        state:
-          description: Their state.
-          returned: always
-          type: str
-          sample: active+undersized+degraded
-        count:
-          description: How many.
-          returned: always
-          type: int
-    monitors:
-      description: Number of monitors.
-      returned: always
-      type: int
-    monitors_left:
-      description: Monitors in the quorum without this node's.
-      returned: always
-      type: int
-    monitors_here:
-      description: This node's monitors.
-      returned: always
-      type: list
-      elements: str
-    osds_here:
-      description: Numbers of this node's OSDs.
-      returned: always
-      type: list
-      elements: int
-    ok_to_stop:
-      description: What Ceph itself says of stopping all of these; null without any.
-      returned: always
-      type: bool
-replication:
-  description: Replication jobs of this node's guests. Jobs of other nodes' guests to this node are not known here.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    id:
-      description: Id of the job.
-      returned: always
-      type: str
-      sample: 100-0
-    guest:
-      description: VMID of the guest.
-      returned: always
-      type: int
-    target:
-      description: The node it goes to.
-      returned: always
-      type: str
-    disabled:
-      description: Whether it is switched off.
-      returned: always
-      type: bool
-    running:
-      description: Whether it runs now.
-      returned: always
-      type: bool
-    last_sync:
-      description: When it last succeeded, in seconds since 1970; null when it never did.
-      returned: always
-      type: int
-    failures:
-      description: How often it failed since.
-      returned: always
-      type: int
-    error:
-      description: The last error.
-      returned: always
-      type: str
-guests:
-  description: The guests of this node, those that don't run too.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    vmid:
-      description: Its id.
-      returned: always
-      type: int
-    name:
-      description: Its name, null when its configuration can't be read.
-      returned: always
-      type: str
-    type:
-      description: C(qemu) or C(lxc).
-      returned: always
-      type: str
-    running:
-      description: Whether it runs.
-      returned: always
-      type: bool
-    ha:
-      description: What HA shall do with it, for example C(started); null when HA does not manage it.
-      returned: always
-      type: str
-    lock:
-      description: Its lock, for example C(backup); null without one.
-      returned: always
-      type: str
-    movable:
-      description: Whether it can move as it is; a VM that runs without interruption, a container that runs with a restart.
-      returned: always
-      type: bool
-    movable_with_disks:
-      description: The same when disks on storages of this node are copied.
-      returned: always
-      type: bool
-    targets:
-      description: Nodes that are online, not in maintenance mode, and have the storages and mapped devices that it needs.
-      returned: always
-      type: list
-      elements: str
-    reasons:
-      description: Why it can't move, one sentence each.
-      returned: always
-      type: list
-      elements: str
-)",
+        .answer = answer_of<Answer>,
         .notes = {"HA rules, free memory and CPU types of the other nodes are not judged.",
                   "Needs root: without it the cluster's files can't be read, and the answer is no."},
         .effects = Effects::none,

@@ -41,6 +41,23 @@ namespace {
 using apt::Archive;
 using Offer = apt::Channel;
 
+struct Answer {
+  std::string release;
+  std::string channel;
+  std::optional<std::vector<apt::ListedSource>> sources;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("release", &Answer::release,
+              {.doc = "The Debian release that the host runs.", .sample = "bookworm", .when = "when O(state=present)"});
+    out.field("channel", &Answer::channel,
+              {.doc = "The newest channel of Proxmox VE that an active source offers, V(none) without any.",
+               .sample = "no-subscription",
+               .when = "when O(state=present)"});
+    out.field("sources", &Answer::sources,
+              {.doc = "The active sources of Proxmox and Debian, as they are after the task succeeded.", .when = "when O(state=present)"});
+  }
+};
+
 ModuleDoc doc() {
   return {
       .name = "repo",
@@ -79,50 +96,7 @@ ModuleDoc doc() {
   pve.gpu.repo:
     state: absent
 )",
-      .returns = R"(
-release:
-  description: The Debian release that the host runs.
-  returned: when O(state=present)
-  type: str
-  sample: bookworm
-channel:
-  description: The newest channel of Proxmox VE that an active source offers, V(none) without any.
-  returned: when O(state=present)
-  type: str
-  sample: no-subscription
-sources:
-  description: The active sources of Proxmox and Debian, as they are after the task succeeded.
-  returned: when O(state=present)
-  type: list
-  elements: dict
-  contains:
-    file:
-      description: The file that holds it.
-      type: str
-      sample: /etc/apt/sources.list.d/proxmox.sources
-    line:
-      description: Where in the file it begins.
-      type: int
-      sample: 2
-    archive:
-      description: One of V(proxmox), V(ceph), V(debian) and V(debian-security).
-      type: str
-      sample: proxmox
-    uri:
-      description: Where the packages come from. A login in it is not shown.
-      type: str
-      sample: http://download.proxmox.com/debian/pve
-    suites:
-      description: The suites that it names.
-      type: list
-      elements: str
-      sample: [trixie]
-    components:
-      description: The components that it names.
-      type: list
-      elements: str
-      sample: [pve-no-subscription]
-)",
+      .answer = answer_of<Answer>,
       .notes = {"A Release file that has expired, as in archives, is refused by APT unless the source carries the option "
                 "C(check-valid-until=no) (deb822: C(Check-Valid-Until: no)). The module keeps it where it is set.",
                 "Passwords for a mirror belong into C(/etc/apt/auth.conf.d)."},
@@ -262,7 +236,7 @@ void plan(const Params& p, const HostView& host, Plan& plan) {
                         .warnings = std::exchange(mended, {})});
   if (plan.empty() && !plan.refusal() && !duty.wishes.empty()) prove(duty.wishes, sources, plan);
   const auto channel = sources.newest(Archive::proxmox);
-  plan.report("release", release.codename).report("channel", channel ? apt::name_of(*channel) : "none").report("sources", sources.report());
+  plan.report(Answer{release.codename, channel ? apt::name_of(*channel) : "none", sources.listed()});
 }
 
 }  // namespace

@@ -50,6 +50,50 @@ std::optional<std::string> without_comments(const std::string& bytes) {
   return out;
 }
 
+struct Conflicting {
+  std::string file;
+  std::int64_t line = 0;
+  std::string text;
+
+  static void fields(Reply<Conflicting>& out) {
+    out.field("file", &Conflicting::file, {.doc = "The file."});
+    out.field("line", &Conflicting::line, {.doc = "The line, 0 for a unit."});
+    out.field("text", &Conflicting::text, {.doc = "The line, or the unit's name."});
+  }
+};
+
+struct CardAnswer {
+  std::string address;
+  std::string name;
+  std::string vfs;
+  std::string unit;
+  const char* owner = "";
+
+  static void fields(Reply<CardAnswer>& out) {
+    out.field("address", &CardAnswer::address, {.doc = "PCI address.", .sample = "0000:41:00.0"});
+    out.field("name", &CardAnswer::name, {.doc = "Its name.", .sample = "A40"});
+    out.field("vfs", &CardAnswer::vfs, {.doc = "How many, as in O(vfs)."});
+    out.field("unit", &CardAnswer::unit, {.doc = "The unit.", .sample = "pve-gpu-sriov-0000-41-00.0.service"});
+    out.field("owner", &CardAnswer::owner,
+              {.doc = "V(pve.gpu) for a unit of this module, V(shipped) for an instance of an installed template that this module enabled, "
+                      "V(others) for one that was enabled already."});
+  }
+};
+
+struct Answer {
+  std::vector<gpu::SriovSkipped> skipped;
+  std::optional<std::vector<Conflicting>> conflicting;
+  std::vector<CardAnswer> cards;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("skipped", &Answer::skipped, {.doc = "Chosen cards that rightly have no VFs."});
+    out.field("conflicting", &Answer::conflicting,
+              {.doc = "Units and lines of others that make VFs of these cards.",
+               .when = "with O(state=present), unless the task is refused before they are looked for"});
+    out.field("cards", &Answer::cards, {.doc = "The cards with the unit that makes their VFs; empty with O(state=absent)."});
+  }
+};
+
 class Planner {
  public:
   Planner(const Params& params, const HostView& host, Plan& out)
@@ -57,10 +101,7 @@ class Planner {
 
   void present() {
     const gpu::SriovChoice choice = gpu::choose_sriov_cards(host_, params_.device, count_);
-    json skipped = json::array();
-    for (const gpu::SriovSkipped& card : choice.skipped)
-      skipped.push_back({{"address", card.address}, {"name", card.name}, {"reason", card.reason}});
-    out_.report("skipped", std::move(skipped));
+    answer_.skipped = choice.skipped;
     if (!choice.refusal.empty()) {
       out_.refuse(choice.refusal);
     } else if (choice.cards.empty()) {
@@ -114,7 +155,6 @@ class Planner {
           out_.withdraw(file, without_comments);
       out_.withdraw(gpu::boot_script, nothing);
     }
-    out_.report("skipped", json::array());
     report({});
   }
 
@@ -232,14 +272,14 @@ class Planner {
   /// Of these cards; refuses what must not or shall not be taken over.
   std::vector<const gpu::BootOwner*> conflicting(const std::vector<gpu::SriovCard>& ready) {
     std::vector<const gpu::BootOwner*> out;
-    json all = json::array();
+    std::vector<Conflicting> all;
     for (const gpu::BootOwner& owner : owners_) {
       const bool concerns = std::any_of(ready.begin(), ready.end(), [&](const gpu::SriovCard& card) {
         return owner.may_concern(card.gpu.address, card.tool == gpu::SriovTool::nvidia_script);
       });
       if (owner.kind == Kind::shipped || !concerns) continue;
       out.push_back(&owner);
-      all.push_back({{"file", owner.file}, {"line", owner.line}, {"text", owner.text}});
+      all.push_back({owner.file, owner.line, owner.text});
       const std::string place = owner.line == 0 ? owner.text : fmt::format("{} line {}", owner.file, owner.line);
       const auto others = other_cards(owner);
       if (owner.kind == Kind::other)
@@ -251,7 +291,7 @@ class Planner {
         out_.refuse(fmt::format("{} makes these VFs already: take it out there, or let conflicts=take_over {}", place,
                                 owner.line == 0 ? "keep it from starting" : "comment it out"));
     }
-    out_.report("conflicting", std::move(all));
+    answer_.conflicting = std::move(all);
     return out;
   }
 
@@ -285,16 +325,12 @@ class Planner {
   }
 
   void report(const std::vector<Wish>& wishes) {
-    json cards = json::array();
     for (const Wish& wish : wishes)
-      cards.push_back({{"address", wish.card.gpu.address},
-                       {"name", wish.card.gpu.name},
-                       {"vfs", count_.str()},
-                       {"unit", wish.unit},
-                       {"owner", wish.own      ? "pve.gpu"
-                                 : wish.theirs ? "others"
-                                               : "shipped"}});
-    out_.report("cards", std::move(cards));
+      answer_.cards.push_back({wish.card.gpu.address, wish.card.gpu.name, count_.str(), wish.unit,
+                               wish.own      ? "pve.gpu"
+                               : wish.theirs ? "others"
+                                             : "shipped"});
+    out_.report(answer_);
   }
 
   const Params& params_;
@@ -303,6 +339,7 @@ class Planner {
   const gpu::VfCount count_;
   std::set<std::string> wished_;
   std::vector<gpu::BootOwner> owners_;
+  Answer answer_;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) {
@@ -348,63 +385,7 @@ const ModuleDoc doc{
     device: all
     state: absent
 )",
-    .returns = R"(
-cards:
-  description: The cards with the unit that makes their VFs; empty with O(state=absent).
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-      sample: "0000:41:00.0"
-    name:
-      description: Its name.
-      type: str
-      sample: A40
-    vfs:
-      description: How many, as in O(vfs).
-      type: str
-    unit:
-      description: The unit.
-      type: str
-      sample: "pve-gpu-sriov-0000-41-00.0.service"
-    owner:
-      description: V(pve.gpu) for a unit of this module, V(shipped) for an instance of an installed template that this module enabled,
-        V(others) for one that was enabled already.
-      type: str
-skipped:
-  description: Chosen cards that rightly have no VFs.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-    name:
-      description: Its name.
-      type: str
-    reason:
-      description: Why it gets none.
-      type: str
-conflicting:
-  description: Units and lines of others that make VFs of these cards.
-  returned: with O(state=present), unless the task is refused before they are looked for
-  type: list
-  elements: dict
-  contains:
-    file:
-      description: The file.
-      type: str
-    line:
-      description: The line, 0 for a unit.
-      type: int
-    text:
-      description: The line, or the unit's name.
-      type: str
-)",
+    .answer = answer_of<Answer>,
     .notes = {"A card that was moved to another slot makes its unit fail with that reason, rather than another card getting VFs."},
 };
 

@@ -34,6 +34,75 @@ using Claims = std::vector<text::VfioClaim>;
 
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
 
+struct FunctionAnswer {
+  std::string address;
+  std::string words;
+  std::string id;
+  std::string subsystem_id;
+  std::optional<std::string> driver;
+  bool kept_free = false;
+  std::string former_driver;
+  std::optional<std::int64_t> iommu_group;
+  std::vector<std::string> reset_methods;
+  bool rom = false;
+
+  static void fields(Reply<FunctionAnswer>& out) {
+    out.field("address", &FunctionAnswer::address, {.doc = "Address of the function."});
+    out.field("class", &FunctionAnswer::words, {.doc = "What it is."});
+    out.field("id", &FunctionAnswer::id, {.doc = "Vendor and device."});
+    out.field("subsystem_id", &FunctionAnswer::subsystem_id, {.doc = "Vendor and device of the board."});
+    out.field("driver", &FunctionAnswer::driver, {.doc = "The driver that has it now."});
+    out.field("kept_free", &FunctionAnswer::kept_free,
+              {.doc = "Whether the host's drivers are kept away from it; with O(bind=at_start) only from display and sound."});
+    out.field("former_driver", &FunctionAnswer::former_driver,
+              {.doc = "The driver that it had, and that V(absent) gives back.", .null_if_empty = true});
+    out.field("iommu_group", &FunctionAnswer::iommu_group, {.doc = "Its IOMMU group."});
+    out.field(
+        "reset_methods", &FunctionAnswer::reset_methods,
+        {.doc = "How the kernel can reset it between guests, the first one first; empty if it can't, or does not tell (before 5.15)."});
+    out.field("rom", &FunctionAnswer::rom, {.doc = "Whether it shows an expansion ROM."});
+  }
+};
+
+struct CardAnswer {
+  std::string address;
+  std::string name;
+  bool boot_display = false;
+  std::optional<std::int64_t> guest;
+  std::vector<FunctionAnswer> functions;
+
+  static void fields(Reply<CardAnswer>& out) {
+    out.field("address", &CardAnswer::address, {.doc = "Address of the first function."});
+    out.field("name", &CardAnswer::name, {.doc = "Board or model."});
+    out.field("boot_display", &CardAnswer::boot_display, {.doc = "Whether the firmware shows the host's console on it."});
+    out.field("guest", &CardAnswer::guest, {.doc = "The running guest that has it."});
+    out.field("functions", &CardAnswer::functions, {.doc = "What the card consists of, such as display, sound and USB-C."});
+  }
+};
+
+struct LeftAnswer {
+  std::string address;
+  std::string reason;
+
+  static void fields(Reply<LeftAnswer>& out) {
+    out.field("address", &LeftAnswer::address, {.doc = "Address of the GPU or function."});
+    out.field("reason", &LeftAnswer::reason, {.doc = "Why it is not taken."});
+  }
+};
+
+struct Answer {
+  std::vector<CardAnswer> cards;
+  std::vector<LeftAnswer> left_alone;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("cards", &Answer::cards, {.doc = "The chosen cards as they are now."});
+    out.field("left_alone", &Answer::left_alone,
+              {.doc = "The GPUs, and functions in the slot of a GPU that are no part of its card, that are not taken, with the reason."});
+    out.also<boot::CmdlineAnswer>(
+        {.doc = "See C(kernel_cmdline).", .when = "when the kernel command line is changed for the boot display"});
+  }
+};
+
 class Planner {
  public:
   Planner(const Params& params, const HostView& host, Plan& out)
@@ -216,30 +285,22 @@ class Planner {
 
   // --- what is told ---------------------------------------------------------------------------------------------------------
   void report(const gpu::CardChoice& choice, const Claims& wanted) {
-    json cards = json::array(), left = json::array();
-    for (const gpu::Card& card : choice.cards) cards.push_back(to_json(card, wanted));
-    for (const gpu::LeftAlone& each : choice.left_alone) left.push_back({{"address", each.address}, {"reason", each.reason}});
-    out_.report("cards", std::move(cards));
-    out_.report("left_alone", std::move(left));
+    Answer answer;
+    for (const gpu::Card& card : choice.cards) answer.cards.push_back(tell(card, wanted));
+    for (const gpu::LeftAlone& each : choice.left_alone) answer.left_alone.push_back({each.address, each.reason});
+    out_.report(answer);
     if (params_.state == State::present)
       for (std::string& sentence : gpu::taken_by_ids(reader_, facts_, wanted)) out_.warn(std::move(sentence));
   }
 
-  json to_json(const gpu::Card& card, const Claims& wanted) {
-    json functions = json::array();
+  CardAnswer tell(const gpu::Card& card, const Claims& wanted) {
+    CardAnswer out{card.address, card.name, card.gpu && card.gpu->boot_vga, gpu::running_guest(facts_, card.functions), {}};
     for (const gpu::Function& f : card.functions) {
       const auto own = std::find_if(wanted.begin(), wanted.end(), [&](const text::VfioClaim& c) { return c.address == f.address; });
       const bool kept = own != wanted.end();
-      functions.push_back({{"address", f.address},
-                           {"class", gpu::class_words(f.pci_class)},
-                           {"id", fmt::format("{:04x}:{:04x}", f.ids.vendor, f.ids.device)},
-                           {"subsystem_id", fmt::format("{:04x}:{:04x}", f.ids.subsystem_vendor, f.ids.subsystem_device)},
-                           {"driver", f.driver ? json(*f.driver) : json(nullptr)},
-                           {"kept_free", kept},
-                           {"former_driver", kept && !own->former.empty() ? json(own->former) : json(nullptr)},
-                           {"iommu_group", f.iommu_group ? json(*f.iommu_group) : json(nullptr)},
-                           {"reset_methods", f.reset_methods},
-                           {"rom", f.has_rom}});
+      out.functions.push_back({f.address, gpu::class_words(f.pci_class), fmt::format("{:04x}:{:04x}", f.ids.vendor, f.ids.device),
+                               fmt::format("{:04x}:{:04x}", f.ids.subsystem_vendor, f.ids.subsystem_device), f.driver, kept,
+                               kept ? own->former : std::string(), f.iommu_group, f.reset_methods, f.has_rom});
     }
     const gpu::Function& first = card.functions.front();
     if (card.gpu && card.gpu->is_amd() && !first.reset_methods.empty() && first.reset_methods.front() == "bus")
@@ -253,12 +314,7 @@ class Planner {
     for (const gpu::Function& function : card.functions)
       if (const auto need = gpu::console_need(host_, function.address); need && !card.gpu)
         out_.warn(fmt::format("the console of this host ends when {} goes to a guest: {}", function.address, *need));
-    const auto vmid = gpu::running_guest(facts_, card.functions);
-    return {{"address", card.address},
-            {"name", card.name},
-            {"boot_display", card.gpu && card.gpu->boot_vga},
-            {"guest", vmid ? json(*vmid) : json(nullptr)},
-            {"functions", std::move(functions)}};
+    return out;
   }
 
   const Params& params_;
@@ -316,82 +372,7 @@ PVEGPU_MODULE(
   pve.gpu.vfio:
     state: absent
 )",
-        .returns = R"(cards:
-  description: The chosen cards as they are now.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: Address of the first function.
-      type: str
-    name:
-      description: Board or model.
-      type: str
-    boot_display:
-      description: Whether the firmware shows the host's console on it.
-      type: bool
-    guest:
-      description: The running guest that has it.
-      type: int
-    functions:
-      description: What the card consists of, such as display, sound and USB-C.
-      type: list
-      elements: dict
-      contains:
-        address:
-          description: Address of the function.
-          type: str
-        class:
-          description: What it is.
-          type: str
-        id:
-          description: Vendor and device.
-          type: str
-        subsystem_id:
-          description: Vendor and device of the board.
-          type: str
-        driver:
-          description: The driver that has it now.
-          type: str
-        kept_free:
-          description: Whether the host's drivers are kept away from it; with O(bind=at_start) only from display and sound.
-          type: bool
-        former_driver:
-          description: The driver that it had, and that V(absent) gives back.
-          type: str
-        iommu_group:
-          description: Its IOMMU group.
-          type: int
-        reset_methods:
-          description: How the kernel can reset it between guests, the first one first; empty if it can't, or does not tell (before 5.15).
-          type: list
-          elements: str
-        rom:
-          description: Whether it shows an expansion ROM.
-          type: bool
-left_alone:
-  description: The GPUs, and functions in the slot of a GPU that are no part of its card, that are not taken, with the reason.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: Address of the GPU or function.
-      type: str
-    reason:
-      description: Why it is not taken.
-      type: str
-loader:
-  description: The boot loader and its files; see C(kernel_cmdline).
-  returned: when the kernel command line is changed for the boot display
-  type: dict
-conflicting:
-  description: Kernel parameters of others that contradict; see C(kernel_cmdline).
-  returned: when the kernel command line is changed for the boot display
-  type: list
-  elements: dict
-)",
+        .answer = answer_of<Answer>,
         .notes = {"The IOMMU is the work of the module C(iommu), also where interrupts can't be remapped.",
                   "Virtual functions are not for this module: Proxmox VE binds them by itself."},
     }),

@@ -163,7 +163,9 @@ def modules(executable):
 
 
 def describe(executable, name):
-    return json.loads(ask(executable, '--describe', name))
+    described = json.loads(ask(executable, '--describe', name))
+    described['RETURN'] = {**yaml.safe_load(described.pop('RETURN_YAML', '{}')), **described['RETURN']}
+    return described
 
 
 def generate(executable):

@@ -329,18 +329,25 @@ std::vector<std::string> SourceSet::changed() const {
   return out;
 }
 
-json SourceSet::report() const {
-  json out = json::array();
+void ListedSource::fields(Reply<ListedSource>& out) {
+  out.field("file", &ListedSource::file, {.doc = "The file that holds it.", .sample = "/etc/apt/sources.list.d/proxmox.sources"});
+  out.field("line", &ListedSource::line, {.doc = "Where in the file it begins.", .sample = "2"});
+  out.field("archive", &ListedSource::archive,
+            {.doc = "One of V(proxmox), V(ceph), V(debian) and V(debian-security).", .sample = "proxmox"});
+  out.field("uri", &ListedSource::uri,
+            {.doc = "Where the packages come from. A login in it is not shown.", .sample = "http://download.proxmox.com/debian/pve"});
+  out.field("suites", &ListedSource::suites, {.doc = "The suites that it names.", .sample = "[\"trixie\"]"});
+  out.field("components", &ListedSource::components, {.doc = "The components that it names.", .sample = "[\"pve-no-subscription\"]"});
+}
+
+std::vector<ListedSource> SourceSet::listed() const {
+  std::vector<ListedSource> out;
   for (const At where : all()) {
     const text::AptSource& source = at(where);
     if (!source.enabled || archive_of(where) == Archive::other) continue;
     for (const std::string& uri : source.uris)
-      out.push_back({{"file", files_[where.file].path},
-                     {"line", source.line},
-                     {"archive", name_of(archive_of(where))},
-                     {"uri", without_login(uri)},
-                     {"suites", source.suites},
-                     {"components", source.components}});
+      out.push_back(
+          {files_[where.file].path, source.line, name_of(archive_of(where)), without_login(uri), source.suites, source.components});
   }
   return out;
 }

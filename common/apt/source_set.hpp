@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/apt/offer.hpp"
-#include "common/base/json.hpp"
+#include "common/base/reply.hpp"
 
 #include <functional>
 #include <set>
@@ -23,6 +23,16 @@ bool has_login(const text::AptSources& sources);
 
 struct Mirrors {
   std::optional<std::string> proxmox, debian, debian_security;
+};
+
+/// A source as it is told: one URI each.
+struct ListedSource {
+  std::string file;
+  std::size_t line = 0;
+  std::string archive, uri;
+  std::vector<std::string> suites, components;
+
+  static void fields(Reply<ListedSource>& out);
 };
 
 class SourceSet {
@@ -52,8 +62,8 @@ class SourceSet {
   std::vector<ActiveSource> active() const;
   /// What APT knows of the sources as they were. Asked once, and only if it is wanted: APT takes half a second.
   const Policy& policy() const;
-  /// Active sources of Proxmox and Debian: [{file, line, archive, uri, suites, components}].
-  json report() const;
+  /// Active sources of Proxmox and Debian.
+  std::vector<ListedSource> listed() const;
 
  private:
   struct At {

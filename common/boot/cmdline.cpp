@@ -26,6 +26,25 @@ void judge_running(Job& job) {
 
 }  // namespace
 
+void LoaderAnswer::fields(Reply<LoaderAnswer>& out) {
+  out.field("kind", &LoaderAnswer::kind,
+            {.doc = "One of C(grub), C(grub-pbt) (GRUB on partitions of proxmox-boot-tool), C(systemd-boot), C(unknown)."});
+  out.field("evidence", &LoaderAnswer::evidence, {.doc = "What was seen, one sentence each."});
+  out.field("places", &LoaderAnswer::places, {.doc = "Files in which the parameters are kept."});
+}
+
+void Conflict::fields(Reply<Conflict>& out) {
+  out.field("parameter", &Conflict::parameter, {.doc = "The parameter."});
+  out.field("file", &Conflict::file, {.doc = "The file that has it."});
+  out.field("line", &Conflict::line, {.doc = "Its line, 0 where no plain assignment holds it."});
+}
+
+void CmdlineAnswer::fields(Reply<CmdlineAnswer>& out) {
+  out.field("loader", &CmdlineAnswer::loader, {.doc = "The boot loader, how that is known, and the files that are kept for it."});
+  out.field("conflicting", &CmdlineAnswer::conflicting,
+            {.doc = "Parameters of others that contradict the wish, with their file and line.", .when = "always"});
+}
+
 void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish) {
   Reader reader(host);
   const BootFacts facts = read_boot_facts(reader);
@@ -36,7 +55,8 @@ void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish) {
   std::vector<std::string> places;
   if (grub) places.push_back(job.dropin());
   if (file) places.push_back(cmdline_file);
-  plan.report("loader", {{"kind", name_of(facts.loader)}, {"evidence", facts.loader_evidence}, {"places", places}});
+  CmdlineAnswer answer{{name_of(facts.loader), facts.loader_evidence, places}};
+  plan.report(answer);
   if (places.empty()) {
     plan.refuse(fmt::format("can't tell which boot loader this host uses ({}); neither {} nor partitions of proxmox-boot-tool are there",
                             fmt::join(facts.loader_evidence, "; "), grub_defaults));
@@ -48,7 +68,8 @@ void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish) {
     if (p.key == "hugepagesz" && holds(job.next, p) && !holds(wish.present, p) && !holds(leaving(job.next, wish), p))
       plan.warn(
           fmt::format("'{}' stays on the command line, for a hugepages= behind it counts its pages; name both, in this order", p.print()));
-  plan.report("conflicting", job.conflicting);
+  answer.conflicting = job.conflicting;
+  plan.report(answer);
   judge_running(job);
 }
 

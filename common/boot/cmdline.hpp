@@ -20,8 +20,31 @@ struct CmdlineWish {
   Conflicts conflicts = Conflicts::refuse;
 };
 
+struct LoaderAnswer {
+  std::string kind;
+  std::vector<std::string> evidence, places;
+
+  static void fields(Reply<LoaderAnswer>& out);
+};
+
+/// A parameter of others that contradicts the wish.
+struct Conflict {
+  std::string parameter, file;
+  unsigned line = 0;
+
+  bool operator==(const Conflict&) const = default;
+  static void fields(Reply<Conflict>& out);
+};
+
+struct CmdlineAnswer {
+  LoaderAnswer loader;
+  std::optional<std::vector<Conflict>> conflicting = {};  ///< unset: there was no place to look for them
+
+  static void fields(Reply<CmdlineAnswer>& out);
+};
+
 /// Adds the differences to the plan, with update-grub or proxmox-boot-tool refresh as follow-ups, `reboot_required` judged by
-/// /proc/cmdline, and reports `loader` and `conflicting`. Refuses hosts whose loader has no place for them.
+/// /proc/cmdline, and reports a CmdlineAnswer. Refuses hosts whose loader has no place for them.
 void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish);
 
 }  // namespace pvegpu::boot

@@ -96,7 +96,7 @@ Parameters lacking(Parameters all, const CmdlineWish& wish) {
 }
 
 void note_conflict(Job& job, const KernelParameter& theirs, const std::string& file, unsigned line) {
-  json note{{"parameter", theirs.print()}, {"file", file}, {"line", line}};
+  Conflict note{theirs.print(), file, line};
   if (std::find(job.conflicting.begin(), job.conflicting.end(), note) == job.conflicting.end()) job.conflicting.push_back(std::move(note));
   if (job.wish.conflicts == Conflicts::remove) return;
   job.plan.refuse(

@@ -22,7 +22,7 @@ struct Job {
   const CmdlineWish& wish;
   const BootFacts& facts;
   Parameters next = {};  ///< what the next boot gets, as far as known
-  json conflicting = json::array();
+  std::vector<Conflict> conflicting = {};
 
   /// Nothing is wished any more: what was changed for this module goes back.
   bool absent() const { return wish.present.empty() && wish.forbidden.empty(); }

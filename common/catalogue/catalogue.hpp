@@ -6,6 +6,8 @@
 // data and stays valid for ever. "Unknown" is an answer: a caller tells it apart from "no".
 #pragma once
 
+#include "common/base/reply.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,6 +40,8 @@ struct PciIds {
   std::uint16_t device = 0;
   std::uint16_t subsystem_vendor = 0;
   std::uint16_t subsystem_device = 0;
+
+  static void fields(Document<PciIds>& out);
 };
 
 enum class Technology : std::uint8_t { none, nvidia_vgpu, intel_sriov, intel_gvtg, amd_mxgpu };  ///< none: passthrough only

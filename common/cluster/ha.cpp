@@ -24,6 +24,14 @@ std::string shutdown_policy(Reader& reader) {
 
 }  // namespace
 
+void HaService::fields(Reply<HaService>& out) {
+  out.field("sid", &HaService::sid, {.doc = "Its id.", .sample = "vm:100"});
+  out.field("node", &HaService::node, {.doc = "Where it is, null when HA has not seen it yet.", .null_if_empty = true});
+  out.field("state", &HaService::state,
+            {.doc = "What HA does with it now; C(queued) when HA has not seen it yet, C(ignored) when it shall not."});
+  out.field("request", &HaService::request, {.doc = "What HA shall do with it; C(none) when it is no HA resource any more."});
+}
+
 bool Ha::active() const {
   return std::any_of(services.begin(), services.end(), [](const HaService& s) { return s.request != "ignored" && s.request != "none"; });
 }

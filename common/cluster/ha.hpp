@@ -2,6 +2,7 @@
 // The HA manager as its files show it: what it manages, what it is doing, and which nodes are in maintenance mode.
 #pragma once
 
+#include "common/base/reply.hpp"
 #include "common/host/reader.hpp"
 
 #include <set>
@@ -13,6 +14,8 @@ struct HaService {
   std::string node;     ///< where it is; empty when nobody knows
   std::string state;    ///< the manager's: started, stopped, fence, recovery, migrate, relocate, freeze, error …; "queued": not seen yet
   std::string request;  ///< the operator's: started, stopped, disabled, ignored; "none" when it is no resource any more
+
+  static void fields(Reply<HaService>& out);
 };
 
 struct Ha {

@@ -25,6 +25,18 @@ bool runs(const HostView& host, const json& state) {
 
 }  // namespace
 
+void ReplicationJob::fields(Reply<ReplicationJob>& out) {
+  out.field("id", &ReplicationJob::id, {.doc = "Id of the job.", .sample = "100-0"});
+  out.field("guest", &ReplicationJob::guest, {.doc = "VMID of the guest."});
+  out.field("target", &ReplicationJob::target, {.doc = "The node it goes to."});
+  out.field("disabled", &ReplicationJob::disabled, {.doc = "Whether it is switched off."});
+  out.field("running", &ReplicationJob::running, {.doc = "Whether it runs now."});
+  out.field("last_sync", [](const ReplicationJob& job) { return job.last_sync == 0 ? std::nullopt : std::optional(job.last_sync); },
+            {.doc = "When it last succeeded, in seconds since 1970; null when it never did."});
+  out.field("failures", &ReplicationJob::failures, {.doc = "How often it failed since."});
+  out.field("error", &ReplicationJob::error, {.doc = "The last error.", .null_if_empty = true});
+}
+
 std::vector<ReplicationJob> read_replication(Reader& reader, const std::vector<std::int64_t>& guests) {
   std::vector<ReplicationJob> out;
   for (const text::TypedSection& section :

@@ -2,6 +2,7 @@
 // Storage replication of this node's guests: which jobs there are and which run now.
 #pragma once
 
+#include "common/base/reply.hpp"
 #include "common/host/reader.hpp"
 
 namespace pvegpu::cluster {
@@ -15,6 +16,8 @@ struct ReplicationJob {
   std::int64_t last_sync = 0;  ///< seconds since 1970, 0: never
   std::int64_t failures = 0;   ///< in a row
   std::string error;           ///< of the last one
+
+  static void fields(Reply<ReplicationJob>& out);
 };
 
 /// By id. `guests`: the VMIDs of this node.

@@ -2,7 +2,7 @@
 // What every module answers beside its own keys.
 #pragma once
 
-#include "common/core/reply.hpp"
+#include "common/base/reply.hpp"
 
 namespace pvegpu {
 

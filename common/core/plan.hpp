@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/core/follow_up.hpp"
-#include "common/core/reply.hpp"
+#include "common/base/reply.hpp"
 
 #include <functional>
 

@@ -6,20 +6,6 @@
 
 namespace pvegpu::gpu {
 
-const char* name_of(Kind kind) {
-  switch (kind) {
-    case Kind::gpu:
-      return "gpu";
-    case Kind::accelerator:
-      return "accelerator";
-    case Kind::management_display:
-      return "management_display";
-    case Kind::virtual_display:
-      return "virtual_display";
-  }
-  return "gpu";
-}
-
 catalogue::VgpuClass Gpu::vgpu_class() const {
   if (boards.empty()) return catalogue::VgpuClass::none;
   const bool same =

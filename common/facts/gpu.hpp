@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A GPU as this host shows it: what is looked up, counted and read, before anything is concluded from it.
+// A GPU as this host shows it: what is looked up, counted and read, before anything is concluded from it. What host_info tells of it:
+// gpu_fields.cpp.
 #pragma once
 
 #include "common/catalogue/catalogue.hpp"
-#include "common/base/json.hpp"
+#include "common/base/reply.hpp"
 
 #include <map>
 #include <set>
@@ -19,7 +20,6 @@ enum class Kind {
   management_display,  ///< the console of a server's management controller (BMC)
   virtual_display,     ///< the console of a virtual machine: this host is one
 };
-const char* name_of(Kind kind);
 
 /// Another PCI function beside the GPU: of the same card, or of the same IOMMU group.
 struct Neighbour {
@@ -32,6 +32,7 @@ struct Neighbour {
 
   bool is_bridge() const { return pci_class >> 8 == 0x06; }
   bool is_storage() const { return pci_class >> 8 == 0x01; }
+  static void fields(Document<Neighbour>& out);
 };
 
 struct Vf {
@@ -45,6 +46,7 @@ struct Vf {
   bool offers = true;               ///< false: a VF of an NVIDIA card whose driver makes no vGPUs on it (vfio-pci, none)
 
   bool is_free() const { return !held && mdevs.empty() && type_id.value_or(0) == 0; }
+  static void fields(Document<Vf>& out);
 };
 
 struct Sriov {
@@ -52,6 +54,8 @@ struct Sriov {
   std::int64_t total = 0, enabled = 0;
   std::optional<catalogue::PciIds> vf_ids;  ///< of its VFs, which all have the same; unset without VFs
   std::vector<Vf> vfs;
+
+  static void fields(Document<Sriov>& out);
 };
 
 /// A mediated device.
@@ -59,6 +63,8 @@ struct Mdev {
   std::string uuid, parent, type_id;
   std::string type_name;
   std::optional<std::int64_t> vmid;  ///< the guest that Proxmox VE named it after
+
+  static void fields(Document<Mdev>& out);
 };
 
 struct VgpuType {
@@ -67,11 +73,15 @@ struct VgpuType {
   std::optional<std::int64_t> framebuffer_mb, max_instances;
   std::int64_t available = 0;  ///< how many more can be made on this GPU now
   bool listed = true;          ///< false: the driver hides it because it does not fit now; known from the catalogue
+
+  static void fields(Document<VgpuType>& out);
 };
 
 struct Display {
   std::string connector;  ///< "DP-1"
   std::string status;     ///< connected, disconnected, unknown
+
+  static void fields(Document<Display>& out);
 };
 
 /// A guest that uses the GPU, or is configured to.
@@ -83,6 +93,8 @@ struct Use {
   std::string mapping;
   std::string vgpu_type;
   bool running = false;  ///< it runs now and has it
+
+  static void fields(Document<Use>& out);
 };
 
 struct Gpu {
@@ -129,3 +141,11 @@ std::string counted(std::int64_t count, std::string_view what);
 std::string hex4(unsigned value);
 
 }  // namespace pvegpu::gpu
+
+template <>
+struct pvegpu::EnumNames<pvegpu::gpu::Kind> {
+  static constexpr std::pair<gpu::Kind, const char*> values[] = {{gpu::Kind::gpu, "gpu"},
+                                                                 {gpu::Kind::accelerator, "accelerator"},
+                                                                 {gpu::Kind::management_display, "management_display"},
+                                                                 {gpu::Kind::virtual_display, "virtual_display"}};
+};

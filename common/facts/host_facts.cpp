@@ -151,15 +151,6 @@ Unlock find_unlock(Reader& reader) {
   return out;
 }
 
-json or_null(const auto& value) { return value ? json(*value) : json(nullptr); }
-
-json intel_json(const IntelDriver& driver) {
-  return {{"loaded", driver.loaded},
-          {"version", or_null(driver.version)},
-          {"max_vfs", or_null(driver.max_vfs)},
-          {"enable_gvt", or_null(driver.enable_gvt)}};
-}
-
 }  // namespace
 
 bool HostFacts::has_driver(std::string_view name) const {
@@ -204,47 +195,6 @@ HostFacts read_host_facts(Reader& reader, Vendors vendors) {
   for (const char* name : {"amdgpu", "gim", "kvmgt", "nouveau", "vfio_pci"})
     if (reader.host().exists(fmt::format("/sys/module/{}", name))) out.other_drivers.emplace_back(name);
   return out;
-}
-
-json to_json(const HostFacts& facts) {
-  json pve{{"version", nullptr}, {"release", nullptr}};
-  if (facts.pve) pve = {{"version", facts.pve->version}, {"release", facts.pve->major}};
-  const NvidiaDriver& nvidia = facts.nvidia;
-  json drivers{{"nvidia",
-                {{"loaded", nvidia.loaded},
-                 {"version", or_null(nvidia.version)},
-                 {"branch", nvidia.branch ? json(nvidia.branch->branch) : json(nullptr)},
-                 {"release", nvidia.release.empty() ? json(nullptr) : json(nvidia.release)},
-                 {"host_vgpu", or_null(nvidia.host_vgpu)},
-                 {"open_modules", or_null(nvidia.open_modules)},
-                 {"installed_version", or_null(nvidia.installed_version)}}},
-               {"i915", intel_json(facts.i915)},
-               {"xe", intel_json(facts.xe)},
-               {"others", facts.other_drivers}};
-  return {
-      {"node", or_null(facts.node)},
-      {"cluster", or_null(facts.cluster)},
-      {"pve", pve},
-      {"kernel",
-       {{"release", facts.kernel},
-        {"cmdline", or_null(facts.boot.cmdline)},
-        {"secure_boot", or_null(facts.boot.secure_boot)},
-        {"lockdown", or_null(facts.boot.lockdown)}}},
-      {"loader",
-       {{"kind", name_of(facts.boot.loader)},
-        {"firmware", facts.boot.efi ? "efi" : "bios"},
-        {"proxmox_boot_tool", facts.boot.proxmox_boot_tool},
-        {"evidence", facts.boot.loader_evidence}}},
-      {"cpu", {{"vendor", or_null(facts.cpu.vendor)}, {"model", or_null(facts.cpu.model)}}},
-      {"machine",
-       {{"vendor", or_null(facts.dmi.vendor)}, {"product", or_null(facts.dmi.product)}, {"chassis_type", or_null(facts.dmi.chassis_type)}}},
-      {"iommu",
-       {{"active", or_null(facts.iommu.active)},
-        {"groups", or_null(facts.iommu.groups)},
-        {"evidence", facts.iommu.evidence},
-        {"cause", facts.iommu.cause.empty() ? json(nullptr) : json(facts.iommu.cause)}}},
-      {"drivers", drivers},
-      {"vgpu_unlock", {{"present", !facts.unlock.traces.empty()}, {"traces", facts.unlock.traces}, {"supported", false}}}};
 }
 
 }  // namespace pvegpu::gpu

@@ -86,6 +86,4 @@ std::string iommu_switch(const Cpu& cpu);
 
 HostFacts read_host_facts(Reader& reader, Vendors vendors);
 
-json to_json(const HostFacts& facts);
-
 }  // namespace pvegpu::gpu

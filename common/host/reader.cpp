@@ -8,6 +8,12 @@
 
 namespace pvegpu {
 
+void Unreadable::fields(Reply<Unreadable>& out) {
+  out.field("path", &Unreadable::path, {.doc = "The file or directory."});
+  out.field("what", &Unreadable::what, {.doc = "What it would have told."});
+  out.field("why", &Unreadable::why, {.doc = "The error."});
+}
+
 std::string last_part(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
 template <class T>

@@ -2,6 +2,7 @@
 // Reads whose failures are facts to report, not errors: host_info works unprivileged and on half-broken hosts.
 #pragma once
 
+#include "common/base/reply.hpp"
 #include "common/host/host.hpp"
 
 #include <cstdint>
@@ -10,6 +11,8 @@ namespace pvegpu {
 
 struct Unreadable {
   std::string path, what, why;
+
+  static void fields(Reply<Unreadable>& out);
 };
 
 /// Every question answers "not there" with nullopt. "There, but can't be read" is nullopt too, and is kept in unreadable().

@@ -138,10 +138,13 @@ Form guess_form(const std::vector<Gpu>& gpus, const std::vector<Technologies>& t
   return Guess(gpus, technologies, facts).run();
 }
 
-json to_json(const Form& form) {
-  return {{"letter", form.letter ? json(std::string(1, form.letter)) : json(nullptr)},
-          {"name", form.letter ? json(form.name) : json(nullptr)},
-          {"reasons", form.reasons}};
+void Form::fields(Reply<Form>& out) {
+  out.field("letter", [](const Form& form) { return form.letter ? std::string(1, form.letter) : std::string(); },
+            {.doc = "V(A) to V(F), V(null) when none fits.", .sample = "A", .null_if_empty = true});
+  out.field("name", [](const Form& form) { return form.letter ? form.name : std::string(); },
+            {.doc = "V(server_vgpu), V(server_passthrough), V(pc_farm), V(pc_igpu), V(workstation_passthrough) or V(workstation_vgpu).",
+             .null_if_empty = true});
+  out.field("reasons", &Form::reasons, {.doc = "Why."});
 }
 
 }  // namespace pvegpu::gpu

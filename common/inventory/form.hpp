@@ -10,10 +10,10 @@ struct Form {
   char letter = 0;  ///< 'A' to 'F', 0 when no form fits
   std::string name;
   std::vector<std::string> reasons;
+
+  static void fields(Reply<Form>& out);
 };
 
 Form guess_form(const std::vector<Gpu>& gpus, const std::vector<Technologies>& technologies, const HostFacts& facts);
-
-json to_json(const Form& form);
 
 }  // namespace pvegpu::gpu

@@ -16,6 +16,4 @@ struct HostDocument : Machine {
 
 HostDocument read_host(Reader& reader);
 
-json to_json(const Gpu& gpu, const Technologies& technologies);
-
 }  // namespace pvegpu::gpu

@@ -149,21 +149,26 @@ std::vector<Resource> list_resources(Reader& reader, const Machine& machine, con
   return Lister(reader, machine, technologies).run();
 }
 
-json to_json(const Resource& resource) {
-  const bool mapped = !resource.mapping.empty();
-  const std::string source = mapped ? "mapping " + resource.mapping : resource.gpu_model;
+/// A broker's pool has the mapping's name.
+static std::string text_of(const Resource& line) {
   constexpr const char* arrow = " \xe2\x86\x92 ";
-  const std::string pool = mapped ? arrow + ("pool " + resource.mapping) : "";  // a broker's pool has the mapping's name
-  return {{"source", source},
-          {"mapping", mapped ? json(resource.mapping) : json(nullptr)},
-          {"gpu_model", resource.gpu_model},
-          {"vgpu_type", resource.vgpu_type},
-          {"count", resource.count},
-          {"free", resource.free},
-          {"broker_visible_by_type", resource.visible_by_type},
-          {"assignable", resource.assignable},
-          {"reason", resource.reason.empty() ? json(nullptr) : json(resource.reason)},
-          {"text", source + pool + arrow + resource.vgpu_type}};
+  return line.source() + (line.mapping.empty() ? "" : arrow + ("pool " + line.mapping)) + arrow + line.vgpu_type;
+}
+
+void Resource::fields(Reply<Resource>& out) {
+  out.field("source", [](const Resource& line) { return line.source(); },
+            {.doc = "The GPU model, or C(mapping NAME).", .sample = "mapping TeslaP4"});
+  out.field("mapping", &Resource::mapping, {.doc = "The resource mapping, V(null) for a line by type.", .null_if_empty = true});
+  out.field("gpu_model", &Resource::gpu_model, {.doc = "The GPU model.", .sample = "Tesla P4"});
+  out.field("vgpu_type", &Resource::vgpu_type, {.doc = "The vGPU type, V(Intel-vGPU) or V(GPU Passthrough).", .sample = "GRID P4-1Q"});
+  out.field("count", &Resource::count, {.doc = "How many desktops it serves when nothing else runs on its GPUs."});
+  out.field("free", &Resource::free, {.doc = "How many of these it serves now."});
+  out.field("broker_visible_by_type", &Resource::visible_by_type,
+            {.doc = "Whether the broker finds it by its type, which it does where C(mdevctl types) lists it."});
+  out.field("assignable", &Resource::assignable, {.doc = "Whether it can be assigned as it stands."});
+  out.field("reason", &Resource::reason, {.doc = "Why it can't.", .null_if_empty = true});
+  out.field("text", [](const Resource& line) { return text_of(line); },
+            {.doc = "The line as the broker writes it.", .sample = "mapping TeslaP4 \xe2\x86\x92 pool TeslaP4 \xe2\x86\x92 GRID P4-1Q"});
 }
 
 }  // namespace pvegpu::gpu

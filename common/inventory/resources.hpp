@@ -18,12 +18,14 @@ struct Resource {
   bool visible_by_type = false;  ///< `mdevctl types` (or the list of VFs of an Intel GPU) shows it
   bool assignable = false;
   std::string reason;  ///< why it is not
+
+  std::string source() const { return mapping.empty() ? gpu_model : "mapping " + mapping; }
+  static void fields(Reply<Resource>& out);
 };
 
 /// By model and type, then by mapping. Mappings that Proxmox VE would refuse are noted. A whole card is assignable only through a mapping,
 /// and so are vGPUs of vendor VFIO: a broker that looks for types runs `mdevctl types`, which is rightly empty there.
 std::vector<Resource> list_resources(Reader& reader, const Machine& machine, const std::vector<Technologies>& technologies);
 
-json to_json(const Resource& resource);
 
 }  // namespace pvegpu::gpu

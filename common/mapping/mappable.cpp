@@ -2,7 +2,6 @@
 // Fingerprints for resource mappings.
 #include "common/mapping/mappable.hpp"
 
-#include "common/host/json_file.hpp"
 #include "common/facts/card_functions.hpp"
 #include "common/facts/gpu.hpp"
 #include "common/facts/scan.hpp"
@@ -97,46 +96,30 @@ class Here final : public MappableHost {
 
 class Documented final : public MappableHost {
  public:
-  explicit Documented(const json& document) {
-    using cluster::member, cluster::string_member, cluster::number_member;
-    node_ = string_member(member(document, "host"), "node");
-    const json& gpus = member(document, "gpus");
-    if (node_.empty() || !gpus.is_array())
-      throw ModuleError("this is no document of host_info: it has no host.node, or no gpus; give what host_info returned");
-    for (const json& gpu : gpus) {
-      const std::string address = string_member(gpu, "address"), framework = string_member(gpu, "framework");
-      Mappable card;
-      card.address = address;
-      card.id = string_member(gpu, "vendor_id") + ":" + string_member(gpu, "device_id");
-      card.subsystem_id = string_member(gpu, "subsystem_vendor_id") + ":" + string_member(gpu, "subsystem_device_id");
-      card.iommu_group = number_member(gpu, "iommu_group");
-      card.mdev = framework == "mdev";
-      for (const json& other : list(gpu, "functions")) card.siblings.push_back(string_member(other, "address"));
+  Documented(std::string node, const std::vector<DocumentedGpu>& gpus) : node_(std::move(node)) {
+    if (node_.empty()) throw ModuleError("this is no document of host_info: it has no host.node, or no gpus; give what host_info returned");
+    for (const DocumentedGpu& gpu : gpus) {
+      Mappable card = mappable(gpu.address, gpu.ids, gpu.iommu_group);
+      card.mdev = gpu.framework == Framework::mdev;
+      for (const Neighbour& other : gpu.functions) card.siblings.push_back(other.address);
       std::vector<std::string> beside;
-      for (const json& other : list(gpu, "slot_neighbours")) beside.push_back(string_member(other, "address"));
+      for (const Neighbour& other : gpu.beside) beside.push_back(other.address);
       std::int64_t vfs_in_slot = 0;
-      const json &sriov = member(gpu, "sriov"), &ids = member(sriov, "vf_ids");
-      if (member(sriov, "vfs").is_array())
-        for (const json& entry : member(sriov, "vfs")) {
-          Mappable vf;
-          vf.address = string_member(entry, "address");
-          vf.id = string_member(ids, "vendor_id") + ":" + string_member(ids, "device_id");
-          vf.subsystem_id = string_member(ids, "subsystem_vendor_id") + ":" + string_member(ids, "subsystem_device_id");
-          vf.iommu_group = number_member(entry, "iommu_group");
-          vf.mdev = framework == "mdev_on_vfs" || framework == "vendor_vfio";
-          if (text::pci_device_part(vf.address) == text::pci_device_part(address)) ++vfs_in_slot;
-          vfs_[address].push_back(vf.address);
-          functions_.emplace(vf.address, std::move(vf));
-        }
+      for (const Vf& each : gpu.sriov.vfs) {
+        Mappable vf = mappable(each.address, gpu.sriov.vf_ids.value_or(catalogue::PciIds{}), each.iommu_group);
+        vf.mdev = gpu.framework == Framework::mdev_on_vfs || gpu.framework == Framework::vendor_vfio;
+        if (text::pci_device_part(vf.address) == text::pci_device_part(gpu.address)) ++vfs_in_slot;
+        vfs_[gpu.address].push_back(vf.address);
+        functions_.emplace(vf.address, std::move(vf));
+      }
       if (vfs_in_slot > 0) beside.push_back(counted(vfs_in_slot, "virtual function"));
       card.beside = fmt::format("{}", fmt::join(beside, ", "));
-      losses_.emplace(address, loss_of(gpu, address));
-      const std::string board = text::lower(string_member(gpu, "board")), name = text::lower(string_member(gpu, "name"));
-      if (string_member(gpu, "kind") == "gpu") models_.push_back({board, name, address});
-      functions_.emplace(address, std::move(card));
+      losses_.emplace(gpu.address, loss_of(gpu));
+      if (gpu.kind == Kind::gpu) models_.push_back({text::lower(gpu.board_name), text::lower(gpu.name), gpu.address});
+      functions_.emplace(gpu.address, std::move(card));
     }
     for (const auto& [address, function] : functions_)
-      if (!text::is_pci_id(function.id) || !text::is_pci_id(function.subsystem_id) || !text::parse_pci_address(address))
+      if (function.id.empty() || !text::parse_pci_address(address))
         throw ModuleError(fmt::format("the document of {} says no ids of {}; let host_info make it again", node_, address));
   }
 
@@ -165,22 +148,24 @@ class Documented final : public MappableHost {
   }
 
  private:
-  static const json& list(const json& object, const char* key) {
-    static const json none = json::array();
-    const json& found = cluster::member(object, key);
-    return found.is_array() ? found : none;
+  /// No vendor: the document tells no ids.
+  static Mappable mappable(const std::string& address, const catalogue::PciIds& ids, const std::optional<std::int64_t>& group) {
+    Mappable out;
+    out.address = address;
+    if (ids.vendor != 0) out.id = fmt::format("{:04x}:{:04x}", ids.vendor, ids.device);
+    out.subsystem_id = fmt::format("{:04x}:{:04x}", ids.subsystem_vendor, ids.subsystem_device);
+    out.iommu_group = group;
+    return out;
   }
 
-  HostLoss loss_of(const json& gpu, const std::string& address) const {
-    using cluster::member, cluster::string_member;
+  HostLoss loss_of(const Gpu& gpu) const {
     HostLoss out;
-    for (const json& other : list(gpu, "iommu_siblings"))
-      if (const std::string need = string_member(other, "needed"); !need.empty() && out.needed.empty())
+    for (const Neighbour& other : gpu.iommu_siblings)
+      if (!other.needed.empty() && out.needed.empty())
         out.needed =
             fmt::format("{} on {}; it shares the IOMMU group of {}, and a guest gets a group as a whole: put the card in another slot",
-                        need, node_, address);
-    if (const std::size_t vfs = list(member(gpu, "sriov"), "vfs").size(); vfs > 0)
-      out.warnings.push_back(ends_vfs(address, static_cast<std::int64_t>(vfs)));
+                        other.needed, node_, gpu.address);
+    if (!gpu.sriov.vfs.empty()) out.warnings.push_back(ends_vfs(gpu.address, static_cast<std::int64_t>(gpu.sriov.vfs.size())));
     return out;
   }
 
@@ -197,7 +182,9 @@ class Documented final : public MappableHost {
 }  // namespace
 
 std::unique_ptr<MappableHost> mappable_here(const HostView& host, const std::string& node) { return std::make_unique<Here>(host, node); }
-std::unique_ptr<MappableHost> mappable_of(const json& document) { return std::make_unique<Documented>(document); }
+std::unique_ptr<MappableHost> mappable_of(const std::string& node, const std::vector<DocumentedGpu>& gpus) {
+  return std::make_unique<Documented>(node, gpus);
+}
 
 text::PciMapEntry map_entry(const std::string& node, const text::PciAddress& address, const Mappable& function) {
   text::PciMapEntry out;

@@ -2,7 +2,7 @@
 // PCI functions as a resource mapping has to name them, of this host or of another one whose host_info document is at hand.
 #pragma once
 
-#include "common/base/json.hpp"
+#include "common/facts/gpu.hpp"
 #include "common/facts/host_loss.hpp"
 #include "common/text/pci_mapping.hpp"
 
@@ -38,8 +38,12 @@ class MappableHost {
 
 /// This host, out of sysfs.
 std::unique_ptr<MappableHost> mappable_here(const HostView& host, const std::string& node);
-/// A host out of its host_info document; throws ModuleError when it is none.
-std::unique_ptr<MappableHost> mappable_of(const json& document);
+/// A GPU out of a host_info document.
+struct DocumentedGpu : Gpu {
+  std::string board_name;  ///< of the catalogue; "" when it is not there or not certain
+};
+/// A host out of its host_info document; throws ModuleError when that is none.
+std::unique_ptr<MappableHost> mappable_of(const std::string& node, const std::vector<DocumentedGpu>& gpus);
 
 /// The entry for one function or, without a function in the address, for the whole card (whose function 0 is compared).
 text::PciMapEntry map_entry(const std::string& node, const text::PciAddress& address, const Mappable& function);

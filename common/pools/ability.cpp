@@ -10,9 +10,7 @@
 namespace pvegpu::pools {
 namespace {
 
-catalogue::BoardMatch boards_of(const GpuKind& gpu) {
-  return catalogue::find_board({gpu.vendor, gpu.device, gpu.subsystem_vendor, gpu.subsystem_device});
-}
+catalogue::BoardMatch boards_of(const GpuKind& gpu) { return catalogue::find_board(gpu.ids); }
 
 /// By the driver's suffix letters (GPU-FACTS 2), for types that the catalogue does not have.
 std::string licence_of(const std::string& type) {
@@ -54,7 +52,7 @@ class Judge {
   bool is_model() const {
     if (rules_.model.empty()) return true;
     const std::string model = text::lower(gpu_.model), wanted = text::lower(rules_.model);
-    return model == wanted || (gpu_.vendor == 0x8086 && model.starts_with(wanted + " "));
+    return model == wanted || (gpu_.ids.vendor == 0x8086 && model.starts_with(wanted + " "));
   }
 
   GpuAbility no(std::string obstacle) const {
@@ -65,7 +63,7 @@ class Judge {
 
   /// Why this way is closed, "" when it is not.
   std::string closed(Way way) const {
-    const TechnologyFacts& facts = gpu_.technology(way);
+    const gpu::Technology& facts = gpu_.technology(way);
     const std::string first = facts.missing.empty() ? "host_info does not say why" : facts.missing[0];
     if (!facts.possible) return first;
     if (rules_.only_ready && !facts.ready) return "it is not ready: " + first;
@@ -75,8 +73,8 @@ class Judge {
   bool has_no_mappings() const { return gpu_.pve_release > 0 && gpu_.pve_release < 8; }
 
   GpuAbility passthrough() const {
-    const auto intel = gpu_.vendor == 0x8086 ? catalogue::find_intel_gpu(gpu_.device) : std::nullopt;
-    if (rules_.model.empty() && (gpu_.kind != "gpu" || (intel && intel->integrated))) return {};
+    const auto intel = gpu_.ids.vendor == 0x8086 ? catalogue::find_intel_gpu(gpu_.ids.device) : std::nullopt;
+    if (rules_.model.empty() && (gpu_.kind != gpu::Kind::gpu || (intel && intel->integrated))) return {};
     if (std::string why = closed(Way::passthrough); !why.empty()) return no(std::move(why));
     if (gpu_.boot_vga) return no("it is the boot display, which stays with the host");
     if (!gpu_.stranger.empty())
@@ -87,9 +85,9 @@ class Judge {
   }
 
   GpuAbility intel() const {
-    if (gpu_.vendor != 0x8086) return {};
+    if (gpu_.ids.vendor != 0x8086) return {};
     if (std::string why = closed(Way::intel_sriov); !why.empty()) return no(std::move(why));
-    const auto known = catalogue::find_intel_gpu(gpu_.device);
+    const auto known = catalogue::find_intel_gpu(gpu_.ids.device);
     std::int64_t vfs = rules_.only_ready ? gpu_.vfs_enabled : gpu_.vfs_total;
     const bool seen = vfs > 0;
     if (!seen && !rules_.only_ready && known) vfs = known->max_vfs;
@@ -117,7 +115,7 @@ class Judge {
       return no(gpu_.types.empty() ? fmt::format("its driver offers no types now: {}", why_no_types())
                                    : "its driver does not offer that type, though the board can");
 
-    const bool gvtg = gpu_.vendor == 0x8086;
+    const bool gvtg = gpu_.ids.vendor == 0x8086;
     const std::vector<Way> candidates =
         gvtg ? std::vector<Way>{Way::intel_gvtg} : std::vector<Way>{Way::nvidia_mdev, Way::nvidia_sriov_mdev, Way::nvidia_vendor_vfio};
     const auto open = std::find_if(candidates.begin(), candidates.end(), [&](Way way) { return gpu_.technology(way).possible; });
@@ -157,7 +155,7 @@ class Judge {
 
   std::string why_no_types() const {
     for (const Way way : {Way::nvidia_mdev, Way::nvidia_sriov_mdev, Way::nvidia_vendor_vfio, Way::intel_gvtg})
-      if (const TechnologyFacts& facts = gpu_.technology(way); facts.possible && !facts.missing.empty()) return facts.missing[0];
+      if (const gpu::Technology& facts = gpu_.technology(way); facts.possible && !facts.missing.empty()) return facts.missing[0];
     return "host_info does not say why";
   }
 

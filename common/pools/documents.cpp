@@ -24,54 +24,42 @@ std::string text_of(const json& value) { return value.is_string() ? value.get<st
 std::int64_t number_of(const json& value) { return value.is_number_integer() ? value.get<std::int64_t>() : 0; }
 bool is_true(const json& value) { return value.is_boolean() && value.get<bool>(); }
 
-std::uint16_t id_of(const json& value) {
-  const std::string text = text_of(value);
-  std::uint16_t out = 0;
-  std::from_chars(text.data(), text.data() + text.size(), out, 16);
-  return out;
-}
-
 constexpr std::int64_t most = 1'000'000;  // of anything a card can have, so that sums stay small
-std::int64_t count_of(const json& value) { return std::clamp<std::int64_t>(number_of(value), 0, most); }
+std::int64_t count_of(std::int64_t number) { return std::clamp<std::int64_t>(number, 0, most); }
 
-GpuKind kind_of(const json& gpu, const json& host) {
+constexpr gpu::Technology gpu::Technologies::*technology_of[ways] = {
+    &gpu::Technologies::passthrough,        &gpu::Technologies::nvidia_mdev, &gpu::Technologies::nvidia_sriov_mdev,
+    &gpu::Technologies::nvidia_vendor_vfio, &gpu::Technologies::intel_sriov, &gpu::Technologies::intel_gvtg};
+
+GpuKind kind_of(const gpu::GpuInfo& gpu, const gpu::HostFactsInfo& host) {
   GpuKind out;
-  out.model = text_of(member(gpu, "name"));
-  out.kind = text_of(member(gpu, "kind"));
-  out.framework = text_of(member(gpu, "framework"));
-  out.vendor = id_of(member(gpu, "vendor_id"));
-  out.device = id_of(member(gpu, "device_id"));
-  out.subsystem_vendor = id_of(member(gpu, "subsystem_vendor_id"));
-  out.subsystem_device = id_of(member(gpu, "subsystem_device_id"));
-  out.boot_vga = is_true(member(gpu, "boot_vga"));
-  for (const json& other : member(gpu, "iommu_siblings"))
-    if (out.stranger.empty() && !is_true(member(other, "same_card")) && !is_true(member(other, "bridge")))
-      out.stranger = text_of(member(other, "address"));
-  const json& sriov = member(gpu, "sriov");
-  out.vfs_total = count_of(member(sriov, "total"));
-  out.vfs_enabled = count_of(member(sriov, "enabled"));
-  for (const json& type : member(gpu, "vgpu_types"))
-    out.types.push_back({text_of(member(type, "name")), count_of(member(type, "max_instances"))});
-  for (std::size_t way = 0; way < ways; ++way) {
-    const json& facts = member(member(gpu, "technologies"), name_of(static_cast<Way>(way)));
-    out.technologies[way] = {is_true(member(facts, "possible")), is_true(member(facts, "ready")), {}};
-    for (const json& sentence : member(facts, "missing")) out.technologies[way].missing.push_back(text_of(sentence));
-  }
-  out.pve_release = number_of(member(member(host, "pve"), "release"));
-  if (const json& nvidia = member(member(host, "drivers"), "nvidia"); is_true(member(nvidia, "loaded"))) {
-    out.nvidia_branch = number_of(member(nvidia, "branch"));
-    out.nvidia_version = text_of(member(nvidia, "version"));
+  out.model = gpu.name;
+  out.kind = gpu.kind;
+  out.framework = gpu.framework;
+  out.ids = gpu.ids;
+  out.boot_vga = gpu.boot_vga;
+  for (const gpu::Neighbour& other : gpu.iommu_siblings)
+    if (out.stranger.empty() && !other.same_card && !other.is_bridge()) out.stranger = other.address;
+  out.vfs_total = count_of(gpu.sriov.total);
+  out.vfs_enabled = count_of(gpu.sriov.enabled);
+  for (const gpu::VgpuType& type : gpu.vgpu_types) out.types.push_back({type.name, count_of(type.max_instances.value_or(0))});
+  for (std::size_t way = 0; way < ways; ++way) out.technologies[way] = gpu.technologies.*technology_of[way];
+  out.pve_release = host.pve.release.value_or(0);
+  if (host.drivers.nvidia.loaded) {
+    out.nvidia_branch = host.drivers.nvidia.branch.value_or(0);
+    out.nvidia_version = host.drivers.nvidia.version.value_or("");
   }
   return out;
 }
 
 /// Equal for kinds that are equal.
 std::string key_of(const GpuKind& kind) {
-  std::string out = fmt::format("{}\n{}\n{}\n{:x} {:x} {:x} {:x} {} {} {} {} {}\n{}\n{}\n", kind.model, kind.kind, kind.framework,
-                                kind.vendor, kind.device, kind.subsystem_vendor, kind.subsystem_device, kind.boot_vga, kind.vfs_total,
-                                kind.vfs_enabled, kind.pve_release, kind.nvidia_branch, kind.nvidia_version, kind.stranger);
+  std::string out = fmt::format("{}\n{} {} {:x} {:x} {:x} {:x} {} {} {} {} {}\n{}\n{}\n", kind.model, static_cast<int>(kind.kind),
+                                static_cast<int>(kind.framework), kind.ids.vendor, kind.ids.device, kind.ids.subsystem_vendor,
+                                kind.ids.subsystem_device, kind.boot_vga, kind.vfs_total, kind.vfs_enabled, kind.pve_release,
+                                kind.nvidia_branch, kind.nvidia_version, kind.stranger);
   for (const OfferedType& type : kind.types) out.append(type.name).append(fmt::format(" {}\n", type.max_instances));
-  for (const TechnologyFacts& facts : kind.technologies) {
+  for (const gpu::Technology& facts : kind.technologies) {
     out += facts.possible ? 'p' : '-';
     out += facts.ready ? 'r' : '-';
     for (const std::string& sentence : facts.missing) out.append(sentence) += '\n';
@@ -101,7 +89,7 @@ std::vector<std::string> document_keys() {
           "gpus.boot_vga",
           "gpus.iommu_siblings.address",
           "gpus.iommu_siblings.same_card",
-          "gpus.iommu_siblings.bridge",
+          "gpus.iommu_siblings.pci_class",
           "gpus.sriov.total",
           "gpus.sriov.enabled",
           "gpus.sriov.vfs.address",
@@ -125,26 +113,25 @@ Result<Documents> read_documents(const json& hosts) {
   std::size_t index = 0;
   for (const json& document : hosts) {
     const std::string at = fmt::format("document {}", ++index);
-    const json& host = member(document, "host");
-    const json& gpus = member(document, "gpus");
-    if (!host.is_object() || !gpus.is_array())
+    if (!member(document, "host").is_object() || !member(document, "gpus").is_array())
       return Error{fmt::format(
           "{} is none of host_info: it has no 'host' or no list 'gpus'; register host_info on that host and give what it returned", at)};
-    const std::string node = text_of(member(host, "node"));
+    const gpu::HostInfo told = reply_of<gpu::HostInfo>().read(document);
+    const std::string node = told.host.node.value_or("");
     if (node.empty()) return Error{fmt::format("{} has no host.node, so nothing says which node it is of", at)};
     if (!known_nodes.insert(node).second)
       return Error{fmt::format("{} is of node {} again; give each node once, and plan each cluster by itself", at, node)};
     out.nodes.push_back(node);
     const std::size_t first = out.gpus.size();
-    for (const json& gpu : gpus) {
-      GpuKind kind = kind_of(gpu, host);
-      if (kind.kind == "management_display" || kind.kind == "virtual_display") continue;
-      GpuPlace place{out.nodes.size() - 1, 0, text_of(member(gpu, "address")), {}, {}, {}};
+    for (const gpu::GpuInfo& gpu : told.gpus) {
+      if (gpu.kind == gpu::Kind::management_display || gpu.kind == gpu::Kind::virtual_display) continue;
+      GpuKind kind = kind_of(gpu, told.host);
+      GpuPlace place{out.nodes.size() - 1, 0, gpu.address, {}, {}, {}};
       if (!text::parse_pci_address(place.address) || kind.model.empty())
         return Error{fmt::format("{} (node {}) has a GPU without an address or a name", at, node)};
-      for (const json& vf : member(member(gpu, "sriov"), "vfs")) place.vfs.push_back(text_of(member(vf, "address")));
-      for (const json& use : member(gpu, "used_by"))
-        if (is_true(member(use, "running"))) place.running.push_back(number_of(member(use, "vmid")));
+      for (const gpu::Vf& vf : gpu.sriov.vfs) place.vfs.push_back(vf.address);
+      for (const gpu::Use& use : gpu.used_by.value_or(std::vector<gpu::Use>()))
+        if (use.running) place.running.push_back(use.vmid);
       std::sort(place.running.begin(), place.running.end());
       place.running.erase(std::unique(place.running.begin(), place.running.end()), place.running.end());
       const auto [entry, is_new] = known_kinds.try_emplace(key_of(kind), out.kinds.size());

@@ -3,7 +3,7 @@
 // kind.
 #pragma once
 
-#include "common/base/json.hpp"
+#include "common/inventory/host_info.hpp"
 
 #include <array>
 #include <map>
@@ -16,29 +16,26 @@ struct OfferedType {
   std::int64_t max_instances = 0;  ///< 0: unknown
 };
 
-struct TechnologyFacts {
-  bool possible = false, ready = false;
-  std::vector<std::string> missing;
-};
-
 enum class Way { passthrough, nvidia_mdev, nvidia_sriov_mdev, nvidia_vendor_vfio, intel_sriov, intel_gvtg };
 constexpr std::size_t ways = 6;
 const char* name_of(Way way);
 
 /// GPUs that are alike in all that decides what they can serve.
 struct GpuKind {
-  std::string model, kind, framework;
-  std::uint16_t vendor = 0, device = 0, subsystem_vendor = 0, subsystem_device = 0;
+  std::string model;
+  gpu::Kind kind = gpu::Kind::gpu;
+  gpu::Framework framework = gpu::Framework::none;
+  catalogue::PciIds ids;
   bool boot_vga = false;
   std::string stranger;  ///< a function of another card in its IOMMU group, "" when there is none
   std::int64_t vfs_total = 0, vfs_enabled = 0;
   std::vector<OfferedType> types;
-  std::array<TechnologyFacts, ways> technologies;
+  std::array<gpu::Technology, ways> technologies;
   std::int64_t pve_release = 0;    ///< 0: unknown
   std::int64_t nvidia_branch = 0;  ///< of the loaded driver, 0: none or unknown
   std::string nvidia_version;
 
-  const TechnologyFacts& technology(Way way) const { return technologies[static_cast<std::size_t>(way)]; }
+  const gpu::Technology& technology(Way way) const { return technologies[static_cast<std::size_t>(way)]; }
 };
 
 struct GpuPlace {

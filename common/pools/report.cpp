@@ -9,8 +9,6 @@
 namespace pvegpu::pools {
 namespace {
 
-json or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
-
 const PoolFacts* pool_of(const PoolPlan& plan, std::size_t gpu) {
   const int pool = plan.solution.assignment[gpu];
   return pool == nobody ? nullptr : &plan.pools[static_cast<std::size_t>(pool)];
@@ -26,66 +24,65 @@ const char* change_of(const PoolPlan& plan, std::size_t gpu) {
   return now == then ? "keep" : "move";
 }
 
-}  // namespace
-
-json gpus_json(const PoolPlan& plan) {
-  json out = json::array();
+std::vector<GpuAnswer> gpus(const PoolPlan& plan) {
+  std::vector<GpuAnswer> out;
   for (std::size_t i = 0; i < plan.documents.gpus.size(); ++i) {
     const GpuPlace& gpu = plan.documents.gpus[i];
     const GpuKind& kind = plan.documents.kinds[gpu.kind];
     const PoolFacts* pool = pool_of(plan, i);
     const int now = plan.problem.cards[i].current;
-    json missing = json::array();
-    if (pool) missing = kind.technology(pool->abilities[gpu.kind].way).missing;
-    out.push_back({{"node", plan.documents.nodes[gpu.node]},
-                   {"address", gpu.address},
-                   {"model", kind.model},
-                   {"pool", pool ? json(pool->wish->name) : json(nullptr)},
-                   {"vgpu_type", pool ? json(pool->type.name) : json(nullptr)},
-                   {"seats", pool ? pool->abilities[gpu.kind].seats : 0},
-                   {"mapping", pool && pool->mapped ? json(pool->mapping) : json(nullptr)},
-                   {"before", now == nobody ? json(nullptr) : json(plan.pools[static_cast<std::size_t>(now)].wish->name)},
-                   {"change", change_of(plan, i)},
-                   {"running", gpu.running},
-                   {"missing", std::move(missing)}});
+    GpuAnswer told{plan.documents.nodes[gpu.node], gpu.address, kind.model};
+    if (pool) {
+      const GpuAbility& ability = pool->abilities[gpu.kind];
+      told.pool = pool->wish->name;
+      told.vgpu_type = pool->type.name;
+      told.seats = ability.seats;
+      if (pool->mapped) told.mapping = pool->mapping;
+      told.missing = kind.technology(ability.way).missing;
+    }
+    if (now != nobody) told.before = plan.pools[static_cast<std::size_t>(now)].wish->name;
+    told.change = change_of(plan, i);
+    told.running = gpu.running;
+    out.push_back(std::move(told));
   }
   return out;
 }
 
-json pools_json(const PoolPlan& plan, const Rules& rules) {
-  json out = json::array();
+std::vector<PoolAnswer> pools(const PoolPlan& plan, const Rules& rules) {
+  std::vector<PoolAnswer> out;
   for (std::size_t p = 0; p < plan.pools.size(); ++p) {
     const PoolFacts& pool = plan.pools[p];
     std::set<std::string> models;
     for (std::size_t i = 0; i < plan.documents.gpus.size(); ++i)
       if (plan.solution.assignment[i] == static_cast<int>(p)) models.insert(plan.documents.kinds[plan.documents.gpus[i].kind].model);
     const std::int64_t desktops = plan.problem.pools[p].desktops;
-    out.push_back({{"name", pool.wish->name},
-                   {"vgpu_type", pool.type.name},
-                   {"models", models},
-                   {"desktops", desktops},
-                   {"placed", std::min(desktops, pool.seats)},
-                   {"seats", pool.seats},
-                   {"spare_seats", std::max<std::int64_t>(0, pool.seats - desktops)},
-                   {"surviving_seats", plan.problem.pools[p].spare_nodes > 0 ? json(pool.surviving) : json(nullptr)},
-                   {"gpus", pool.gpus},
-                   {"nodes", std::count_if(pool.seats_on.begin(), pool.seats_on.end(), [](std::int64_t seats) { return seats > 0; })},
-                   {"mapping", pool.mapped ? json(pool.mapping) : json(nullptr)},
-                   {"licence", or_null(pool.type.licence)},
-                   {"fits", fits(plan, p)},
-                   {"reasons", reasons_of(plan, p)},
-                   {"nearest", nearest_of(plan, p, rules)}});
+    PoolAnswer told{pool.wish->name,
+                    pool.type.name,
+                    std::move(models),
+                    desktops,
+                    std::min(desktops, pool.seats),
+                    pool.seats,
+                    std::max<std::int64_t>(0, pool.seats - desktops)};
+    if (plan.problem.pools[p].spare_nodes > 0) told.surviving_seats = pool.surviving;
+    told.gpus = pool.gpus;
+    told.nodes = std::count_if(pool.seats_on.begin(), pool.seats_on.end(), [](std::int64_t seats) { return seats > 0; });
+    if (pool.mapped) told.mapping = pool.mapping;
+    told.licence = pool.type.licence;
+    told.fits = fits(plan, p);
+    told.reasons = reasons_of(plan, p);
+    told.nearest = nearest_of(plan, p, rules);
+    out.push_back(std::move(told));
   }
   return out;
 }
 
-json mappings_json(const PoolPlan& plan, const std::vector<TodaysMapping>& today) {
+std::vector<MappingAnswer> mappings(const PoolPlan& plan, const std::vector<TodaysMapping>& today) {
   const std::set<std::string> nodes(plan.documents.nodes.begin(), plan.documents.nodes.end());
-  json out = json::array();
+  std::vector<MappingAnswer> out;
   for (std::size_t p = 0; p < plan.pools.size(); ++p) {
     const PoolFacts& pool = plan.pools[p];
     if (!pool.mapped) continue;
-    json entries = json::array();
+    std::vector<EntryAnswer> entries;
     bool there = false, differs = false;
     for (std::size_t i = 0; i < plan.documents.gpus.size(); ++i) {
       const GpuPlace& gpu = plan.documents.gpus[i];
@@ -95,10 +92,7 @@ json mappings_json(const PoolPlan& plan, const std::vector<TodaysMapping>& today
       differs = differs || has != wanted;
       if (!wanted) continue;
       const GpuAbility& ability = pool.abilities[gpu.kind];
-      entries.push_back({{"node", plan.documents.nodes[gpu.node]},
-                         {"address", gpu.address},
-                         {"functions", on_vfs(ability.way) ? "vfs" : "card"},
-                         {"seats", ability.seats}});
+      entries.push_back({plan.documents.nodes[gpu.node], gpu.address, on_vfs(ability.way) ? "vfs" : "card", ability.seats});
     }
     std::set<std::string> others;  // nodes of today's mapping that no document is of
     for (const TodaysMapping& mapping : today) {
@@ -107,34 +101,29 @@ json mappings_json(const PoolPlan& plan, const std::vector<TodaysMapping>& today
       for (const auto& [node, path] : mapping.entries)
         if (!nodes.count(node)) others.insert(node);
     }
-    out.push_back({{"name", pool.mapping},
-                   {"pool", pool.wish->name},
-                   {"vgpu_type", pool.type.name},
-                   {"mdev", pool.type.kind == PoolType::Kind::vgpu},
-                   {"action", !there    ? "create"
-                              : differs ? "change"
-                                        : "keep"},
-                   {"entries", std::move(entries)},
-                   {"unknown_nodes", others}});
+    const char* action = !there ? "create" : differs ? "change" : "keep";
+    out.push_back({pool.mapping, pool.wish->name, pool.type.name, pool.type.kind == PoolType::Kind::vgpu, action, std::move(entries),
+                   std::move(others)});
   }
   return out;
 }
 
-json overlaps_json(const PoolPlan& plan) {
-  json out = json::array();
+/// GPUs of the plan that today's mappings of other names hold too.
+std::vector<OverlapAnswer> overlaps(const PoolPlan& plan) {
+  std::vector<OverlapAnswer> out;
   for (std::size_t i = 0; i < plan.documents.gpus.size(); ++i) {
     const PoolFacts* pool = pool_of(plan, i);
     if (!pool) continue;
     const GpuPlace& gpu = plan.documents.gpus[i];
     for (const std::string& mapping : gpu.mappings) {
       if (pool->mapped && mapping == pool->mapping) continue;
-      out.push_back({{"mapping", mapping}, {"node", plan.documents.nodes[gpu.node]}, {"address", gpu.address}, {"pool", pool->wish->name}});
+      out.push_back({mapping, plan.documents.nodes[gpu.node], gpu.address, pool->wish->name});
     }
   }
   return out;
 }
 
-json left_json(const PoolPlan& plan) {
+std::vector<LeftAnswer> left(const PoolPlan& plan) {
   struct Left {
     std::int64_t gpus = 0;
     std::set<std::size_t> nodes;
@@ -146,22 +135,22 @@ json left_json(const PoolPlan& plan) {
     ++left.gpus;
     left.nodes.insert(plan.documents.gpus[i].node);
   }
-  json out = json::array();
-  for (const auto& [model, left] : models) out.push_back({{"model", model}, {"gpus", left.gpus}, {"nodes", left.nodes.size()}});
+  std::vector<LeftAnswer> out;
+  for (const auto& [model, left] : models) out.push_back({model, left.gpus, static_cast<std::int64_t>(left.nodes.size())});
   return out;
 }
 
-json licences_json(const PoolPlan& plan) {
+std::vector<LicenceAnswer> licences(const PoolPlan& plan) {
   std::map<std::string, std::int64_t> counts;
   for (std::size_t p = 0; p < plan.pools.size(); ++p)
     if (!plan.pools[p].type.licence.empty() && plan.pools[p].seats > 0)
       counts[plan.pools[p].type.licence] += std::min(plan.problem.pools[p].desktops, plan.pools[p].seats);
-  json out = json::array();
-  for (const auto& [licence, desktops] : counts) out.push_back({{"licence", licence}, {"desktops", desktops}});
+  std::vector<LicenceAnswer> out;
+  for (const auto& [licence, desktops] : counts) out.push_back({licence, desktops});
   return out;
 }
 
-json quality_json(const PoolPlan& plan) {
+QualityAnswer quality(const PoolPlan& plan) {
   const Score &score = plan.solution.score, &bound = plan.solution.bound;
   std::int64_t desktops = 0;
   for (const Demand& demand : plan.problem.pools) desktops += demand.desktops;
@@ -170,13 +159,22 @@ json quality_json(const PoolPlan& plan) {
   const std::int64_t by_spare = by_placed == 0 ? score.unspared - bound.unspared : 0;
   const std::int64_t by_used = by_placed == 0 && by_spare == 0 ? score.used - bound.used : 0;
   const std::int64_t by_kept = by_placed == 0 && by_spare == 0 && by_used == 0 ? bound.kept - score.kept : 0;
-  return {{"desktops", desktops},
-          {"placed", score.placed},
-          {"missing_spare_seats", score.unspared},
-          {"gpus_used", score.used},
-          {"gpus_changed", score.used - score.kept},
-          {"best", plan.solution.exact},
-          {"at_most_better_by", {{"desktops", by_placed}, {"spare_seats", by_spare}, {"gpus_used", by_used}, {"gpus_changed", by_kept}}}};
+  return {desktops,
+          score.placed,
+          score.unspared,
+          score.used,
+          score.used - score.kept,
+          plan.solution.exact,
+          {by_placed, by_spare, by_used, by_kept}};
+}
+
+}  // namespace
+
+Answer tell(const PoolPlan& plan, const Rules& rules, const std::vector<TodaysMapping>& today) {
+  Answer out{true,           pools(plan, rules), gpus(plan), mappings(plan, today), overlaps(plan), left(plan),
+             licences(plan), quality(plan),      plan.notes};
+  for (const PoolAnswer& pool : out.pools) out.fits = out.fits && pool.fits;
+  return out;
 }
 
 }  // namespace pvegpu::pools

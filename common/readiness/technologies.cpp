@@ -68,10 +68,6 @@ std::string other_framework(const Gpu& gpu, const HostFacts& facts, Framework wa
   return fmt::format("no NVIDIA vGPU driver for {} is known to run on kernel {}", gpu.name, facts.kernel);
 }
 
-json to_json(const Technology& technology) {
-  return {{"possible", technology.possible}, {"ready", technology.ready}, {"missing", technology.missing}};
-}
-
 }  // namespace
 
 Technologies judge_technologies(const HostView& host, const Machine& machine, const Gpu& gpu) {
@@ -86,14 +82,20 @@ Technologies judge_technologies(const HostView& host, const Machine& machine, co
           of(Way::intel_vgpu),  of(Way::intel_gvtg), of(Way::amd_mxgpu)};
 }
 
-json to_json(const Technologies& t) {
-  return {{"passthrough", to_json(t.passthrough)},
-          {"nvidia_mdev", to_json(t.nvidia_mdev)},
-          {"nvidia_sriov_mdev", to_json(t.nvidia_sriov_mdev)},
-          {"nvidia_vendor_vfio", to_json(t.nvidia_vendor_vfio)},
-          {"intel_sriov", to_json(t.intel_sriov)},
-          {"intel_gvtg", to_json(t.intel_gvtg)},
-          {"amd_mxgpu", to_json(t.amd_mxgpu)}};
+void Technology::fields(Document<Technology>& out) {
+  out.field("possible", &Technology::possible);
+  out.field("ready", &Technology::ready);
+  out.field("missing", &Technology::missing);
+}
+
+void Technologies::fields(Document<Technologies>& out) {
+  out.field("passthrough", &Technologies::passthrough);
+  out.field("nvidia_mdev", &Technologies::nvidia_mdev);
+  out.field("nvidia_sriov_mdev", &Technologies::nvidia_sriov_mdev);
+  out.field("nvidia_vendor_vfio", &Technologies::nvidia_vendor_vfio);
+  out.field("intel_sriov", &Technologies::intel_sriov);
+  out.field("intel_gvtg", &Technologies::intel_gvtg);
+  out.field("amd_mxgpu", &Technologies::amd_mxgpu);
 }
 
 }  // namespace pvegpu::gpu

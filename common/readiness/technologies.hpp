@@ -11,14 +11,16 @@ struct Technology {
   bool possible = false;             ///< with this board, kernel and release, given that what is missing can be had
   bool ready = false;                ///< a guest could use it now
   std::vector<std::string> missing;  ///< sentences; for what is not possible the reason
+
+  static void fields(Document<Technology>& out);
 };
 
 struct Technologies {
   Technology passthrough, nvidia_mdev, nvidia_sriov_mdev, nvidia_vendor_vfio, intel_sriov, intel_gvtg, amd_mxgpu;
+
+  static void fields(Document<Technologies>& out);
 };
 
 Technologies judge_technologies(const HostView& host, const Machine& machine, const Gpu& gpu);
-
-json to_json(const Technologies& technologies);
 
 }  // namespace pvegpu::gpu

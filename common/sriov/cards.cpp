@@ -236,6 +236,12 @@ VfCount parse_vf_count(const std::string& text) {
   return out;
 }
 
+void SriovSkipped::fields(Reply<SriovSkipped>& out) {
+  out.field("address", &SriovSkipped::address, {.doc = "PCI address."});
+  out.field("name", &SriovSkipped::name, {.doc = "Its name."});
+  out.field("reason", &SriovSkipped::reason, {.doc = "Why it gets none."});
+}
+
 SriovChoice choose_sriov_cards(const HostView& host, const std::string& device, const VfCount& count) {
   return Chooser(host, device, count).run();
 }

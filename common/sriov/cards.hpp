@@ -34,6 +34,8 @@ struct SriovCard {
 struct SriovSkipped {
   std::string address, name, reason;
   bool healthy = false;  ///< it works without VFs, so it is no mistake to have named it
+
+  static void fields(Reply<SriovSkipped>& out);
 };
 
 struct SriovChoice {

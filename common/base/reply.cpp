@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tables of answers at work.
-#include "common/core/reply.hpp"
+#include "common/base/reply.hpp"
 
 #include <charconv>
 
@@ -79,9 +79,12 @@ json ReplyBase::describe(bool top) const {
   for (const Field& field : fields_) {
     const FieldOptions& options = field.options;
     if (!field.kind) {
-      for (auto& [name, entry] : field.nested().describe(top).items()) {
-        out[name] = entry;
-        if (options.when.given) out[name]["returned"] = options.when.text;
+      json all = field.nested().describe(top);
+      for (auto& [name, entry] : all.items()) {
+        entry.erase("contains");
+        if (options.when.given) entry["returned"] = options.when.text;
+        if (options.doc.given) entry["description"] = fmt::format("{} {}", entry["description"].get<std::string>(), options.doc.text);
+        out[name] = std::move(entry);
       }
       continue;
     }

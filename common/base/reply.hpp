@@ -162,8 +162,10 @@ struct Worked {
   static R value(const void* whole) { return F{}(*static_cast<const T*>(whole)); }
   static json print(const void* whole) { return Telling<R>::print(value(whole)); }
   static bool has(const void* whole) {
-    const R now = value(whole);
-    return !kind<R>.has || kind<R>.has(&now);
+    if constexpr (requires(const R& now) { Telling<R>::has(now); })
+      return Telling<R>::has(value(whole));
+    else
+      return true;
   }
   static constexpr Kind kind_of_it{kind<R>.type, kind<R>.elements, print, has, nullptr, kind<R>.nested};
 };
@@ -193,7 +195,8 @@ class Reply : public replies::ReplyBase {
     add(name, replies::Worked<T, F>::kind_of_it, 0, options);
     return *this;
   }
-  /// The module tells an `Other` as well, for example through a function that it calls. `options.when` replaces what is said there.
+  /// The module tells an `Other` as well, through a function that it calls, and does not document its insides again. `options.doc` is
+  /// added to what is said there, `options.when` replaces it.
   template <class Other>
   Reply& also(const Options& options = {}) {
     add_all_of(&replies::Telling<Other>::nested, options);
