@@ -29,8 +29,6 @@ struct Subject {
   Question question;
 };
 
-json or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
-
 /// The conditions of one rung as one: the first that is not met speaks for it.
 struct RungView {
   std::string state = "not_needed";
@@ -54,6 +52,72 @@ struct RungView {
   bool fails() const { return told && told->state == State::unmet; }
 };
 
+struct RungAnswer {
+  std::string name, state;
+  std::vector<std::string> evidence;
+  std::string cause;
+  std::string cure;
+
+  static void fields(Reply<RungAnswer>& out) {
+    out.field("name", &RungAnswer::name, {.doc = "Name of the rung.", .sample = "iommu"});
+    out.field("state", &RungAnswer::state, {.doc = "One of V(ok), V(fail), V(unknown), V(not_needed), V(waiting)."});
+    out.field("evidence", &RungAnswer::evidence, {.doc = "What was seen."});
+    out.field("cause", &RungAnswer::cause, {.doc = "Why it is false.", .null_if_empty = true});
+    out.field("cure", &RungAnswer::cure, {.doc = "The task or command that cures it.", .null_if_empty = true});
+  }
+};
+
+/// The task that cures it.
+struct TaskAnswer {
+  std::string module;
+  json args;
+
+  static void fields(Reply<TaskAnswer>& out) { out.field("module", &TaskAnswer::module).field("args", &TaskAnswer::args); }
+};
+
+struct BlamedAnswer : RungAnswer {
+  std::string condition, brought_by;
+  std::optional<TaskAnswer> task;
+
+  static void fields(Reply<BlamedAnswer>& out) {
+    out.field("name", &BlamedAnswer::name);
+    out.field("state", &BlamedAnswer::state);
+    out.field("evidence", &BlamedAnswer::evidence);
+    out.field("cause", &BlamedAnswer::cause, {.null_if_empty = true});
+    out.field("cure", &BlamedAnswer::cure, {.null_if_empty = true});
+    out.field("condition", &BlamedAnswer::condition);
+    out.field("brought_by", &BlamedAnswer::brought_by, {.null_if_empty = true});
+    out.field("task", &BlamedAnswer::task);
+  }
+};
+
+struct TargetAnswer {
+  std::string target;
+  std::string way;
+  std::vector<RungAnswer> rungs;
+  std::optional<BlamedAnswer> blamed;
+
+  static void fields(Reply<TargetAnswer>& out) {
+    out.field("target", &TargetAnswer::target, {.doc = "What it is.", .sample = "0000:41:00.0 A40"});
+    out.field("way", &TargetAnswer::way,
+              {.doc = "How guests get it, one of V(passthrough), V(nvidia_vgpu), V(intel_vgpu), V(intel_gvtg).", .sample = "nvidia_vgpu"});
+    out.field("rungs", &TargetAnswer::rungs, {.doc = "All rungs, in order."});
+    out.field("blamed", &TargetAnswer::blamed, {.doc = "The first rung that is false, V(null) when none is."});
+  }
+};
+
+struct Answer {
+  bool ok = false;
+  std::vector<std::string> text;
+  std::vector<TargetAnswer> targets;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("ok", &Answer::ok, {.doc = "Everything that was asked about is ready."});
+    out.field("text", &Answer::text, {.doc = "A line for each target that a person can read."});
+    out.field("targets", &Answer::targets, {.doc = "The GPUs, the mapping, or the devices of the guest that were asked about."});
+  }
+};
+
 class Diagnosis {
  public:
   Diagnosis(const Params& params, const HostView& host) : params_(params), host_(host), machine_(gpu::require_machine(host)) {}
@@ -66,49 +130,41 @@ class Diagnosis {
       of_mapping(subjects);
     else
       of_gpus(subjects);
-    json targets = json::array(), text = json::array();
-    bool ok = true;
+    Answer answer{true};
     for (const Subject& subject : subjects) {
-      json target = judged(subject);
-      const json& blamed = target["blamed"];
-      text.push_back(blamed.is_null() ? fmt::format("{} ({}): ready", subject.name, target["way"].get<std::string>())
-                                      : fmt::format("{} ({}): {}: {}. Cure: {}", subject.name, target["way"].get<std::string>(),
-                                                    blamed["name"].get<std::string>(), blamed["cause"].get<std::string>(),
-                                                    blamed["cure"].get<std::string>()));
-      ok = ok && blamed.is_null();
-      targets.push_back(std::move(target));
+      TargetAnswer told = judged(subject);
+      answer.text.push_back(told.blamed ? fmt::format("{} ({}): {}: {}. Cure: {}", subject.name, told.way, told.blamed->name,
+                                                      told.blamed->cause, told.blamed->cure)
+                                        : fmt::format("{} ({}): ready", subject.name, told.way));
+      answer.ok = answer.ok && !told.blamed;
+      answer.targets.push_back(std::move(told));
     }
-    out.report("ok", ok).report("text", std::move(text)).report("targets", std::move(targets));
+    out.report(answer);
   }
 
  private:
-  static json judged(const Subject& subject) {
+  static TargetAnswer judged(const Subject& subject) {
     const auto conditions = readiness::judge(subject.question);
     std::map<Rung, RungView> rungs;
     for (const Condition& each : conditions) rungs[each.rung].add(each);
-    json list = json::array(), blamed = nullptr;
+    TargetAnswer out{subject.name, readiness::name_of(subject.question.way)};
     for (const auto& [rung, view] : rungs) {
-      std::string cause = view.told ? view.told->cause : "";
-      const bool waits = view.fails() && !blamed.is_null();
-      if (waits) cause = fmt::format("it rests on {}: {}", blamed["name"].get<std::string>(), cause);
-      list.push_back({{"name", readiness::name_of(rung)},
-                      {"state", waits ? "waiting" : view.state},
-                      {"evidence", view.evidence},
-                      {"cause", or_null(cause)},
-                      {"cure", view.fails() ? json(view.told->cure.text) : json(nullptr)}});
-      if (view.fails() && !waits) {
-        blamed = list.back();
-        blamed["condition"] = view.told->name;
-        blamed["brought_by"] = or_null(readiness::name_of(view.told->cure.by));
-        blamed["task"] = nullptr;
-        if (!view.told->cure.module.empty())
-          blamed["task"] = {{"module", "pve.gpu." + view.told->cure.module}, {"args", view.told->cure.args}};
+      RungAnswer told{readiness::name_of(rung), view.state, view.evidence};
+      if (view.told) told.cause = view.told->cause;
+      const bool waits = view.fails() && out.blamed;
+      if (waits) {
+        told.state = "waiting";
+        told.cause = fmt::format("it rests on {}: {}", out.blamed->name, told.cause);
       }
+      if (view.fails()) told.cure = view.told->cure.text;
+      if (view.fails() && !waits) {
+        const readiness::Cure& cure = view.told->cure;
+        out.blamed = BlamedAnswer{told, view.told->name, readiness::name_of(cure.by)};
+        if (!cure.module.empty()) out.blamed->task = TaskAnswer{"pve.gpu." + cure.module, cure.args};
+      }
+      out.rungs.push_back(std::move(told));
     }
-    return {{"target", subject.name},
-            {"way", readiness::name_of(subject.question.way)},
-            {"rungs", std::move(list)},
-            {"blamed", std::move(blamed)}};
+    return out;
   }
 
   Way way_for(const gpu::Gpu& gpu, bool whole, bool mediated) const {
@@ -236,55 +292,7 @@ const ModuleDoc doc{
   pve.gpu.diagnose:
     vmid: 201
 )",
-    .returns = R"(ok:
-  description: Everything that was asked about is ready.
-  returned: always
-  type: bool
-text:
-  description: A line for each target that a person can read.
-  returned: always
-  type: list
-  elements: str
-targets:
-  description: The GPUs, the mapping, or the devices of the guest that were asked about.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    target:
-      description: What it is.
-      type: str
-      sample: 0000:41:00.0 A40
-    way:
-      description: How guests get it, one of V(passthrough), V(nvidia_vgpu), V(intel_vgpu), V(intel_gvtg).
-      type: str
-      sample: nvidia_vgpu
-    blamed:
-      description: The first rung that is false, V(null) when none is.
-      type: dict
-    rungs:
-      description: All rungs, in order.
-      type: list
-      elements: dict
-      contains:
-        name:
-          description: Name of the rung.
-          type: str
-          sample: iommu
-        state:
-          description: One of V(ok), V(fail), V(unknown), V(not_needed), V(waiting).
-          type: str
-        evidence:
-          description: What was seen.
-          type: list
-          elements: str
-        cause:
-          description: Why it is false.
-          type: str
-        cure:
-          description: The task or command that cures it.
-          type: str
-)",
+    .answer = answer_of<Answer>,
     .effects = Effects::none,
 };
 

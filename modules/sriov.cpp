@@ -12,25 +12,56 @@ struct Params {
   std::string vfs = "max";
 };
 
+struct VfAnswer {
+  std::string address;
+  std::optional<std::string> driver;
+
+  static void fields(Reply<VfAnswer>& out) {
+    out.field("address", &VfAnswer::address, {.doc = "PCI address."});
+    out.field("driver", &VfAnswer::driver, {.doc = "The driver that has it, V(null) when none has."});
+  }
+};
+
+struct CardAnswer {
+  std::string address;
+  std::string name;
+  std::int64_t total = 0;
+  std::optional<std::int64_t> wanted;
+  const char* tool = "";
+  std::vector<VfAnswer> vfs;
+
+  static void fields(Reply<CardAnswer>& out) {
+    out.field("address", &CardAnswer::address, {.doc = "PCI address.", .sample = "0000:41:00.0"});
+    out.field("name", &CardAnswer::name, {.doc = "Its name.", .sample = "A40"});
+    out.field("total", &CardAnswer::total, {.doc = "How many VFs it can have.", .sample = "32"});
+    out.field("wanted", &CardAnswer::wanted, {.doc = "How many it shall have, V(null) while something is missing for it.", .sample = "32"});
+    out.field("tool", &CardAnswer::tool, {.doc = "What makes them, C(sriov-manage) or C(sriov_numvfs)."});
+    out.field("vfs", &CardAnswer::vfs, {.doc = "The VFs that are there."});
+  }
+};
+
+struct Answer {
+  std::vector<CardAnswer> cards;
+  std::vector<gpu::SriovSkipped> skipped;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("cards", &Answer::cards, {.doc = "The cards that may have VFs; in check mode as they are before the run."});
+    out.field("skipped", &Answer::skipped, {.doc = "Chosen cards that rightly have no VFs."});
+  }
+};
+
 void plan(const Params& params, const HostView& host, Plan& out) {
   const gpu::VfCount count = gpu::parse_vf_count(params.vfs);
   const gpu::SriovChoice choice = gpu::choose_sriov_cards(host, params.device, count);
-  json cards = json::array(), skipped = json::array();
+  Answer answer{{}, choice.skipped};
   for (const gpu::SriovCard& card : choice.cards) {
-    json vfs = json::array();
-    for (const gpu::Vf& vf : card.gpu.sriov.vfs)
-      vfs.push_back({{"address", vf.address}, {"driver", vf.driver ? json(*vf.driver) : json()}});
-    cards.push_back({{"address", card.gpu.address},
-                     {"name", card.gpu.name},
-                     {"total", card.gpu.sriov.total},
-                     {"wanted", card.wait ? json() : json(card.wanted)},
-                     {"tool", card.tool == gpu::SriovTool::nvidia_script ? "sriov-manage" : "sriov_numvfs"},
-                     {"vfs", std::move(vfs)}});
+    CardAnswer told{card.gpu.address, card.gpu.name, card.gpu.sriov.total};
+    if (!card.wait) told.wanted = card.wanted;
+    told.tool = card.tool == gpu::SriovTool::nvidia_script ? "sriov-manage" : "sriov_numvfs";
+    for (const gpu::Vf& vf : card.gpu.sriov.vfs) told.vfs.push_back({vf.address, vf.driver});
+    answer.cards.push_back(std::move(told));
   }
-  for (const gpu::SriovSkipped& card : choice.skipped)
-    skipped.push_back({{"address", card.address}, {"name", card.name}, {"reason", card.reason}});
-  out.report("cards", std::move(cards));
-  out.report("skipped", std::move(skipped));
+  out.report(answer);
   if (!choice.refusal.empty()) {
     out.refuse(choice.refusal);
     return;
@@ -77,59 +108,7 @@ const ModuleDoc doc{
     device: RTX A5000
     vfs: 0
 )",
-    .returns = R"(
-cards:
-  description: The cards that may have VFs; in check mode as they are before the run.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-      sample: "0000:41:00.0"
-    name:
-      description: Its name.
-      type: str
-      sample: A40
-    total:
-      description: How many VFs it can have.
-      type: int
-      sample: 32
-    wanted:
-      description: How many it shall have, V(null) while something is missing for it.
-      type: int
-      sample: 32
-    tool:
-      description: What makes them, C(sriov-manage) or C(sriov_numvfs).
-      type: str
-    vfs:
-      description: The VFs that are there.
-      type: list
-      elements: dict
-      contains:
-        address:
-          description: PCI address.
-          type: str
-        driver:
-          description: The driver that has it, V(null) when none has.
-          type: str
-skipped:
-  description: Chosen cards that rightly have no VFs.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-    name:
-      description: Its name.
-      type: str
-    reason:
-      description: Why it gets none.
-      type: str
-)",
+    .answer = answer_of<Answer>,
     .notes = {"VFs end with the next boot; there is no O(state), since O(vfs=0) takes them away.",
               "Never pass a card through whole while guests use its VFs."},
 };

@@ -53,6 +53,68 @@ std::vector<std::string> similar_types(const gpu::Gpu& card, const std::string& 
   return out;
 }
 
+struct TypeAnswer {
+  std::string name;
+  std::optional<std::string> id;
+  bool offered = false;
+  std::optional<std::int64_t> available;
+
+  static void fields(Reply<TypeAnswer>& out) {
+    out.field("name", &TypeAnswer::name, {.doc = "Name."});
+    out.field("id", &TypeAnswer::id, {.doc = "As a guest's C(mdev=) takes it, null when it is not offered."});
+    out.field("offered", &TypeAnswer::offered, {.doc = "Whether the card offers it."});
+    out.field("available", &TypeAnswer::available, {.doc = "How many more can be made now."});
+  }
+};
+
+struct CardAnswer {
+  std::string address;
+  std::string board;
+  Framework framework = Framework::none;
+  std::vector<TypeAnswer> types;
+  std::vector<std::string> offers;
+  bool ready = false;
+  std::optional<std::string> reason;
+
+  static void fields(Reply<CardAnswer>& out) {
+    out.field("address", &CardAnswer::address, {.doc = "PCI address."});
+    out.field("board", &CardAnswer::board, {.doc = "Name."});
+    out.field("framework", &CardAnswer::framework,
+              {.doc = "Where its types are, one of V(none), V(mdev), V(mdev_on_vfs), V(vendor_vfio)."});
+    out.field("types", &CardAnswer::types, {.doc = "The wanted types that are this board's."});
+    out.field("offers", &CardAnswer::offers, {.doc = "All types that it offers."});
+    out.field("ready", &CardAnswer::ready, {.doc = "It offers what is wanted."});
+    out.field("reason", &CardAnswer::reason, {.doc = "Why not, null when it does."});
+  }
+};
+
+struct BrokerAnswer {
+  bool mdevctl_installed = false;
+  std::vector<std::string> mdev_parents;
+  bool mapping_required = false;
+  std::string sees;
+
+  static void fields(Reply<BrokerAnswer>& out) {
+    out.field("mdevctl_installed", &BrokerAnswer::mdevctl_installed, {.doc = "Whether the program is there."});
+    out.field("mdev_parents", &BrokerAnswer::mdev_parents, {.doc = "Devices that it lists, as far as they are of the selected cards."});
+    out.field("mapping_required", &BrokerAnswer::mapping_required,
+              {.doc = "Some cards use vendor VFIO, which C(mdevctl) does not show, so a resource mapping is needed."});
+    out.field("sees", &BrokerAnswer::sees, {.doc = "The same as a sentence."});
+  }
+};
+
+struct Answer {
+  bool ready = false;
+  std::vector<CardAnswer> cards;
+  BrokerAnswer broker;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("ready", &Answer::ready, {.doc = "All selected cards offer what is wanted of them."});
+    out.field("cards", &Answer::cards, {.doc = "The selected cards."});
+    out.field("broker", &Answer::broker, {.doc = "What a desktop broker that runs C(mdevctl types) sees."});
+  }
+};
+
 class TypeCheck {
  public:
   TypeCheck(const Params& params, const HostView& host, Plan& out)
@@ -61,15 +123,15 @@ class TypeCheck {
   void run() {
     const auto cards = driver::select_boards(machine_, params_.boards, "boards");
     if (cards.empty()) {
-      report(cards, json::array(), false);
+      report(cards, {}, false);
       out_.refuse("no NVIDIA card of this host does vGPU");
       return;
     }
     if (!every_type_has_a_board(cards)) {
-      report(cards, json::array(), false);
+      report(cards, {}, false);
       return;
     }
-    json verdicts = json::array();
+    std::vector<CardAnswer> verdicts;
     std::vector<Lack> lacks;
     for (const gpu::Gpu* card : cards) {
       const auto wanted = wanted_of(*card);
@@ -77,7 +139,7 @@ class TypeCheck {
       verdicts.push_back(verdict(*card, wanted, lack));
       if (lack) lacks.push_back(*lack);
     }
-    report(cards, verdicts, lacks.empty());
+    report(cards, std::move(verdicts), lacks.empty());
     for (const Lack& lack : lacks)  // what nothing brings comes first
       if (lack.pending_on.empty()) out_.refuse(lack.reason);
     for (const Lack& lack : lacks)
@@ -142,20 +204,18 @@ class TypeCheck {
                                 machine_.facts.nvidia.version.value_or("(version unknown)"), offers)};
   }
 
-  json verdict(const gpu::Gpu& card, const std::vector<std::string>& wanted, const std::optional<Lack>& lack) const {
-    json types = json::array();
+  CardAnswer verdict(const gpu::Gpu& card, const std::vector<std::string>& wanted, const std::optional<Lack>& lack) const {
+    CardAnswer out{card.address, card.name, card.framework, {}, names_of(card), !lack, {}};
+    if (lack) out.reason = lack->reason;
     for (const std::string& name : wanted) {
-      const gpu::VgpuType* type = offered(card, name);
-      types.push_back({{"name", name},
-                       {"id", type ? json(type->id) : json(nullptr)},
-                       {"offered", type != nullptr},
-                       {"available", type ? json(type->available) : json(nullptr)}});
+      TypeAnswer told{name};
+      if (const gpu::VgpuType* type = offered(card, name)) told = {name, type->id, true, type->available};
+      out.types.push_back(std::move(told));
     }
-    return {{"address", card.address},  {"board", card.name}, {"framework", catalogue::to_text(card.framework)},    {"types", types},
-            {"offers", names_of(card)}, {"ready", !lack},     {"reason", lack ? json(lack->reason) : json(nullptr)}};
+    return out;
   }
 
-  void report(const std::vector<const gpu::Gpu*>& cards, json verdicts, bool ready) {
+  void report(const std::vector<const gpu::Gpu*>& cards, std::vector<CardAnswer> verdicts, bool ready) {
     std::vector<std::string> parents, without;
     for (const gpu::Gpu* card : cards) {
       if (card->vgpu_types.empty()) continue;
@@ -177,8 +237,7 @@ class TypeCheck {
       sees = fmt::format("'mdevctl types' lists the types of {}", gpu::counted(static_cast<std::int64_t>(parents.size()), "device"));
     else if (!parents.empty())
       sees = "a broker that runs 'mdevctl types' sees nothing, because mdevctl is not installed: install the package mdevctl";
-    out_.report("ready", ready).report("cards", std::move(verdicts));
-    out_.report("broker", {{"mdevctl_installed", tool}, {"mdev_parents", parents}, {"mapping_required", !without.empty()}, {"sees", sees}});
+    out_.report(Answer{ready, std::move(verdicts), {tool, parents, !without.empty(), sees}});
     if (!parents.empty() && !tool) out_.warn(sees);
   }
 
@@ -213,71 +272,7 @@ PVEGPU_MODULE(
   pve.gpu.vgpu:
     boards: [RTX A5000]
 )",
-        .returns = R"(ready:
-  description: All selected cards offer what is wanted of them.
-  returned: always
-  type: bool
-cards:
-  description: The selected cards.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-    board:
-      description: Name.
-      type: str
-    framework:
-      description: Where its types are, one of V(none), V(mdev), V(mdev_on_vfs), V(vendor_vfio).
-      type: str
-    types:
-      description: The wanted types that are this board's.
-      type: list
-      elements: dict
-      contains:
-        name:
-          description: Name.
-          type: str
-        id:
-          description: As a guest's C(mdev=) takes it, null when it is not offered.
-          type: str
-        offered:
-          description: Whether the card offers it.
-          type: bool
-        available:
-          description: How many more can be made now.
-          type: int
-    offers:
-      description: All types that it offers.
-      type: list
-      elements: str
-    ready:
-      description: It offers what is wanted.
-      type: bool
-    reason:
-      description: Why not, null when it does.
-      type: str
-broker:
-  description: What a desktop broker that runs C(mdevctl types) sees.
-  returned: always
-  type: dict
-  contains:
-    mdevctl_installed:
-      description: Whether the program is there.
-      type: bool
-    mdev_parents:
-      description: Devices that it lists, as far as they are of the selected cards.
-      type: list
-      elements: str
-    mapping_required:
-      description: Some cards use vendor VFIO, which C(mdevctl) does not show, so a resource mapping is needed.
-      type: bool
-    sees:
-      description: The same as a sentence.
-      type: str
-)",
+        .answer = answer_of<Answer>,
     }),
     Spec<Params>{}
         .param(

@@ -350,6 +350,12 @@ struct Telling<std::map<std::string, T>> {
   }
   static bool has(const std::map<std::string, T>& map) { return !map.empty(); }
 };
+/// A dict whose shape is another's to say, such as the arguments of a task.
+template <>
+struct Telling<json> {
+  static constexpr const char* type = "dict";
+  static json print(const json& value) { return value; }
+};
 template <IsTold T>
 struct Telling<T> {
   static constexpr const char* type = "dict";

@@ -27,5 +27,4 @@ struct Resource {
 /// and so are vGPUs of vendor VFIO: a broker that looks for types runs `mdevctl types`, which is rightly empty there.
 std::vector<Resource> list_resources(Reader& reader, const Machine& machine, const std::vector<Technologies>& technologies);
 
-
 }  // namespace pvegpu::gpu

@@ -21,8 +21,6 @@ const json& member(const json& value, const char* key) {
 }
 
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : std::string(); }
-std::int64_t number_of(const json& value) { return value.is_number_integer() ? value.get<std::int64_t>() : 0; }
-bool is_true(const json& value) { return value.is_boolean() && value.get<bool>(); }
 
 constexpr std::int64_t most = 1'000'000;  // of anything a card can have, so that sums stay small
 std::int64_t count_of(std::int64_t number) { return std::clamp<std::int64_t>(number, 0, most); }

@@ -52,7 +52,7 @@ static int describe(const char* name) {
          "\"check_mode\": {\"support\": \"full\", \"description\": \"Changes nothing.\"}, \"diff_mode\": {\"support\": \"full\", \"description\": \"Shows it.\"}},"
          " \"options\": {\"do\": {\"type\": \"str\", \"description\": [\"What to do.\"]}, \"log\": {\"type\": \"path\", \"description\": [\"A file.\"]},"
          " \"data\": {\"type\": \"raw\", \"description\": [\"Anything.\"]}}},"
-         " \"EXAMPLES\": \"- name: Ask\\n  pve.gpu.%s:\\n    data: 1\\n\", \"RETURN\": \"got:\\n  description: The arguments.\\n  returned: always\\n  type: str\\n\"}\n",
+         " \"EXAMPLES\": \"- name: Ask\\n  pve.gpu.%s:\\n    data: 1\\n\", \"RETURN\": {\"got\": {\"description\": \"The arguments.\", \"returned\": \"always\", \"type\": \"str\"}}}\n",
          name, name, name);
   return 0;
 }
