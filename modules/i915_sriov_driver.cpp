@@ -74,6 +74,77 @@ Result<> unpack_source(Host& host, const std::string& copy, const std::string& v
   return driver::run(host, {"dkms", "add", "-m", driver::i915_package, "-v", version});
 }
 
+struct KernelAnswer {
+  std::string kernel;
+  std::optional<catalogue::Verdict> builds;
+  std::optional<std::string> built;
+  bool makes_vfs = false;
+
+  static void fields(Reply<KernelAnswer>& out) {
+    out.field("kernel", &KernelAnswer::kernel, {.doc = "Kernel release."});
+    out.field("builds", &KernelAnswer::builds, {.doc = "Whether the wanted version is made for it, one of V(yes), V(no), V(unknown)."});
+    out.field("built", &KernelAnswer::built, {.doc = "The version that DKMS has installed for it, null for none."});
+    out.field("makes_vfs", &KernelAnswer::makes_vfs, {.doc = "Whether the module that it will load has the parameter C(max_vfs)."});
+  }
+};
+
+struct DriverAnswer {
+  const char* module = "";
+  std::string wanted;
+  std::optional<std::string> installed;
+  std::optional<std::int64_t> max_vfs;
+  std::vector<KernelAnswer> kernels;
+
+  static void fields(Reply<DriverAnswer>& out) {
+    out.field("module", &DriverAnswer::module, {.doc = "The kernel module that makes the VFs, C(i915) or C(xe)."});
+    out.field(
+        "wanted", &DriverAnswer::wanted,
+        {.doc = "Version of i915-sriov-dkms, from the name of the file; null for C(xe).", .sample = "2025.07.22", .null_if_empty = true});
+    out.field("installed", &DriverAnswer::installed,
+              {.doc = "Version that is installed, with a remark in brackets when it has to be installed again; null for none."});
+    out.field("max_vfs", &DriverAnswer::max_vfs,
+              {.doc = "Value of this parameter in the i915 that runs; null for one without it, which makes no VFs."});
+    out.field("kernels", &DriverAnswer::kernels, {.doc = "The running kernel, and the one that the next boot starts if that is another."});
+  }
+};
+
+struct CardAnswer {
+  std::string address;
+  std::string name;
+  std::string platform;
+  std::optional<std::string> driver;
+  std::int64_t vfs = 0;
+
+  static void fields(Reply<CardAnswer>& out) {
+    out.field("address", &CardAnswer::address, {.doc = "PCI address."});
+    out.field("name", &CardAnswer::name, {.doc = "Name."});
+    out.field("platform", &CardAnswer::platform,
+              {.doc = "The processor's or card's family, null when it is not known.", .sample = "Alder Lake-S", .null_if_empty = true});
+    out.field("driver", &CardAnswer::driver, {.doc = "The driver that has it, null for none."});
+    out.field("vfs", &CardAnswer::vfs, {.doc = "How many VFs it offers now."});
+  }
+};
+
+struct Answer {
+  DriverAnswer driver;
+  std::vector<CardAnswer> cards;
+  std::string boot_without;
+  std::optional<driver::Lacks> lacks;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("driver", &Answer::driver, {.doc = "The driver that is wanted and the one that is there."});
+    out.field("cards", &Answer::cards, {.doc = "The Intel GPUs that are meant."});
+    out.field("boot_without", &Answer::boot_without,
+              {.doc = "What to do at the boot menu when the host does not come up with this driver."});
+    out.field(
+        "lacks", &Answer::lacks,
+        {.doc =
+             "What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.",
+         .when = "with C(state=present), unless the task is refused before it is looked for"});
+    out.also<boot::CmdlineAnswer>({.doc = "See C(kernel_cmdline).", .when = "when the command line was looked at"});
+  }
+};
+
 class DriverPlanner {
  public:
   DriverPlanner(const Params& params, const HostView& host, Plan& out)
@@ -503,35 +574,29 @@ class DriverPlanner {
   // --- what is told --------------------------------------------------------------------------------------------------------------
   void report() {
     const bool dkms = driver_ != Driver::xe && !version_.empty();
-    json kernels = json::array();
+    const char* module = driver_ == Driver::xe ? "xe" : "i915";
+    answer_.driver = {module, dkms ? version_ : std::string(), installed_, facts_.i915.max_vfs, {}};
     for (const std::string& kernel : kernels_) {
-      const auto built = driver::dkms_installed(host_, driver::i915_package, kernel);
-      kernels.push_back({{"kernel", kernel},
-                         {"builds", dkms ? json(catalogue::to_text(catalogue::dkms_builds(version_, kernel))) : json(nullptr)},
-                         {"built", built ? json(*built) : json(nullptr)},
-                         {"makes_vfs", driver::module_makes_vfs(host_, driver_ == Driver::xe ? "xe" : "i915", kernel)}});
+      answer_.driver.kernels.push_back(
+          {kernel, {}, driver::dkms_installed(host_, driver::i915_package, kernel), driver::module_makes_vfs(host_, module, kernel)});
+      if (dkms) answer_.driver.kernels.back().builds = catalogue::dkms_builds(version_, kernel);
     }
-    out_.report("driver", {{"module", driver_ == Driver::xe ? "xe" : "i915"},
-                           {"wanted", dkms ? json(version_) : json(nullptr)},
-                           {"installed", installed_ ? json(*installed_) : json(nullptr)},
-                           {"max_vfs", facts_.i915.max_vfs ? json(*facts_.i915.max_vfs) : json(nullptr)},
-                           {"kernels", std::move(kernels)}});
-    json cards = json::array();
+    answer_.cards.clear();
     for (const gpu::Gpu* gpu : gpus_)
-      cards.push_back({{"address", gpu->address},
-                       {"name", gpu->name},
-                       {"platform", gpu->intel ? json(gpu->intel->platform) : json(nullptr)},
-                       {"driver", gpu->driver ? json(*gpu->driver) : json(nullptr)},
-                       {"vfs", gpu->sriov.total}});
-    out_.report("cards", std::move(cards));
-    out_.report("boot_without",
-                fmt::format("If the host hangs or stays dark at boot: choose the entry in the boot menu, press e, add "
-                            "module_blacklist=i915,xe at the end of the line with the kernel's parameters, and start it with {}. It boots "
-                            "without graphics driver and without VFs; then run this module with state=absent",
-                            facts_.boot.loader == LoaderKind::systemd_boot ? "Enter" : "Ctrl-x"));
+      answer_.cards.push_back(
+          {gpu->address, gpu->name, std::string(gpu->intel ? gpu->intel->platform : ""), gpu->driver, gpu->sriov.total});
+    answer_.boot_without = fmt::format(
+        "If the host hangs or stays dark at boot: choose the entry in the boot menu, press e, add "
+        "module_blacklist=i915,xe at the end of the line with the kernel's parameters, and start it with {}. It boots "
+        "without graphics driver and without VFs; then run this module with state=absent",
+        facts_.boot.loader == LoaderKind::systemd_boot ? "Enter" : "Ctrl-x");
+    out_.report(answer_);
   }
 
-  void report_lacks() { out_.report("lacks", {{"file", file_.missing}, {"packages", lacks_packages_}}); }
+  void report_lacks() {
+    answer_.lacks = driver::Lacks{file_.missing, lacks_packages_};
+    out_.report(answer_);
+  }
 
   const Params& params_;
   const HostView& host_;
@@ -551,6 +616,7 @@ class DriverPlanner {
   driver::UserFile file_;
   std::vector<std::string> lacks_packages_;
   driver::Signing signing_ = driver::Signing::not_needed;
+  Answer answer_;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) {
@@ -599,89 +665,7 @@ PVEGPU_MODULE(
   pve.gpu.i915_sriov_driver:
     state: absent
 )",
-        .returns = R"(driver:
-  description: The driver that is wanted and the one that is there.
-  returned: always
-  type: dict
-  contains:
-    module:
-      description: The kernel module that makes the VFs, C(i915) or C(xe).
-      type: str
-    wanted:
-      description: Version of i915-sriov-dkms, from the name of the file; null for C(xe).
-      type: str
-      sample: 2025.07.22
-    installed:
-      description: Version that is installed, with a remark in brackets when it has to be installed again; null for none.
-      type: str
-    max_vfs:
-      description: Value of this parameter in the i915 that runs; null for one without it, which makes no VFs.
-      type: int
-    kernels:
-      description: The running kernel, and the one that the next boot starts if that is another.
-      type: list
-      elements: dict
-      contains:
-        kernel:
-          description: Kernel release.
-          type: str
-        builds:
-          description: Whether the wanted version is made for it, one of V(yes), V(no), V(unknown).
-          type: str
-        built:
-          description: The version that DKMS has installed for it, null for none.
-          type: str
-        makes_vfs:
-          description: Whether the module that it will load has the parameter C(max_vfs).
-          type: bool
-cards:
-  description: The Intel GPUs that are meant.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-    name:
-      description: Name.
-      type: str
-    platform:
-      description: The processor's or card's family, null when it is not known.
-      type: str
-      sample: Alder Lake-S
-    driver:
-      description: The driver that has it, null for none.
-      type: str
-    vfs:
-      description: How many VFs it offers now.
-      type: int
-lacks:
-  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.
-  returned: with C(state=present), unless the task is refused before it is looked for
-  type: dict
-  contains:
-    file:
-      description: O(file), which is not there and is needed.
-      type: bool
-    packages:
-      description: Packages that building the driver needs.
-      type: list
-      elements: str
-boot_without:
-  description: What to do at the boot menu when the host does not come up with this driver.
-  returned: always
-  type: str
-loader:
-  description: The boot loader, how that is known, and the files that are kept for it; see C(kernel_cmdline).
-  returned: when the command line was looked at
-  type: dict
-conflicting:
-  description: Kernel parameters of others that contradict the wish, with their file and line.
-  returned: when the command line was looked at
-  type: list
-  elements: dict
-)",
+        .answer = answer_of<Answer>,
         .notes =
             {"The driver is not in this collection and is not downloaded: take it from the releases of strongtz/i915-sriov-dkms, and keep "
              "its SHA-256.",

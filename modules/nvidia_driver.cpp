@@ -90,6 +90,77 @@ std::string vgpud_complaint(const HostView& host, const std::vector<std::string>
   return fmt::format("nvidia-vgpud failed: {}; see journalctl -b -u nvidia-vgpud", fmt::join(driver::telling_lines(log->out), " / "));
 }
 
+struct KernelAnswer {
+  std::string kernel;
+  std::optional<catalogue::Verdict> builds;
+  std::optional<std::string> built;
+
+  static void fields(Reply<KernelAnswer>& out) {
+    out.field("kernel", &KernelAnswer::kernel, {.doc = "Kernel release."});
+    out.field("builds", &KernelAnswer::builds,
+              {.doc = "Whether the wanted driver is known to build on it, one of V(yes), V(no), V(unknown)."});
+    out.field("built", &KernelAnswer::built, {.doc = "Version of its module nvidia, null without one."});
+  }
+};
+
+struct DriverAnswer {
+  std::string wanted;
+  std::optional<std::string> release;
+  std::optional<std::int64_t> branch;
+  std::optional<std::string> installed;
+  std::optional<std::string> loaded;
+  std::vector<KernelAnswer> kernels;
+
+  static void fields(Reply<DriverAnswer>& out) {
+    out.field("wanted", &DriverAnswer::wanted,
+              {.doc = "Version, from the name of the file.", .sample = "535.216.01", .null_if_empty = true});
+    out.field("release", &DriverAnswer::release,
+              {.doc = "Its vGPU release, null when the catalogue does not know the version.", .sample = "16.8"});
+    out.field("branch", &DriverAnswer::branch, {.doc = "Its vGPU branch.", .sample = "16"});
+    out.field("installed", &DriverAnswer::installed,
+              {.doc = "Version that is installed, with a remark in brackets when it has to be installed again; null for none."});
+    out.field("loaded", &DriverAnswer::loaded, {.doc = "Version that runs, null for none."});
+    out.field("kernels", &DriverAnswer::kernels, {.doc = "The running kernel, and the one that the next boot starts if that is another."});
+  }
+};
+
+struct BoardAnswer {
+  std::string address;
+  std::string board;
+  std::optional<std::string> driver;
+  catalogue::Verdict served = catalogue::Verdict::unknown;
+
+  static void fields(Reply<BoardAnswer>& out) {
+    out.field("address", &BoardAnswer::address, {.doc = "PCI address."});
+    out.field("board", &BoardAnswer::board, {.doc = "Name."});
+    out.field("driver", &BoardAnswer::driver, {.doc = "The driver that has it, null for none."});
+    out.field("served", &BoardAnswer::served, {.doc = "Whether the driver's branch serves it, one of V(yes), V(no), V(unknown)."});
+  }
+};
+
+struct Answer {
+  DriverAnswer driver;
+  std::vector<BoardAnswer> boards;
+  std::map<std::string, std::vector<std::string>> licences;
+  std::vector<driver::GuestDriver> guest_driver_versions;
+  std::optional<driver::Lacks> lacks;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("driver", &Answer::driver, {.doc = "The driver that is wanted and the one that is there."});
+    out.field("boards", &Answer::boards, {.doc = "The selected boards."});
+    out.field("licences", &Answer::licences,
+              {.doc = "The vGPU types of the selected boards by the licence that a guest with them needs, one of C(vapps), C(vpc), C(vws), "
+                      "C(ai_enterprise), C(vgaming)."});
+    out.field("guest_driver_versions", &Answer::guest_driver_versions,
+              {.doc = "Linux guest drivers that fit this host driver, with their branch and release, as far as they are known."});
+    out.field(
+        "lacks", &Answer::lacks,
+        {.doc =
+             "What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.",
+         .when = "unless the task is refused before it is looked for"});
+  }
+};
+
 class DriverPlanner {
  public:
   DriverPlanner(const Params& params, const HostView& host, Plan& out)
@@ -120,7 +191,8 @@ class DriverPlanner {
     if (!suits_boards() || !suits_kernels() || is_kept_away()) return;
     const bool install = installed_ != version_;
     const bool fits = (!install || can_install()) && ((!install && loaded_ == version_) || can_load());
-    out_.report("lacks", {{"file", file_.missing}, {"packages", lacks_packages_}});
+    answer_.lacks = driver::Lacks{file_.missing, lacks_packages_};
+    out_.report(answer_);
     if (!fits) return;
     out_.ensure_file(blacklist_file, blacklist, {.meta = {}, .then = {follow_up_initramfs()}});
     if (install && !file_.missing) driver::plan_keep(file_, out_);
@@ -463,36 +535,26 @@ class DriverPlanner {
   void report() {
     const auto release = version_.empty() ? std::nullopt : catalogue::find_release(version_);
     const auto branch = catalogue::branch_of(version_);
-    json kernels_json = json::array();
+    DriverAnswer& driver = answer_.driver = {version_, {}, {}, installed_, loaded_, {}};
+    if (release) driver.release = catalogue::to_string(*release);
+    if (branch) driver.branch = branch->branch;
     for (const std::string& kernel : kernels()) {
-      const auto built = driver::built_version(host_, "nvidia", kernel);
-      kernels_json.push_back(
-          {{"kernel", kernel},
-           {"builds", version_.empty() ? json(nullptr) : json(catalogue::to_text(catalogue::builds_on(version_, kernel).builds))},
-           {"built", built ? json(*built) : json(nullptr)}});
+      driver.kernels.push_back({kernel, {}, driver::built_version(host_, "nvidia", kernel)});
+      if (!version_.empty()) driver.kernels.back().builds = catalogue::builds_on(version_, kernel).builds;
     }
-    out_.report("driver", {{"wanted", version_.empty() ? json(nullptr) : json(version_)},
-                           {"release", release ? json(catalogue::to_string(*release)) : json(nullptr)},
-                           {"branch", branch ? json(branch->branch) : json(nullptr)},
-                           {"installed", installed_ ? json(*installed_) : json(nullptr)},
-                           {"loaded", loaded_ ? json(*loaded_) : json(nullptr)},
-                           {"kernels", kernels_json}});
-    json boards = json::array();
-    std::map<std::string, std::vector<std::string>> licences;
+    answer_.boards.clear();
+    answer_.licences.clear();
     for (const gpu::Gpu* card : cards_) {
-      const bool known = !card->boards.empty() && branch;
-      boards.push_back({{"address", card->address},
-                        {"board", card->name},
-                        {"driver", card->driver ? json(*card->driver) : json(nullptr)},
-                        {"served", known ? json(catalogue::to_text(catalogue::branch_serves(card->boards[0], branch->branch).verdict))
-                                         : json("unknown")}});
-      for (const auto& type : card->boards.empty() ? std::vector<catalogue::VgpuType>() : catalogue::types_of(card->boards[0])) {
-        auto& names = licences[std::string(catalogue::to_text(type.licence))];
+      answer_.boards.push_back({card->address, card->name, card->driver});
+      if (card->boards.empty()) continue;
+      if (branch) answer_.boards.back().served = catalogue::branch_serves(card->boards[0], branch->branch).verdict;
+      for (const auto& type : catalogue::types_of(card->boards[0])) {
+        auto& names = answer_.licences[std::string(catalogue::to_text(type.licence))];
         if (std::find(names.begin(), names.end(), type.name) == names.end()) names.emplace_back(type.name);
       }
     }
-    out_.report("boards", boards).report("licences", licences);
-    out_.report("guest_driver_versions", version_.empty() ? json::array() : driver::guest_versions(version_));
+    if (!version_.empty()) answer_.guest_driver_versions = driver::guest_versions(version_);
+    out_.report(answer_);
   }
 
   const Params& params_;
@@ -509,6 +571,7 @@ class DriverPlanner {
   std::vector<std::string> lacks_packages_;
   std::vector<std::string> options_;
   driver::Signing signing_ = driver::Signing::not_needed;
+  Answer answer_;
 };
 
 void plan(const Params& params, const HostView& host, Plan& out) {
@@ -556,94 +619,7 @@ PVEGPU_MODULE(
   pve.gpu.nvidia_driver:
     state: absent
 )",
-        .returns = R"(driver:
-  description: The driver that is wanted and the one that is there.
-  returned: always
-  type: dict
-  contains:
-    wanted:
-      description: Version, from the name of the file.
-      type: str
-      sample: 535.216.01
-    release:
-      description: Its vGPU release, null when the catalogue does not know the version.
-      type: str
-      sample: "16.8"
-    branch:
-      description: Its vGPU branch.
-      type: int
-      sample: 16
-    installed:
-      description: Version that is installed, with a remark in brackets when it has to be installed again; null for none.
-      type: str
-    loaded:
-      description: Version that runs, null for none.
-      type: str
-    kernels:
-      description: The running kernel, and the one that the next boot starts if that is another.
-      type: list
-      elements: dict
-      contains:
-        kernel:
-          description: Kernel release.
-          type: str
-        builds:
-          description: Whether the wanted driver is known to build on it, one of V(yes), V(no), V(unknown).
-          type: str
-        built:
-          description: Version of its module nvidia, null without one.
-          type: str
-lacks:
-  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.
-  returned: unless the task is refused before it is looked for
-  type: dict
-  contains:
-    file:
-      description: O(file), which is not there and is needed.
-      type: bool
-    packages:
-      description: Packages that building the driver needs.
-      type: list
-      elements: str
-boards:
-  description: The selected boards.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-    board:
-      description: Name.
-      type: str
-    driver:
-      description: The driver that has it, null for none.
-      type: str
-    served:
-      description: Whether the driver's branch serves it, one of V(yes), V(no), V(unknown).
-      type: str
-licences:
-  description: The vGPU types of the selected boards by the licence that a guest with them needs, one of C(vapps), C(vpc), C(vws),
-    C(ai_enterprise), C(vgaming).
-  returned: always
-  type: dict
-guest_driver_versions:
-  description: Linux guest drivers that fit this host driver, with their branch and release, as far as they are known.
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    branch:
-      description: vGPU branch.
-      type: int
-    release:
-      description: vGPU release.
-      type: str
-    version:
-      description: Version of the Linux guest driver.
-      type: str
-)",
+        .answer = answer_of<Answer>,
         .notes = {"The driver is not in this collection and is not downloaded: NVIDIA gives it to its customers only.",
                   "C(state=absent) removes a driver that this module installed. One that was there before is named and left."},
     }),

@@ -26,7 +26,7 @@ void Outcome::fields(Reply<Outcome>& out) {
       .field("pending_on", &Outcome::pending_on,
              {.doc = "What the rest of the work waits for, for example C(reboot) or C(driver).",
               .when = "when something can only be planned later"})
-      .field("pending_reason", &Outcome::pending_reason, {.doc = "A sentence for C(pending_on).", .when = "with C(pending_on)"});
+      .field("pending_reason", &Outcome::pending_reason, {.doc = "A sentence for C(pending_on).", .when = "with pending_on"});
 }
 
 }  // namespace pvegpu

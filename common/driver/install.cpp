@@ -14,6 +14,11 @@ std::string record_of(const std::string& directory) { return directory + "/drive
 
 }  // namespace
 
+void Lacks::fields(Reply<Lacks>& out) {
+  out.field("file", &Lacks::file, {.doc = "O(file), which is not there and is needed."});
+  out.field("packages", &Lacks::packages, {.doc = "Packages that building the driver needs."});
+}
+
 UserFile check_user_file(const HostView& host, const std::string& file, const std::optional<std::string>& sha256, bool allow_unverified,
                          const std::string& directory, Missing missing) {
   UserFile out;

@@ -8,6 +8,14 @@
 
 namespace pvegpu::driver {
 
+/// What has to come to the host before a driver can be installed.
+struct Lacks {
+  bool file = false;
+  std::vector<std::string> packages;
+
+  static void fields(Reply<Lacks>& out);
+};
+
 /// What a task does while files or packages are not there yet: in check mode an earlier task has only said that it would bring them.
 enum class Missing { refuse, wait };
 

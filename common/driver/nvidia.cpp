@@ -97,8 +97,14 @@ Result<std::vector<std::string>> flavour_options(Flavour flavour, std::string_vi
   return std::vector<std::string>{};
 }
 
-json guest_versions(std::string_view version) {
-  json out = json::array();
+void GuestDriver::fields(Reply<GuestDriver>& out) {
+  out.field("branch", &GuestDriver::branch, {.doc = "vGPU branch."});
+  out.field("release", &GuestDriver::release, {.doc = "vGPU release."});
+  out.field("version", &GuestDriver::version, {.doc = "Version of the Linux guest driver."});
+}
+
+std::vector<GuestDriver> guest_versions(std::string_view version) {
+  std::vector<GuestDriver> out;
   const auto own = catalogue::branch_of(version);
   if (!own) return out;
   std::vector<unsigned> branches = {own->branch};
@@ -117,7 +123,7 @@ json guest_versions(std::string_view version) {
     std::reverse(releases.begin(), releases.end());
     for (const auto& release : releases)
       for (const std::string& guest : text::split(release.guest_versions, ';'))
-        if (!guest.empty()) out.push_back({{"branch", branch}, {"release", catalogue::to_string(release)}, {"version", guest}});
+        if (!guest.empty()) out.push_back({branch, catalogue::to_string(release), guest});
   }
   return out;
 }

@@ -29,8 +29,15 @@ bool needs_proprietary(const catalogue::Board& board);
 enum class Flavour { automatic, open, proprietary };
 Result<std::vector<std::string>> flavour_options(Flavour flavour, std::string_view version, const std::vector<catalogue::Board>& boards);
 
+/// A Linux guest driver that fits a host driver.
+struct GuestDriver {
+  unsigned branch = 0;
+  std::string release, version;
+
+  static void fields(Reply<GuestDriver>& out);
+};
 /// Guest drivers that fit this host driver: of its own branch, of the one before, and of the LTS branch before an LTS branch.
-json guest_versions(std::string_view version);
+std::vector<GuestDriver> guest_versions(std::string_view version);
 
 /// What is installed, as one word: "535.161.05"; "535.161.05 (half installed)" and the like for what has to be installed again;
 /// nullopt when nothing is.

@@ -100,8 +100,8 @@ TEST(HeadersPackage, is_named_by_release_and_series) {
 TEST(GuestVersions, own_branch_the_one_before_and_the_lts_before_an_lts) {
   const auto branches = [](const char* version) {
     std::vector<unsigned> out;
-    for (const json& entry : guest_versions(version))
-      if (out.empty() || out.back() != entry["branch"].get<unsigned>()) out.push_back(entry["branch"].get<unsigned>());
+    for (const GuestDriver& entry : guest_versions(version))
+      if (out.empty() || out.back() != entry.branch) out.push_back(entry.branch);
     return out;
   };
   EXPECT_EQ(branches("550.163.02"), (std::vector<unsigned>{17, 16}));
