@@ -152,7 +152,7 @@ void refuse_what_does_not_fit(const HostView& host, const text::PciMappings& fil
 
 struct MappingAnswer {
   std::string id;
-  std::map<std::string, std::int64_t> nodes;
+  nlohmann::ordered_map<std::string, std::int64_t> nodes;
   std::string description;
   bool mdev = false;
   bool live_migration_capable = false;

@@ -163,9 +163,7 @@ def modules(executable):
 
 
 def describe(executable, name):
-    described = json.loads(ask(executable, '--describe', name))
-    described['RETURN'] = {**yaml.safe_load(described.pop('RETURN_YAML', '{}')), **described['RETURN']}
-    return described
+    return json.loads(ask(executable, '--describe', name))
 
 
 def generate(executable):

@@ -155,7 +155,7 @@ class ReplyBase {
 template <class F, class T>
 concept Function = std::is_empty_v<F> && std::is_invocable_v<F, const T&>;
 
-/// What is told is what F returns.
+/// What is told is what F returns; what is taken in goes to F::read(T&, const json&), where there is one.
 template <class T, class F>
 struct Worked {
   using R = std::decay_t<std::invoke_result_t<F, const T&>>;
@@ -167,7 +167,16 @@ struct Worked {
     else
       return true;
   }
-  static constexpr Kind kind_of_it{kind<R>.type, kind<R>.elements, print, has, nullptr, kind<R>.nested};
+  static constexpr Kind make() {
+    Kind out = kind<R>;
+    out.print = print;
+    out.has = has;
+    out.read = nullptr;
+    if constexpr (requires(T & whole, const json& told) { F::read(whole, told); })
+      out.read = [](void* whole, const json& told) { return F::read(*static_cast<T*>(whole), told); };
+    return out;
+  }
+  static constexpr Kind kind_of_it = make();
 };
 
 }  // namespace replies
@@ -189,7 +198,7 @@ class Reply : public replies::ReplyBase {
     add(name, replies::kind<M>, replies::base_of<T, B>() + path.offset, options);
     return *this;
   }
-  /// What is told is worked out: [](const T& value) { return … }
+  /// What is told is worked out: [](const T& value) { return … }, or a struct that can read() too.
   template <replies::Function<T> F>
   Reply& field(const char* name, F, const Options& options = {}) {
     add(name, replies::Worked<T, F>::kind_of_it, 0, options);
@@ -339,16 +348,20 @@ struct Telling<C> {
   }
   static const ReplyBase& nested() requires IsTold<T> { return Telling<T>::nested(); }
 };
-/// A dict whose keys are names.
-template <class T>
-struct Telling<std::map<std::string, T>> {
+template <class C>
+concept Dict = requires {
+  typename C::mapped_type;
+};
+/// A dict whose keys are names: std::map, or nlohmann::ordered_map where they come in an order of their own.
+template <Dict C>
+struct Telling<C> {
   static constexpr const char* type = "dict";
-  static json print(const std::map<std::string, T>& map) {
+  static json print(const C& dict) {
     json out = json::object();
-    for (const auto& [key, value] : map) out[key] = Telling<T>::print(value);
+    for (const auto& [key, value] : dict) out[key] = Telling<typename C::mapped_type>::print(value);
     return out;
   }
-  static bool has(const std::map<std::string, T>& map) { return !map.empty(); }
+  static bool has(const C& dict) { return !dict.empty(); }
 };
 /// A dict whose shape is another's to say, such as the arguments of a task.
 template <>

@@ -405,13 +405,6 @@ std::string_view nth(std::string_view words, Enum value) {
 
 }  // namespace
 
-void PciIds::fields(Document<PciIds>& out) {
-  out.field("vendor_id", &PciIds::vendor, {.doc = "PCI vendor, four hexadecimal digits."});
-  out.field("device_id", &PciIds::device, {.doc = "PCI device."});
-  out.field("subsystem_vendor_id", &PciIds::subsystem_vendor, {.doc = "PCI vendor of the subsystem."});
-  out.field("subsystem_device_id", &PciIds::subsystem_device, {.doc = "PCI device of the subsystem."});
-}
-
 std::string_view to_text(Confidence value) { return nth("low medium high", value); }
 std::string_view to_text(Verdict value) { return nth("no yes unknown", value); }
 std::string_view to_text(Technology value) { return nth("none nvidia_vgpu intel_sriov intel_gvtg amd_mxgpu", value); }

@@ -51,9 +51,7 @@ std::optional<json> Module::describe() const {
                                  {"diff_mode", diff},
                                  {"platform", {{"support", "full"}, {"description", "Proxmox VE 7, 8 and 9."}, {"platforms", "debian"}}}};
   documentation["options"] = options();
-  json out{{"DOCUMENTATION", std::move(documentation)}, {"EXAMPLES", doc_.examples.text}, {"RETURN", returns(doc_)}};
-  if (doc_.returns.given) out["RETURN_YAML"] = doc_.returns.text;
-  return out;
+  return json{{"DOCUMENTATION", std::move(documentation)}, {"EXAMPLES", doc_.examples.text}, {"RETURN", returns(doc_)}};
 }
 
 #endif

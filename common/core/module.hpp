@@ -13,13 +13,12 @@ const replies::ReplyBase& answer_of() {
   return reply_of<Answer>();
 }
 
-/// What ansible-doc shows beside the parameters, which come from the Spec. YAML texts are checked by the contract tests.
+/// What ansible-doc shows beside the parameters, which come from the Spec. The examples are checked by the contract tests.
 struct ModuleDoc {
   const char* name;
   DocText summary;                                  ///< one line, no full stop
   DocTexts description;                             ///< one sentence or paragraph each
   DocText examples;                                 ///< YAML: a list of tasks
-  DocText returns = "";                             ///< YAML: the keys that this module reports, in RETURN's form
   const replies::ReplyBase& (*answer)() = nullptr;  ///< answer_of<the struct that it reports>
   DocTexts notes = {};
   Effects effects = Effects::allowed;  ///< none: an information module, whose plan may hold no step

@@ -238,11 +238,6 @@ Plan& Plan::reboot_if(bool differs, std::string reason) {
   return *this;
 }
 
-Plan& Plan::report(std::string key, json value) {
-  reports_[std::move(key)] = std::move(value);
-  return *this;
-}
-
 Plan& Plan::report_all(json keys) {
   for (auto& [key, value] : keys.items()) reports_[key] = std::move(value);
   return *this;

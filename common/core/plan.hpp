@@ -115,7 +115,6 @@ class Plan {
   Plan& report(const Answer& answer) {
     return report_all(reply_of<Answer>().print(answer));
   }
-  Plan& report(std::string key, json value);
   Plan& warn(std::string message);
   /// Follow-ups of kind next_boot stay in the journal for the module `follow_ups`.
   Plan& put_off_next_boot_work();

@@ -2,7 +2,29 @@
 // What host_info tells of the parts of a GPU.
 #include "common/facts/gpu.hpp"
 
-namespace pvegpu::gpu {
+namespace pvegpu {
+
+void catalogue::PciIds::fields(Document<PciIds>& out) {
+  out.field("vendor_id", &PciIds::vendor, {.doc = "PCI vendor, four hexadecimal digits."});
+  out.field("device_id", &PciIds::device, {.doc = "PCI device."});
+  out.field("subsystem_vendor_id", &PciIds::subsystem_vendor, {.doc = "PCI vendor of the subsystem."});
+  out.field("subsystem_device_id", &PciIds::subsystem_device, {.doc = "PCI device of the subsystem."});
+}
+
+namespace gpu {
+
+namespace {
+
+/// Documents may leave the class out.
+struct IsBridge {
+  bool operator()(const Neighbour& function) const { return function.is_bridge(); }
+  static bool read(Neighbour& function, const json& told) {
+    if (told.is_boolean() && told.get<bool>() && !function.is_bridge()) function.pci_class = 0x0600;
+    return told.is_boolean();
+  }
+};
+
+}  // namespace
 
 void Neighbour::fields(Document<Neighbour>& out) {
   out.field("address", &Neighbour::address, {.doc = "PCI address."});
@@ -11,7 +33,7 @@ void Neighbour::fields(Document<Neighbour>& out) {
   out.field("pci_class", &Neighbour::pci_class, {.doc = "Class and subclass."});
   out.field("driver", &Neighbour::driver, {.doc = "The driver that has it."});
   out.field("same_card", &Neighbour::same_card, {.doc = "Whether it is a function of the same card."});
-  out.field("bridge", [](const Neighbour& n) { return n.is_bridge(); }, {.doc = "Whether it is a bridge, which stays with the host."});
+  out.field("bridge", IsBridge(), {.doc = "Whether it is a bridge, which stays with the host."});
   out.field("needed", &Neighbour::needed,
             {.doc = "What the host needs it for, so that it can't go to a guest along with the GPU.", .when = "when the host uses it"});
 }
@@ -73,4 +95,5 @@ void Use::fields(Document<Use>& out) {
   out.field("running", &Use::running, {.doc = "Whether it runs and has it."});
 }
 
-}  // namespace pvegpu::gpu
+}  // namespace gpu
+}  // namespace pvegpu

@@ -87,7 +87,7 @@ std::vector<std::string> document_keys() {
           "gpus.boot_vga",
           "gpus.iommu_siblings.address",
           "gpus.iommu_siblings.same_card",
-          "gpus.iommu_siblings.pci_class",
+          "gpus.iommu_siblings.bridge",
           "gpus.sriov.total",
           "gpus.sriov.enabled",
           "gpus.sriov.vfs.address",

@@ -179,8 +179,8 @@ MUTANTS = [
     mutant('the first word counts', COMPARE, 'KernelParameters.TheLast*', 'for (std::size_t i = all.size(); i-- > 0;)\n    if (same_subject(all[i], wish, all)) return i;',
            'for (std::size_t i = all.size(), last = i; i-- > 0;)\n    if (same_subject(all[MUTANT ? last - 1 - i : i], wish, all)) return MUTANT ? last - 1 - i : i;'),
     mutant('what was taken out for absence comes back', PLAN, module_law('L5'), 'options.old_bytes_too ? without_ours', 'options.old_bytes_too && !MUTANT ? without_ours'),
-    mutant("a module's answer lacks a key", EXECUTOR, module_law('L5'), 'out["reboot_required"] = reboot_reason_.has_value();',
-           'if (!MUTANT) out["reboot_required"] = reboot_reason_.has_value();'),
+    mutant("a module's answer lacks a key", EXECUTOR, module_law('L5'), 'told.reboot_required = reboot_reason_.has_value();',
+           'if (!MUTANT) told.reboot_required = reboot_reason_.has_value();'),
     mutant("a module does not put back a file of others", FILE_PLACE, module_law('L6'), 'if (job.absent() && (', 'if (!MUTANT && job.absent() && ('),
     mutant("a module takes along what others wrote", FILE_PLACE, module_law('L5'), 'holds(leave, p) && !holds(foreign, p) ? std::nullopt', 'holds(leave, p) && (MUTANT || !holds(foreign, p)) ? std::nullopt'),
     mutant('a module writes a command line without root=', FILE_PLACE, module_law('L5'), 'p.key == "root" && p.value && !p.value->empty()',
@@ -211,5 +211,5 @@ MUTANTS = [
     mutant('what is waited for is told after a run only', EXECUTOR, law('L8'), 'waits_ = plan.waits();', 'if (!MUTANT || effects_) waits_ = plan.waits();'),
     mutant('a reboot is told by check mode only', EXECUTOR, module_law('L8'), 'reboot_reason_ = plan.reboot_reason();',
            'reboot_reason_ = MUTANT && effects_ ? std::optional<std::string>() : plan.reboot_reason();'),
-    mutant('a reboot is told only where something was done', EXECUTOR, module_law('L8'), "out[\"reboot_required\"] = ", "out[\"reboot_required\"] = (!MUTANT || !steps_.empty()) && "),
+    mutant('a reboot is told only where something was done', EXECUTOR, module_law('L8'), "told.reboot_required = ", "told.reboot_required = (!MUTANT || !steps_.empty()) && "),
 ]

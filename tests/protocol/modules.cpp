@@ -58,6 +58,22 @@ Spec<Params> spec() {
       .required_if("what", "write", {"path"});
 }
 
+struct Nested {
+  std::vector<std::string> list;
+  std::map<std::string, std::string> dict;
+
+  static void fields(Reply<Nested>& out) { out.field("list", &Nested::list).field("dict", &Nested::dict); }
+};
+struct Answer {
+  std::string said;
+  Nested nested;
+  std::string url;
+
+  static void fields(Reply<Answer>& out) {
+    out.field("said", &Answer::said).field("nested", &Answer::nested).field("url", &Answer::url, {.when = "when there is one"});
+  }
+};
+
 void plan(const Params& p, const HostView&, Plan& out) {
   if (p.path && p.what == Do::write) out.ensure_file(*p.path, p.text + p.password.value);
   if (p.what == Do::run_false)
@@ -69,9 +85,9 @@ void plan(const Params& p, const HostView&, Plan& out) {
   if (p.what == Do::fail) throw ModuleError("could not log in with " + p.password.value);
   if (p.what == Do::crash_planner) throw std::out_of_range("vector::_M_range_check: " + p.password.value);
   if (p.what != Do::tell_everything) return;
-  out.report("said", p.text).report("nested", {{"a", json::array({p.password.value, {{p.password.value, p.text}}})}});
+  out.report(Answer{p.text, {{p.password.value}, {{p.password.value, p.text}}}, p.url.value_or("")});
   out.warn("the password is " + p.password.value);
-  if (p.url) out.warn("it is read from " + *p.url).report("url", *p.url);
+  if (p.url) out.warn("it is read from " + *p.url);
   for (const Secret& token : p.tokens) out.warn("a token is " + token.value);
   for (const Item& item : p.items) out.warn("a key is " + item.key.value);
 }

@@ -106,10 +106,16 @@ TEST(Executor, information_module_with_a_step_is_refused) {
   EXPECT_EQ(host.locks_taken(), 0);
 }
 
+struct Listed {
+  std::vector<std::string> gpus = {};
+
+  static void fields(Reply<Listed>& out) { out.field("gpus", &Listed::gpus); }
+};
+
 TEST(Executor, information_module_answers_without_the_keys_of_changers) {
   FakeHost host = bare_world().user(1000);
   const json answer = execute(
-      {"info", "info 1", Effects::none}, [](const HostView&, Plan& plan) { plan.report("gpus", json::array()); }, real, host);
+      {"info", "info 1", Effects::none}, [](const HostView&, Plan& plan) { plan.report(Listed{}); }, real, host);
   EXPECT_EQ(dump_json(answer), R"({"changed":false,"gpus":[]})");
 }
 
@@ -721,9 +727,9 @@ TEST(Executor, a_failed_step_is_not_in_the_diff) {
 TEST(Executor, reports_and_warnings_are_in_the_answer) {
   FakeHost host = bare_world();
   const json answer = run(host, [](const HostView&, Plan& plan) {
-    plan.ensure_file("/etc/x", "x\n").report("channel", "test").warn("another source was broken before");
+    plan.ensure_file("/etc/x", "x\n").report(Listed{{"test"}}).warn("another source was broken before");
   });
-  EXPECT_EQ(answer["channel"], "test");
+  EXPECT_EQ(answer["gpus"], strings({"test"}));
   EXPECT_EQ(answer["warnings"], strings({"another source was broken before"}));
 }
 
