@@ -3,6 +3,7 @@
 #include "common/inventory/host_document.hpp"
 
 namespace pvegpu::gpu {
+
 HostDocument read_host(Reader& reader) {
   HostDocument out{read_machine(reader), {}, {}, {}};
   for (const Gpu& gpu : out.gpus) out.technologies.push_back(judge_technologies(reader.host(), out, gpu));

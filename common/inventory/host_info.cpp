@@ -41,7 +41,7 @@ HostFactsInfo tell(const HostFacts& facts) {
   out.kernel = {facts.kernel, boot.cmdline, boot.secure_boot, boot.lockdown};
   out.loader = {name_of(boot.loader), boot.efi ? "efi" : "bios", boot.proxmox_boot_tool, boot.loader_evidence};
   out.cpu = {facts.cpu};
-  out.machine = {facts.machine};
+  out.machine = {facts.dmi};
   out.iommu = {facts.iommu};
   out.drivers = {tell(facts.nvidia), {facts.i915}, {facts.xe}, facts.other_drivers};
   out.vgpu_unlock = {facts.unlock};

@@ -31,7 +31,7 @@ struct LoaderInfo {
 struct CpuInfo : Cpu {
   static void fields(Reply<CpuInfo>& out);
 };
-struct MachineInfo : Machine {
+struct MachineInfo : Dmi {
   static void fields(Reply<MachineInfo>& out);
 };
 struct IommuInfo : Iommu {

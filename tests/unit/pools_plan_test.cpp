@@ -72,7 +72,7 @@ TEST(pools_plan, two_pools_on_one_model_keep_their_mappings) {
   const PoolPlan plan = make_plan(documents, two_wishes, {});
   EXPECT_EQ(plan.solution.assignment, (Assignment{0, 1, 0, 1}));
   EXPECT_TRUE(fits(plan, 0) && fits(plan, 1));
-  for (const json& mapping : mappings_json(plan, {})) EXPECT_EQ(mapping["action"], "keep");
+  for (const MappingAnswer& mapping : tell(plan, {}, {}).mappings) EXPECT_STREQ(mapping.action, "keep");
 }
 
 TEST(pools_plan, two_types_on_one_model_without_mappings_are_refused) {
@@ -148,30 +148,29 @@ TEST(pools_plan, every_desktop_is_counted_once_and_no_gpu_has_two_sizes) {
       wishes.push_back(wish);
     }
     const PoolPlan plan = make_plan(documents, wishes, {.strategy = dice() % 2 ? Strategy::pack : Strategy::spread});
-    const json gpus = gpus_json(plan), pools = pools_json(plan, {});
-    ASSERT_EQ(gpus.size(), documents.gpus.size());
+    const Answer told = tell(plan, {}, {});
+    ASSERT_EQ(told.gpus.size(), documents.gpus.size());
     std::map<std::string, std::int64_t> seats;
     std::map<std::string, std::set<std::string>> holders;  // by GPU
-    for (const json& gpu : gpus) {
-      if (gpu["pool"].is_null()) {
-        EXPECT_EQ(gpu["seats"], 0);
+    for (const GpuAnswer& gpu : told.gpus) {
+      if (gpu.pool.empty()) {
+        EXPECT_EQ(gpu.seats, 0);
         continue;
       }
-      seats[gpu["pool"]] += gpu["seats"].get<std::int64_t>();
-      EXPECT_GT(gpu["seats"], 0);
+      seats[gpu.pool] += gpu.seats;
+      EXPECT_GT(gpu.seats, 0);
     }
     std::int64_t placed = 0;
-    for (const json& pool : pools) {
-      EXPECT_EQ(pool["seats"], seats[pool["name"]]);
-      EXPECT_EQ(pool["placed"], std::min(pool["desktops"].get<std::int64_t>(), pool["seats"].get<std::int64_t>()));
-      EXPECT_EQ(pool["fits"].get<bool>(), pool["reasons"].empty());
-      EXPECT_EQ(pool["fits"].get<bool>(), pool["nearest"].empty());
-      placed += pool["placed"].get<std::int64_t>();
+    for (const PoolAnswer& pool : told.pools) {
+      EXPECT_EQ(pool.seats, seats[pool.name]);
+      EXPECT_EQ(pool.placed, std::min(pool.desktops, pool.seats));
+      EXPECT_EQ(pool.fits, pool.reasons.empty());
+      EXPECT_EQ(pool.fits, pool.nearest.empty());
+      placed += pool.placed;
     }
-    EXPECT_EQ(quality_json(plan)["placed"], placed);
-    for (const json& mapping : mappings_json(plan, {}))
-      for (const json& entry : mapping["entries"])
-        EXPECT_TRUE(holders[entry["node"].get<std::string>() + entry["address"].get<std::string>()].insert(mapping["name"]).second);
+    EXPECT_EQ(told.quality.placed, placed);
+    for (const MappingAnswer& mapping : told.mappings)
+      for (const EntryAnswer& entry : mapping.entries) EXPECT_TRUE(holders[entry.node + entry.address].insert(mapping.name).second);
     for (const auto& [gpu, names] : holders) EXPECT_EQ(names.size(), 1U) << gpu;
   }
 }
