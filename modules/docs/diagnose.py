@@ -11,8 +11,8 @@ short_description: Why a GPU, a mapping or a guest is not ready, and what cures 
 version_added: 0.1.0
 description:
   - 'Climbs a ladder of checks, from the firmware to the guest, in the order in which one thing rests on the other: firmware,
-    command line, IOMMU, board, build of the driver, rival drivers, driver, display, SR-IOV, vGPU types, mapping, guest,
-    use.'
+    command line, IOMMU, board, display, card, build of the driver, rival drivers, driver, SR-IOV, vGPU types, mapping,
+    guest, use.'
   - 'The first rung that is false is blamed, with the evidence, the cause, and the task or command that cures it. What
     is false above it is C(waiting): it may be cured along.'
   - 'It changes nothing, and the task does not fail when something is not ready: look at C(ok).'
@@ -102,9 +102,6 @@ targets:
       description: How guests get it, one of C(passthrough), C(nvidia_vgpu), C(intel_vgpu), C(intel_gvtg).
       type: str
       sample: nvidia_vgpu
-    blamed:
-      description: The first rung that is false, C(null) when none is.
-      type: dict
     rungs:
       description: All rungs, in order.
       type: list
@@ -127,12 +124,15 @@ targets:
         cure:
           description: The task or command that cures it.
           type: str
-invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked.
-  returned: always
-  type: dict
+    blamed:
+      description: The first rung that is false, C(null) when none is.
+      type: dict
 msg:
   description: What went wrong, where, and what to do next.
   returned: on failure
   type: str
+invocation:
+  description: The parameters that the task ran with, defaults included, secrets masked.
+  returned: always
+  type: dict
 '''

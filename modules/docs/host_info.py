@@ -55,13 +55,13 @@ host:
   returned: always
   type: dict
   contains:
-    cluster:
-      description: Name of the Proxmox VE cluster, C(null) for a node alone.
-      type: str
     node:
       description: Name of the node, C(null) when nothing says it.
       type: str
       sample: pve1
+    cluster:
+      description: Name of the Proxmox VE cluster, C(null) for a node alone.
+      type: str
     pve:
       description: Proxmox VE, both C(null) where it is not installed.
       type: dict
@@ -154,16 +154,28 @@ host:
       type: dict
       contains:
         nvidia:
-          description: >-
-            NVIDIA's driver. C(host.drivers.nvidia.branch) is the vGPU software branch, C(host.drivers.nvidia.release) the release as far as the
-            catalogue knows the version, C(host.drivers.nvidia.host_vgpu) whether it is a vGPU host driver,
-            C(host.drivers.nvidia.installed_version) what is installed for the running kernel when nothing is loaded.
+          description: NVIDIA's driver. C(host.drivers.nvidia.branch) is the vGPU software branch, C(host.drivers.nvidia.release)
+            the release as far as the catalogue knows the version, C(host.drivers.nvidia.host_vgpu) whether it is a vGPU
+            host driver, C(host.drivers.nvidia.installed_version) what is installed for the running kernel when nothing
+            is loaded.
           type: dict
-          sample: {loaded: true, version: 550.144.02, branch: 17, release: "17.5", host_vgpu: true, open_modules: false, installed_version: null}
+          sample:
+            loaded: true
+            version: 550.144.02
+            branch: 17
+            release: '17.5'
+            host_vgpu: true
+            open_modules: false
+            installed_version: null
         i915:
-          description: Intel's driver i915. C(host.drivers.i915.max_vfs) is C(null) for a driver that can't make virtual functions.
+          description: Intel's driver i915. C(host.drivers.i915.max_vfs) is C(null) for a driver that can't make virtual
+            functions.
           type: dict
-          sample: {loaded: true, version: null, max_vfs: 7, enable_gvt: null}
+          sample:
+            loaded: true
+            version: null
+            max_vfs: 7
+            enable_gvt: null
         xe:
           description: Intel's driver xe, likewise.
           type: dict
@@ -186,7 +198,8 @@ host:
           description: Always C(false).
           type: bool
 gpus:
-  description: The GPUs by address. Virtual functions and the audio and USB functions of a card are not GPUs of their own.
+  description: The GPUs by address. Virtual functions and the audio and USB functions of a card are not GPUs of their
+    own.
   returned: always
   type: list
   elements: dict
@@ -194,9 +207,10 @@ gpus:
     address:
       description: PCI address, with its domain.
       type: str
-      sample: "0000:41:00.0"
+      sample: '0000:41:00.0'
     kind:
-      description: C(gpu), C(accelerator), C(management_display) (the console of a server's management controller) or C(virtual_display).
+      description: C(gpu), C(accelerator), C(management_display) (the console of a server's management controller) or
+        C(virtual_display).
       type: str
     vendor_id:
       description: Four hexadecimal digits, as the other ids.
@@ -205,7 +219,7 @@ gpus:
     device_id:
       description: The device.
       type: str
-      sample: "2235"
+      sample: '2235'
     subsystem_vendor_id:
       description: The vendor of the board, which may be a maker of servers.
       type: str
@@ -227,14 +241,14 @@ gpus:
       type: list
       elements: str
     vgpu_class:
-      description: 1 for a classic NVIDIA vGPU board without SR-IOV, 2 for a data-centre board with SR-IOV, 3 for a workstation board with SR-IOV
-        whose display outputs must be switched off, else C(null).
+      description: 1 for a classic NVIDIA vGPU board without SR-IOV, 2 for a data-centre board with SR-IOV, 3 for a workstation
+        board with SR-IOV whose display outputs must be switched off, else C(null).
       type: int
       sample: 2
     pci_class:
       description: C(0300) VGA, C(0302) 3D, C(0380) display, C(1200) processing accelerator.
       type: str
-      sample: "0302"
+      sample: '0302'
     driver:
       description: The driver that has it.
       type: str
@@ -267,7 +281,7 @@ gpus:
       description: The other members of its IOMMU group.
       type: list
       elements: dict
-      contains: &neighbour
+      contains:
         address:
           description: PCI address.
           type: str
@@ -297,19 +311,39 @@ gpus:
       description: The other functions of the card, such as audio.
       type: list
       elements: dict
-      contains: *neighbour
-    slot_neighbours:
-      description: Functions of the same slot that are no part of the card, as in the slot of a processor's graphics.
-      returned: when there are any
-      type: list
-      elements: dict
-      contains: *neighbour
+      contains:
+        address:
+          description: PCI address.
+          type: str
+        vendor_id:
+          description: Vendor.
+          type: str
+        device_id:
+          description: Device.
+          type: str
+        pci_class:
+          description: Class and subclass.
+          type: str
+        driver:
+          description: The driver that has it.
+          type: str
+        same_card:
+          description: Whether it is a function of the same card.
+          type: bool
+        bridge:
+          description: Whether it is a bridge, which stays with the host.
+          type: bool
+        needed:
+          description: What the host needs it for, so that it can't go to a guest along with the GPU.
+          returned: when the host uses it
+          type: str
     sriov:
       description: Virtual functions.
       type: dict
       contains:
         capable:
-          description: Whether it shows an SR-IOV capability. A Tesla T4 may, and has its vGPUs on the card itself all the same.
+          description: Whether it shows an SR-IOV capability. A Tesla T4 may, and has its vGPUs on the card itself all
+            the same.
           type: bool
         total:
           description: How many are possible.
@@ -407,11 +441,16 @@ gpus:
       description: Whether it offers another board's types, which vgpu_unlock does and which is not supported.
       type: bool
     technologies:
-      description: >-
-        For C(passthrough), C(nvidia_mdev), C(nvidia_sriov_mdev), C(nvidia_vendor_vfio), C(intel_sriov), C(intel_gvtg) and C(amd_mxgpu) whether it is
-        C(possible) with this board, kernel and release, whether it is C(ready), and as sentences what is C(missing), or why it is not possible.
+      description: For C(passthrough), C(nvidia_mdev), C(nvidia_sriov_mdev), C(nvidia_vendor_vfio), C(intel_sriov), C(intel_gvtg)
+        and C(amd_mxgpu) whether it is C(possible) with this board, kernel and release, whether it is C(ready), and as
+        sentences what is C(missing), or why it is not possible.
       type: dict
-      sample: {passthrough: {possible: true, ready: false, missing: ["it is the boot display"]}}
+      sample:
+        passthrough:
+          possible: true
+          ready: false
+          missing:
+            - it is the boot display
     used_by:
       description: Guests of this node that use it or may, C(null) when their configurations can't be read.
       type: list
@@ -443,8 +482,40 @@ gpus:
       description: What is wrong with the card or its driver, as sentences.
       type: list
       elements: str
+    slot_neighbours:
+      description: Functions of the same slot that are no part of the card, as in the slot of a processor's graphics.
+      returned: when there are any
+      type: list
+      elements: dict
+      contains:
+        address:
+          description: PCI address.
+          type: str
+        vendor_id:
+          description: Vendor.
+          type: str
+        device_id:
+          description: Device.
+          type: str
+        pci_class:
+          description: Class and subclass.
+          type: str
+        driver:
+          description: The driver that has it.
+          type: str
+        same_card:
+          description: Whether it is a function of the same card.
+          type: bool
+        bridge:
+          description: Whether it is a bridge, which stays with the host.
+          type: bool
+        needed:
+          description: What the host needs it for, so that it can't go to a guest along with the GPU.
+          returned: when the host uses it
+          type: str
 resources:
-  description: What a desktop broker can assign, a line for each model and type and for each resource mapping of this node.
+  description: What a desktop broker can assign, a line for each model and type and for each resource mapping of this
+    node.
   returned: always
   type: list
   elements: dict
@@ -482,7 +553,7 @@ resources:
     text:
       description: The line as the broker writes it.
       type: str
-      sample: "mapping TeslaP4 → pool TeslaP4 → GRID P4-1Q"
+      sample: mapping TeslaP4 → pool TeslaP4 → GRID P4-1Q
 form:
   description: The hardware form that the host looks like.
   returned: always
@@ -519,12 +590,12 @@ notes:
   returned: always
   type: list
   elements: str
-invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked.
-  returned: always
-  type: dict
 msg:
   description: What went wrong, where, and what to do next.
   returned: on failure
   type: str
+invocation:
+  description: The parameters that the task ran with, defaults included, secrets masked.
+  returned: always
+  type: dict
 '''

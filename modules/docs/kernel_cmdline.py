@@ -95,27 +95,47 @@ loader:
   contains:
     kind:
       description: One of C(grub), C(grub-pbt) (GRUB on partitions of proxmox-boot-tool), C(systemd-boot), C(unknown).
-      returned: always
       type: str
     evidence:
       description: What was seen, one sentence each.
-      returned: always
       type: list
       elements: str
     places:
       description: Files in which the parameters are kept.
-      returned: always
       type: list
       elements: str
 conflicting:
-  description: Parameters of others that contradict the wish, with their file and line (0 where no plain assignment holds them).
+  description: Parameters of others that contradict the wish, with their file and line.
   returned: always
   type: list
   elements: dict
+  contains:
+    parameter:
+      description: The parameter.
+      type: str
+    file:
+      description: The file that has it.
+      type: str
+    line:
+      description: Its line, 0 where no plain assignment holds it.
+      type: int
 changed:
   description: Whether the host was changed, or would be in check mode.
   returned: always
   type: bool
+msg:
+  description: What went wrong, where, and what to do next.
+  returned: on failure
+  type: str
+failed_step:
+  description: The step that failed. The steps before it are done.
+  returned: when a step failed
+  type: str
+reverted:
+  description: Files that have their old content again, because the work that the change made necessary failed.
+  returned: when files were put back
+  type: list
+  elements: str
 steps:
   description: What was done, or would be in check mode, in order. Follow-up work reads C(run PROGRAM).
   returned: always
@@ -129,6 +149,16 @@ reboot_reason:
   description: Why a reboot is required.
   returned: when reboot_required
   type: str
+follow_ups_pending:
+  description: Work that was put off to the module C(follow_ups).
+  returned: when work was put off
+  type: list
+  elements: str
+kept_foreign_edits:
+  description: Files that others edited since this module changed them, so that only its own part was taken out.
+  returned: with C(state=absent), when there are any
+  type: list
+  elements: str
 pending_on:
   description: What the rest of the work waits for, for example C(reboot) or C(driver).
   returned: when something can only be planned later
@@ -137,31 +167,8 @@ pending_reason:
   description: A sentence for C(pending_on).
   returned: with pending_on
   type: str
-follow_ups_pending:
-  description: Work that was put off to the module C(follow_ups).
-  returned: when work was put off
-  type: list
-  elements: str
-failed_step:
-  description: The step that failed. The steps before it are done.
-  returned: when a step failed
-  type: str
-kept_foreign_edits:
-  description: Files that others edited since this module changed them, so that only its own part was taken out.
-  returned: with C(state=absent), when there are any
-  type: list
-  elements: str
-reverted:
-  description: Files that have their old content again, because the work that the change made necessary failed.
-  returned: when files were put back
-  type: list
-  elements: str
 invocation:
   description: The parameters that the task ran with, defaults included, secrets masked.
   returned: always
   type: dict
-msg:
-  description: What went wrong, where, and what to do next.
-  returned: on failure
-  type: str
 '''

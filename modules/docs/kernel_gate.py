@@ -65,7 +65,8 @@ EXAMPLES = r'''
 RETURN = r'''
 ---
 allowed:
-  description: No driver is known not to build on one of the kernels, and each can import the ZFS pools that the host boots from.
+  description: No driver is known not to build on one of the kernels, and each can import the ZFS pools that the host
+    boots from.
   returned: always
   type: bool
 reasons:
@@ -94,7 +95,7 @@ verdicts:
     builds:
       description: One of C(yes), C(no), C(unknown).
       type: str
-      sample: "no"
+      sample: 'no'
     evidence:
       description: What says so.
       type: str
@@ -113,18 +114,17 @@ next_kernel:
   type: str
   sample: 6.8.12-9-pve
 pin:
-  description: >-
-    The newest installed kernel on which no driver is known to fail and whose ZFS can import the pools that the host boots from, null when
-    there is none.
+  description: The newest installed kernel on which no driver is known to fail and whose ZFS can import the pools that
+    the host boots from, null when there is none.
   returned: always
   type: str
   sample: 6.5.13-6-pve
-invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked.
-  returned: always
-  type: dict
 msg:
   description: What went wrong, where, and what to do next.
   returned: on failure
   type: str
+invocation:
+  description: The parameters that the task ran with, defaults included, secrets masked.
+  returned: always
+  type: dict
 '''

@@ -74,15 +74,6 @@ EXAMPLES = r'''
 
 RETURN = r'''
 ---
-allowed:
-  description: Whether this node may be rebooted now.
-  returned: always
-  type: bool
-reasons:
-  description: Why it may not, one sentence each with what to do.
-  returned: always
-  type: list
-  elements: str
 node:
   description: Name of this node.
   returned: always
@@ -99,48 +90,37 @@ quorum:
   contains:
     cluster:
       description: Name of the cluster, null without one.
-      returned: always
       type: str
     quorate:
       description: Whether this node is in the part that has quorum; null when that is not known.
-      returned: always
       type: bool
     expected_votes:
       description: Votes of all nodes and the QDevice.
-      returned: always
       type: int
     needed_votes:
       description: Votes that quorum needs.
-      returned: always
       type: int
     total_votes:
       description: Votes that are there now.
-      returned: always
       type: int
     own_votes:
       description: Votes of this node.
-      returned: always
       type: int
     remaining_votes:
       description: Votes that are there without this node.
-      returned: always
       type: int
     holds_without_node:
       description: Whether the other nodes keep quorum.
-      returned: always
       type: bool
     qdevice:
       description: The QDevice, null without one.
-      returned: always
       type: dict
       contains:
         votes:
           description: Votes that it may give.
-          returned: always
           type: int
         voting:
           description: Whether it gives them to the other nodes; null when corosync can't be asked.
-          returned: always
           type: bool
 nodes:
   description: All nodes of the cluster.
@@ -150,19 +130,16 @@ nodes:
   contains:
     name:
       description: Name of the node.
-      returned: always
       type: str
     online:
       description: Whether it is a member now.
-      returned: always
       type: bool
     votes:
       description: Its votes.
-      returned: always
       type: int
     ha_state:
-      description: What the HA manager says of it, one of C(online), C(maintenance), C(unknown), C(fence), C(gone); null when HA was never used.
-      returned: always
+      description: What the HA manager says of it, one of C(online), C(maintenance), C(unknown), C(fence), C(gone); null
+        when HA was never used.
       type: str
 ha:
   description: The HA manager.
@@ -171,58 +148,45 @@ ha:
   contains:
     active:
       description: Whether it manages any service.
-      returned: always
       type: bool
     master:
       description: The node whose manager is in charge.
-      returned: always
       type: str
     master_alive:
       description: Whether it reported in the last 30 seconds. A manager without services need not.
-      returned: always
       type: bool
     node_state:
       description: What it says of this node.
-      returned: always
       type: str
     lrm_state:
       description: State of this node's local resource manager, for example C(active) or C(wait_for_agent_lock).
-      returned: always
       type: str
     lrm_mode:
       description: Its mode, for example C(active), C(maintenance) or C(restart).
-      returned: always
       type: str
     disarmed:
       description: Whether HA is disarmed, which Proxmox VE can since 9.2.
-      returned: always
       type: bool
     shutdown_policy:
       description: What HA does with its services when the node shuts down, from C(datacenter.cfg).
-      returned: always
       type: str
     services:
       description: HA services of the whole cluster.
-      returned: always
       type: list
       elements: dict
       contains:
         sid:
           description: Its id.
-          returned: always
           type: str
           sample: vm:100
         node:
           description: Where it is, null when HA has not seen it yet.
-          returned: always
           type: str
         state:
           description: What HA does with it now; C(queued) when HA has not seen it yet, C(ignored) when it shall not.
-          returned: always
           type: str
         request:
           description: What HA shall do with it; C(none) when it is no HA resource any more.
-          returned: always
           type: str
 ceph:
   description: Ceph, null where Proxmox VE does not run it.
@@ -231,80 +195,64 @@ ceph:
   contains:
     health:
       description: C(HEALTH_OK), C(HEALTH_WARN) or C(HEALTH_ERR); null when Ceph can't be asked.
-      returned: always
       type: str
     checks:
       description: What Ceph complains of.
-      returned: always
       type: list
       elements: dict
       contains:
         code:
           description: Its code.
-          returned: always
           type: str
           sample: OSD_DOWN
         severity:
           description: C(HEALTH_WARN) or C(HEALTH_ERR).
-          returned: always
           type: str
         message:
           description: Its message.
-          returned: always
           type: str
         muted:
           description: Whether the operator has muted it.
-          returned: always
           type: bool
         counts:
-          description: Whether it is a reason against the reboot. Muted ones and those that have nothing to do with availability are not.
-          returned: always
+          description: Whether it is a reason against the reboot. Muted ones and those that have nothing to do with availability
+            are not.
           type: bool
     noout:
       description: Whether OSDs that are down stay in, so that no data is moved during the reboot.
-      returned: always
       type: bool
     flags:
       description: Flags of the OSD map that Ceph warns of.
-      returned: always
       type: list
       elements: str
     placement_groups_not_clean:
       description: Placement groups that are not active and clean.
-      returned: always
       type: list
       elements: dict
       contains:
         state:
           description: Their state.
-          returned: always
           type: str
           sample: active+undersized+degraded
         count:
           description: How many.
-          returned: always
           type: int
     monitors:
       description: Number of monitors.
-      returned: always
       type: int
     monitors_left:
       description: Monitors in the quorum without this node's.
-      returned: always
       type: int
     monitors_here:
       description: This node's monitors.
-      returned: always
       type: list
       elements: str
     osds_here:
       description: Numbers of this node's OSDs.
-      returned: always
       type: list
       elements: int
     ok_to_stop:
       description: What Ceph itself says of stopping all of these; null without any.
-      returned: always
       type: bool
 replication:
   description: Replication jobs of this node's guests. Jobs of other nodes' guests to this node are not known here.
@@ -314,36 +262,28 @@ replication:
   contains:
     id:
       description: Id of the job.
-      returned: always
       type: str
       sample: 100-0
     guest:
       description: VMID of the guest.
-      returned: always
       type: int
     target:
       description: The node it goes to.
-      returned: always
       type: str
     disabled:
       description: Whether it is switched off.
-      returned: always
       type: bool
     running:
       description: Whether it runs now.
-      returned: always
       type: bool
     last_sync:
       description: When it last succeeded, in seconds since 1970; null when it never did.
-      returned: always
       type: int
     failures:
       description: How often it failed since.
-      returned: always
       type: int
     error:
       description: The last error.
-      returned: always
       type: str
 guests:
   description: The guests of this node, those that don't run too.
@@ -353,52 +293,51 @@ guests:
   contains:
     vmid:
       description: Its id.
-      returned: always
       type: int
     name:
       description: Its name, null when its configuration can't be read.
-      returned: always
       type: str
     type:
       description: C(qemu) or C(lxc).
-      returned: always
       type: str
     running:
       description: Whether it runs.
-      returned: always
       type: bool
     ha:
       description: What HA shall do with it, for example C(started); null when HA does not manage it.
-      returned: always
       type: str
     lock:
       description: Its lock, for example C(backup); null without one.
-      returned: always
       type: str
     movable:
       description: Whether it can move as it is; a VM that runs without interruption, a container that runs with a restart.
-      returned: always
       type: bool
     movable_with_disks:
       description: The same when disks on storages of this node are copied.
-      returned: always
       type: bool
     targets:
       description: Nodes that are online, not in maintenance mode, and have the storages and mapped devices that it needs.
-      returned: always
       type: list
       elements: str
     reasons:
       description: Why it can't move, one sentence each.
-      returned: always
       type: list
       elements: str
-invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked.
+allowed:
+  description: Whether this node may be rebooted now.
   returned: always
-  type: dict
+  type: bool
+reasons:
+  description: Why it may not, one sentence each with what to do.
+  returned: always
+  type: list
+  elements: str
 msg:
   description: What went wrong, where, and what to do next.
   returned: on failure
   type: str
+invocation:
+  description: The parameters that the task ran with, defaults included, secrets masked.
+  returned: always
+  type: dict
 '''

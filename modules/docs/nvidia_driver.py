@@ -136,7 +136,7 @@ driver:
     release:
       description: Its vGPU release, null when the catalogue does not know the version.
       type: str
-      sample: "16.8"
+      sample: '16.8'
     branch:
       description: Its vGPU branch.
       type: int
@@ -161,18 +161,6 @@ driver:
         built:
           description: Version of its module nvidia, null without one.
           type: str
-lacks:
-  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with I(missing=wait) only.
-  returned: unless the task is refused before it is looked for
-  type: dict
-  contains:
-    file:
-      description: I(file), which is not there and is needed.
-      type: bool
-    packages:
-      description: Packages that building the driver needs.
-      type: list
-      elements: str
 boards:
   description: The selected boards.
   returned: always
@@ -192,8 +180,8 @@ boards:
       description: Whether the driver's branch serves it, one of C(yes), C(no), C(unknown).
       type: str
 licences:
-  description: The vGPU types of the selected boards by the licence that a guest with them needs, one of C(vapps), C(vpc), C(vws),
-    C(ai_enterprise), C(vgaming).
+  description: The vGPU types of the selected boards by the licence that a guest with them needs, one of C(vapps), C(vpc),
+    C(vws), C(ai_enterprise), C(vgaming).
   returned: always
   type: dict
 guest_driver_versions:
@@ -211,10 +199,36 @@ guest_driver_versions:
     version:
       description: Version of the Linux guest driver.
       type: str
+lacks:
+  description: What has to come to the host before the driver can be installed. Headers and tools are looked for with
+    I(missing=wait) only.
+  returned: unless the task is refused before it is looked for
+  type: dict
+  contains:
+    file:
+      description: I(file), which is not there and is needed.
+      type: bool
+    packages:
+      description: Packages that building the driver needs.
+      type: list
+      elements: str
 changed:
   description: Whether the host was changed, or would be in check mode.
   returned: always
   type: bool
+msg:
+  description: What went wrong, where, and what to do next.
+  returned: on failure
+  type: str
+failed_step:
+  description: The step that failed. The steps before it are done.
+  returned: when a step failed
+  type: str
+reverted:
+  description: Files that have their old content again, because the work that the change made necessary failed.
+  returned: when files were put back
+  type: list
+  elements: str
 steps:
   description: What was done, or would be in check mode, in order. Follow-up work reads C(run PROGRAM).
   returned: always
@@ -228,6 +242,16 @@ reboot_reason:
   description: Why a reboot is required.
   returned: when reboot_required
   type: str
+follow_ups_pending:
+  description: Work that was put off to the module C(follow_ups).
+  returned: when work was put off
+  type: list
+  elements: str
+kept_foreign_edits:
+  description: Files that others edited since this module changed them, so that only its own part was taken out.
+  returned: with C(state=absent), when there are any
+  type: list
+  elements: str
 pending_on:
   description: What the rest of the work waits for, for example C(reboot) or C(driver).
   returned: when something can only be planned later
@@ -236,31 +260,8 @@ pending_reason:
   description: A sentence for C(pending_on).
   returned: with pending_on
   type: str
-follow_ups_pending:
-  description: Work that was put off to the module C(follow_ups).
-  returned: when work was put off
-  type: list
-  elements: str
-failed_step:
-  description: The step that failed. The steps before it are done.
-  returned: when a step failed
-  type: str
-kept_foreign_edits:
-  description: Files that others edited since this module changed them, so that only its own part was taken out.
-  returned: with C(state=absent), when there are any
-  type: list
-  elements: str
-reverted:
-  description: Files that have their old content again, because the work that the change made necessary failed.
-  returned: when files were put back
-  type: list
-  elements: str
 invocation:
   description: The parameters that the task ran with, defaults included, secrets masked.
   returned: always
   type: dict
-msg:
-  description: What went wrong, where, and what to do next.
-  returned: on failure
-  type: str
 '''

@@ -149,11 +149,11 @@ RETURN = r'''
 ---
 fits:
   description: Whether every pool gets all it wants.
-  returned: success
+  returned: always
   type: bool
 pools:
   description: The pools, in the order of I(pools).
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -180,7 +180,8 @@ pools:
       description: Seats beyond the desktops.
       type: int
     surviving_seats:
-      description: Seats that are left when as many nodes fail as it wants to survive, those with the most seats; C(null) when it wants none.
+      description: Seats that are left when as many nodes fail as it wants to survive, those with the most seats; C(null)
+        when it wants none.
       type: int
     gpus:
       description: How many GPUs serve it.
@@ -192,7 +193,8 @@ pools:
       description: The resource mapping that it needs, C(null) when it needs none.
       type: str
     licence:
-      description: The least NVIDIA product that licenses its type (C(vws), C(vpc), C(vapps), C(ai_enterprise) or C(vgaming)), C(null) for none.
+      description: The least NVIDIA product that licenses its type (C(vws), C(vpc), C(vapps), C(ai_enterprise) or C(vgaming)),
+        C(null) for none.
       type: str
     fits:
       description: Whether it gets all it wants.
@@ -207,7 +209,7 @@ pools:
       elements: str
 gpus:
   description: Every GPU, by node and address. Consoles are left out.
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -236,7 +238,8 @@ gpus:
       description: The pool whose mapping holds it today.
       type: str
     change:
-      description: C(keep), C(move) from one pool to another, C(new), C(release), or C(none) for a GPU that no pool has or gets.
+      description: C(keep), C(move) from one pool to another, C(new), C(release), or C(none) for a GPU that no pool has
+        or gets.
       type: str
     running:
       description: Guests that run on it now.
@@ -248,7 +251,7 @@ gpus:
       elements: str
 mappings:
   description: The resource mappings that the plan needs.
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -289,8 +292,9 @@ mappings:
       type: list
       elements: str
 overlaps:
-  description: GPUs of the plan that other mappings hold today as well. Take them out there, else two pools meet on one GPU.
-  returned: success
+  description: GPUs of the plan that other mappings hold today as well. Take them out there, else two pools meet on one
+    GPU.
+  returned: always
   type: list
   elements: dict
   contains:
@@ -308,7 +312,7 @@ overlaps:
       type: str
 left:
   description: GPUs that serve no pool, by model.
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -323,7 +327,7 @@ left:
       type: int
 licences:
   description: The NVIDIA licences that the placed desktops need.
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -335,7 +339,7 @@ licences:
       type: int
 quality:
   description: How good the plan is.
-  returned: success
+  returned: always
   type: dict
   contains:
     desktops:
@@ -357,7 +361,8 @@ quality:
       description: Whether it is proven that there is no better plan.
       type: bool
     at_most_better_by:
-      description: How much better a plan could be at most, in the first of these that is not 0. All are 0 for the best plan.
+      description: How much better a plan could be at most, in the first of these that is not 0. All are 0 for the best
+        plan.
       type: dict
       contains:
         desktops:
@@ -374,15 +379,15 @@ quality:
           type: int
 notes:
   description: What else is worth knowing.
-  returned: success
+  returned: always
   type: list
   elements: str
-invocation:
-  description: The parameters that the task ran with, defaults included, secrets masked.
-  returned: always
-  type: dict
 msg:
   description: What went wrong, where, and what to do next.
   returned: on failure
   type: str
+invocation:
+  description: The parameters that the task ran with, defaults included, secrets masked.
+  returned: always
+  type: dict
 '''

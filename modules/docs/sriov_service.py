@@ -95,31 +95,6 @@ EXAMPLES = r'''
 
 RETURN = r'''
 ---
-cards:
-  description: The cards with the unit that makes their VFs; empty with I(state=absent).
-  returned: always
-  type: list
-  elements: dict
-  contains:
-    address:
-      description: PCI address.
-      type: str
-      sample: "0000:41:00.0"
-    name:
-      description: Its name.
-      type: str
-      sample: A40
-    vfs:
-      description: How many, as in I(vfs).
-      type: str
-    unit:
-      description: The unit.
-      type: str
-      sample: "pve-gpu-sriov-0000-41-00.0.service"
-    owner:
-      description: C(pve.gpu) for a unit of this module, C(shipped) for an instance of an installed template that this module enabled,
-        C(others) for one that was enabled already.
-      type: str
 skipped:
   description: Chosen cards that rightly have no VFs.
   returned: always
@@ -150,10 +125,48 @@ conflicting:
     text:
       description: The line, or the unit's name.
       type: str
+cards:
+  description: The cards with the unit that makes their VFs; empty with I(state=absent).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: PCI address.
+      type: str
+      sample: '0000:41:00.0'
+    name:
+      description: Its name.
+      type: str
+      sample: A40
+    vfs:
+      description: How many, as in I(vfs).
+      type: str
+    unit:
+      description: The unit.
+      type: str
+      sample: pve-gpu-sriov-0000-41-00.0.service
+    owner:
+      description: C(pve.gpu) for a unit of this module, C(shipped) for an instance of an installed template that this
+        module enabled, C(others) for one that was enabled already.
+      type: str
 changed:
   description: Whether the host was changed, or would be in check mode.
   returned: always
   type: bool
+msg:
+  description: What went wrong, where, and what to do next.
+  returned: on failure
+  type: str
+failed_step:
+  description: The step that failed. The steps before it are done.
+  returned: when a step failed
+  type: str
+reverted:
+  description: Files that have their old content again, because the work that the change made necessary failed.
+  returned: when files were put back
+  type: list
+  elements: str
 steps:
   description: What was done, or would be in check mode, in order. Follow-up work reads C(run PROGRAM).
   returned: always
@@ -167,6 +180,16 @@ reboot_reason:
   description: Why a reboot is required.
   returned: when reboot_required
   type: str
+follow_ups_pending:
+  description: Work that was put off to the module C(follow_ups).
+  returned: when work was put off
+  type: list
+  elements: str
+kept_foreign_edits:
+  description: Files that others edited since this module changed them, so that only its own part was taken out.
+  returned: with C(state=absent), when there are any
+  type: list
+  elements: str
 pending_on:
   description: What the rest of the work waits for, for example C(reboot) or C(driver).
   returned: when something can only be planned later
@@ -175,31 +198,8 @@ pending_reason:
   description: A sentence for C(pending_on).
   returned: with pending_on
   type: str
-follow_ups_pending:
-  description: Work that was put off to the module C(follow_ups).
-  returned: when work was put off
-  type: list
-  elements: str
-failed_step:
-  description: The step that failed. The steps before it are done.
-  returned: when a step failed
-  type: str
-kept_foreign_edits:
-  description: Files that others edited since this module changed them, so that only its own part was taken out.
-  returned: with C(state=absent), when there are any
-  type: list
-  elements: str
-reverted:
-  description: Files that have their old content again, because the work that the change made necessary failed.
-  returned: when files were put back
-  type: list
-  elements: str
 invocation:
   description: The parameters that the task ran with, defaults included, secrets masked.
   returned: always
   type: dict
-msg:
-  description: What went wrong, where, and what to do next.
-  returned: on failure
-  type: str
 '''

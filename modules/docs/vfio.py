@@ -165,14 +165,16 @@ cards:
           description: Its IOMMU group.
           type: int
         reset_methods:
-          description: How the kernel can reset it between guests, the first one first; empty if it can't, or does not tell (before 5.15).
+          description: How the kernel can reset it between guests, the first one first; empty if it can't, or does not
+            tell (before 5.15).
           type: list
           elements: str
         rom:
           description: Whether it shows an expansion ROM.
           type: bool
 left_alone:
-  description: The GPUs, and functions in the slot of a GPU that are no part of its card, that are not taken, with the reason.
+  description: The GPUs, and functions in the slot of a GPU that are no part of its card, that are not taken, with the
+    reason.
   returned: always
   type: list
   elements: dict
@@ -184,11 +186,11 @@ left_alone:
       description: Why it is not taken.
       type: str
 loader:
-  description: The boot loader and its files; see C(kernel_cmdline).
+  description: The boot loader, how that is known, and the files that are kept for it. See C(kernel_cmdline).
   returned: when the kernel command line is changed for the boot display
   type: dict
 conflicting:
-  description: Kernel parameters of others that contradict; see C(kernel_cmdline).
+  description: Parameters of others that contradict the wish, with their file and line. See C(kernel_cmdline).
   returned: when the kernel command line is changed for the boot display
   type: list
   elements: dict
@@ -196,6 +198,19 @@ changed:
   description: Whether the host was changed, or would be in check mode.
   returned: always
   type: bool
+msg:
+  description: What went wrong, where, and what to do next.
+  returned: on failure
+  type: str
+failed_step:
+  description: The step that failed. The steps before it are done.
+  returned: when a step failed
+  type: str
+reverted:
+  description: Files that have their old content again, because the work that the change made necessary failed.
+  returned: when files were put back
+  type: list
+  elements: str
 steps:
   description: What was done, or would be in check mode, in order. Follow-up work reads C(run PROGRAM).
   returned: always
@@ -209,6 +224,16 @@ reboot_reason:
   description: Why a reboot is required.
   returned: when reboot_required
   type: str
+follow_ups_pending:
+  description: Work that was put off to the module C(follow_ups).
+  returned: when work was put off
+  type: list
+  elements: str
+kept_foreign_edits:
+  description: Files that others edited since this module changed them, so that only its own part was taken out.
+  returned: with C(state=absent), when there are any
+  type: list
+  elements: str
 pending_on:
   description: What the rest of the work waits for, for example C(reboot) or C(driver).
   returned: when something can only be planned later
@@ -217,31 +242,8 @@ pending_reason:
   description: A sentence for C(pending_on).
   returned: with pending_on
   type: str
-follow_ups_pending:
-  description: Work that was put off to the module C(follow_ups).
-  returned: when work was put off
-  type: list
-  elements: str
-failed_step:
-  description: The step that failed. The steps before it are done.
-  returned: when a step failed
-  type: str
-kept_foreign_edits:
-  description: Files that others edited since this module changed them, so that only its own part was taken out.
-  returned: with C(state=absent), when there are any
-  type: list
-  elements: str
-reverted:
-  description: Files that have their old content again, because the work that the change made necessary failed.
-  returned: when files were put back
-  type: list
-  elements: str
 invocation:
   description: The parameters that the task ran with, defaults included, secrets masked.
   returned: always
   type: dict
-msg:
-  description: What went wrong, where, and what to do next.
-  returned: on failure
-  type: str
 '''
