@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The executable: one answer a run, whoever calls and however. The only place that prints.
+#include "common/core/judgements.hpp"
 #include "common/core/run.hpp"
 #include "common/host/fd.hpp"
 #include "common/host/real_host.hpp"
@@ -27,6 +28,11 @@ constexpr const char* usage = R"(pve-gpu: Ansible modules for GPU hosts, in one 
   pve-gpu NAME [ARGS.json]     run a module by hand; without a file, arguments come from standard input
   pve-gpu ARGS_FILE            as Ansible runs it: the file says which module
   pve-gpu --staged             as the action plugin runs it: says that it started, then reads standard input
+  pve-gpu record FILE [NAME ARGS.json]...
+                               writes what this host answers to every module's questions, for a bug report: without secrets,
+                               names and addresses masked; zcat FILE shows it. NAME ARGS.json: what this task asks, too
+  pve-gpu NAME [ARGS.json] --recorded FILE
+                               a module's answer from such a recording, in check mode, on any machine
 
 A module is run without changing anything by "_ansible_check_mode": true in its arguments, and shows differences
 by "_ansible_diff": true. A key that is nearly one of Ansible's is refused.
@@ -60,6 +66,21 @@ Result<std::string> read_file(const std::string& path) {
 int run(const std::vector<RegistryEntry>& modules, std::string name, Result<std::string> args, Host& host) {
   if (!args) return answer(failed_answer(args.error().message));
   return answer(run_task(modules, std::move(name), std::move(*args), host));
+}
+
+/// Writes a recording of this host.
+int record(const std::vector<RegistryEntry>& modules, const std::vector<std::string>& words, Host& host) {
+  std::vector<RecordedTask> tasks;
+  for (std::size_t i = 1; i + 1 < words.size(); i += 2) {
+    auto args = parse_json(read_file(words[i + 1]).or_fail("record"));
+    if (!args || !args->is_object()) throw ModuleError(words[i + 1] + " holds no JSON object: the arguments of " + words[i]);
+    tasks.push_back({words[i], *std::move(args)});
+  }
+  const std::string bytes = pack(record_judgements(modules, host, tasks));
+  host.write_file(words[0], bytes, {.mode = 0600}).or_fail("record");
+  std::printf("pve-gpu: %s is written (%zu kB). Names, addresses and numbers that identify are masked; look into it before you give it away: zcat %s\n",
+              words[0].c_str(), (bytes.size() + 1023) / 1024, words[0].c_str());
+  return 0;
 }
 
 int dispatch(const std::vector<std::string>& words, const std::string& called_as) {
@@ -105,7 +126,30 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
     std::fflush(stdout);
     return run(modules, {}, read_all(0), host);
   }
+  if (words[0] == "record") {
+    if (words.size() < 2 || words.size() % 2 != 0 || words[1].starts_with('-')) {
+      std::fputs("pve-gpu: record takes the name of the file to write, then pairs of a module and a file of its arguments\n", stderr);
+      return 2;
+    }
+    for (std::size_t i = 2; i < words.size(); i += 2)
+      if (!known(words[i])) return answer(failed_answer(fmt::format("there is no module '{}'; pve-gpu --list names them", words[i])));
+    return record(modules, {words.begin() + 1, words.end()}, host);
+  }
+  if (words.size() >= 3 && words[words.size() - 2] == "--recorded" && known(words[0])) {
+    auto recording = record::unpack(read_file(words.back()).or_fail("recording"));
+    if (!recording) return answer(failed_answer(fmt::format("{}: {}", words.back(), recording.error().message)));
+    auto args = words.size() > 3 && words[1] != "-" ? read_file(words[1]) : ::isatty(0) ? Result<std::string>(std::string("{}")) : read_all(0);
+    if (!args) return answer(failed_answer(args.error().message));
+    for (const RegistryEntry& entry : modules)
+      if (words[0] == entry.name)
+        return answer(replay_task(entry.module(), args->empty() ? "{}" : *args, record::ReplayHost(*std::move(recording))));
+  }
   if (known(words[0])) {
+    // "--recorded" without its file must not become a run on this machine.
+    if (words.size() > 2 || (words.size() == 2 && words[1].starts_with("--"))) {
+      std::fputs("pve-gpu: a module takes one file of arguments, and --recorded FILE at the end\n", stderr);
+      return 2;
+    }
     if (words.size() > 1 && words[1] != "-") return run(modules, words[0], read_file(words[1]), host);
     if (words.size() == 1 && ::isatty(0)) return run(modules, words[0], std::string("{}"), host);
     auto args = read_all(0);
@@ -144,6 +188,8 @@ int main(int argc, char** argv) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   try {
     return dispatch({argv + (argc > 0 ? 1 : 0), argv + argc}, own_name(argc > 0 ? argv[0] : nullptr));
+  } catch (const pvegpu::ModuleError& e) {
+    return answer(failed_answer(e.what()));
   } catch (const std::exception& e) {
     return answer(failed_answer(fmt::format("internal error: {}; please report it", e.what())));
   }

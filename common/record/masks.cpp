@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+// What secrets look like, and their masks.
+#include "common/record/masks.hpp"
+
+#include "common/base/strings.hpp"
+
+#include <algorithm>
+
+namespace pvegpu::record {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_alnum(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_one_of(char c, std::string_view set) { return set.find(c) != set.npos; }
+bool is_blank(char c) { return is_one_of(c, " \t\r\n"); }
+
+char at(std::string_view text, std::size_t i) { return i < text.size() ? text[i] : '\0'; }
+
+template <class Test>
+std::size_t run_of(std::string_view text, std::size_t i, Test test) {
+  const std::size_t begin = i;
+  while (i < text.size() && test(text[i])) ++i;
+  return i - begin;
+}
+
+// --- forms: how long one is that begins here, 0 for none. What stands before it is no letter and no digit -----------------------------
+
+std::size_t uuid_at(std::string_view text, std::size_t i) {
+  const std::size_t begin = i;
+  for (const std::size_t length : {8u, 4u, 4u, 4u, 12u}) {
+    if (i != begin && at(text, i++) != '-') return 0;
+    if (run_of(text, i, is_hex) != length) return 0;
+    i += length;
+  }
+  return is_alnum(at(text, i)) ? 0 : i - begin;
+}
+
+std::size_t id_at(std::string_view text, std::size_t i) { return run_of(text, i, is_alnum) == 32 && run_of(text, i, is_hex) == 32 ? 32 : 0; }
+
+/// Six pairs or more, as InfiniBand has them.
+std::size_t mac_at(std::string_view text, std::size_t i) {
+  const char separator = at(text, i + 2);
+  if (separator != ':' && separator != '-') return 0;
+  if (i > 0 && text[i - 1] == separator) return 0;
+  const std::size_t begin = i;
+  int pairs = 0;
+  while (run_of(text, i, is_hex) == 2) {
+    ++pairs;
+    i += 2;
+    if (at(text, i) != separator) break;
+    ++i;
+  }
+  if (at(text, i - 1) == separator || is_alnum(at(text, i))) return 0;
+  return pairs == 6 || (pairs > 6 && separator == ':') ? i - begin : 0;
+}
+
+/// No leading zeros: those are in versions.
+std::size_t ipv4_at(std::string_view text, std::size_t i) {
+  if (i > 0 && is_one_of(text[i - 1], "._")) return 0;
+  const std::size_t begin = i;
+  for (int part = 0; part < 4; ++part) {
+    if (part > 0 && at(text, i++) != '.') return 0;
+    const std::size_t length = run_of(text, i, is_digit);
+    if (length == 0 || length > 3 || (length > 1 && text[i] == '0')) return 0;
+    int number = 0;
+    for (std::size_t k = 0; k < length; ++k) number = number * 10 + (text[i + k] - '0');
+    if (number > 255) return 0;
+    i += length;
+  }
+  return is_alnum(at(text, i)) || (at(text, i) == '.' && is_digit(at(text, i + 1))) ? 0 : i - begin;
+}
+
+std::size_t ipv6_at(std::string_view text, std::size_t i) {
+  if (i > 0 && is_one_of(text[i - 1], ":.")) return 0;
+  const std::size_t begin = i;
+  int colons = 0, groups = 0, doubles = 0;
+  while (is_hex(at(text, i)) || at(text, i) == ':') {
+    if (at(text, i) == ':') {
+      ++colons;
+      if (at(text, i + 1) == ':') ++doubles;
+      ++i;
+    } else {
+      const std::size_t length = run_of(text, i, is_hex);
+      if (length > 4) return 0;
+      ++groups;
+      i += length;
+    }
+  }
+  if (is_alnum(at(text, i)) || (at(text, i) == '.' && is_alnum(at(text, i + 1)))) return 0;
+  const std::string_view all = text.substr(begin, i - begin);
+  if (std::none_of(all.begin(), all.end(), is_digit) || all.ends_with(":::")) return 0;
+  return (doubles == 1 && groups >= 2 && groups < 8) || (doubles == 0 && groups == 8 && colons == 7) ? all.size() : 0;
+}
+
+std::size_t volume_at(std::string_view text, std::size_t i) {
+  const auto upper = [](char c) { return is_digit(c) || (c >= 'A' && c <= 'F'); };
+  return run_of(text, i, upper) == 4 && at(text, i + 4) == '-' && run_of(text, i + 5, upper) == 4 && !is_alnum(at(text, i + 9)) ? 9 : 0;
+}
+
+// --- what is no secret -----------------------------------------------------------------------------------------------------------------
+
+/// Of mediated devices Proxmox VE makes the UUID out of the number of the guest; of EFI these are names of variables' owners.
+bool is_public_uuid(std::string_view uuid) {
+  constexpr std::string_view efi[] = {"8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"};
+  return std::all_of(uuid.begin(), uuid.begin() + 8, is_digit) ? uuid.substr(8, 16) == "-0000-0000-0000-" || uuid.starts_with("00000000-0000-")
+                                                               : std::find(std::begin(efi), std::end(efi), text::lower(uuid)) != std::end(efi);
+}
+
+bool is_public_address(std::string_view address) {
+  for (const char* begin : {"127.", "0.0.0.0", "255."})
+    if (address.starts_with(begin)) return true;
+  return false;
+}
+
+/// Machines that everybody knows, and names that documents use for examples.
+bool is_public_machine(std::string_view name) {
+  constexpr std::string_view domains[] = {"debian.org", "proxmox.com", "ceph.com",    "nvidia.com",  "intel.com",   "kernel.org",
+                                          "github.com", "example.org", "example.com", "example.net", "ubuntu.com", "localhost"};
+  for (const std::string_view domain : domains)
+    if (name == domain || (name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.')) return true;
+  return false;
+}
+
+std::string padded(std::size_t number, std::size_t width) { return fmt::format("{:0{}}", number, width); }
+
+std::string mask_of(Secret kind, const std::string& secret, std::size_t number, std::size_t width) {
+  const std::string n = padded(number, width);
+  switch (kind) {
+    case Secret::node:
+      return "host" + n;
+    case Secret::guest:
+      return "guest" + n;
+    case Secret::user:
+      return "user" + n;
+    case Secret::internet:
+      return "machine" + n + ".example.org";
+    case Secret::domain:
+      return "domain" + n + ".example.org";
+    case Secret::uuid:
+      return fmt::format("00000000-aaaa-4000-8000-{:012}", number);
+    case Secret::id:
+      return fmt::format("20010db8{:024}", number);
+    case Secret::volume:
+      return fmt::format("AAAA-{:04}", number);
+    case Secret::mac: {
+      const char separator = secret[2];
+      std::string out = "02";
+      for (std::size_t i = 2; i < secret.size() - 6; i += 3) out += fmt::format("{}00", separator);
+      return out + fmt::format("{}{:02}{}{:02}", separator, number / 100 % 100, separator, number % 100);
+    }
+    case Secret::ipv4:
+      return fmt::format("198.{}.{}.{}", 18 + number / 62500 % 2, number / 250 % 250, number % 250 + 1);
+    case Secret::ipv6:
+      return fmt::format("2001:db8::{:04x}", number);
+    case Secret::mail:
+      return "mail" + n + "@example.org";
+    case Secret::disk: {
+      const auto part = secret.find("-part"), dash = secret.find('-');
+      return secret.substr(0, dash) + "-MASKED_" + n + (part == secret.npos ? "" : secret.substr(part));
+    }
+    case Secret::number:
+      return "SERIAL" + n;
+    case Secret::word:
+      return "masked" + n;
+  }
+  return {};
+}
+
+}  // namespace
+
+/// A word of the system itself, or one that many would choose: it tells nobody.
+bool Masks::common(std::string_view word) const {
+  constexpr std::string_view words[] = {"pve",  "proxmox", "node",    "host",  "hv",     "server", "gpu",   "vm",    "ct",      "guest", "test",
+                                        "root", "debian",  "windows", "linux", "ubuntu", "nvidia", "intel", "amd",   "vgpu",    "vfio",  "local",
+                                        "lab",  "data",    "default", "none",  "admin",  "user",   "cloud", "quiet", "desktop", "vdi",   "template"};
+  std::string plain = text::lower(word);
+  while (!plain.empty() && !(plain.back() >= 'a' && plain.back() <= 'z')) plain.pop_back();
+  return plain.empty() || std::find(std::begin(words), std::end(words), plain) != std::end(words) || technical_.count(word) > 0 ||
+         technical_.count(text::lower(word)) > 0;
+}
+
+void Masks::add(Secret kind, std::string_view value) {
+  if (value.size() < 3) return;
+  const bool name = kind <= Secret::user;
+  if (!name && kind != Secret::internet) {
+    secrets_.emplace(value, kind);
+    return;
+  }
+  if (kind == Secret::internet && (is_public_machine(value) || ipv4_at(value, 0) == value.size() || ipv6_at(value, 0) == value.size()))
+    return scan(value);
+  if (!name && value.find('.') == value.npos) kind = Secret::node;
+  // As it is written, and as others write it.
+  std::string upper(value);
+  std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  for (const std::string& spelling : {std::string(value), text::lower(value), upper}) {
+    const auto [known, is_new] = secrets_.emplace(spelling, kind);
+    if (!is_new) known->second = std::min(known->second, kind);
+  }
+}
+
+void Masks::scan(std::string_view text) {
+  struct Form {
+    Secret kind;
+    std::size_t (*length)(std::string_view, std::size_t);
+  };
+  constexpr Form forms[] = {{Secret::uuid, uuid_at}, {Secret::id, id_at}, {Secret::mac, mac_at}, {Secret::ipv4, ipv4_at}, {Secret::ipv6, ipv6_at}};
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!is_hex(text[i]) && text[i] != 'e' && text[i] != ':') continue;
+    if (i > 0 && is_alnum(text[i - 1])) continue;
+    for (const Form& form : forms) {
+      const std::size_t length = form.length(text, i);
+      if (length == 0) continue;
+      const std::string_view found = text.substr(i, length);
+      const bool is_public = form.kind == Secret::uuid   ? is_public_uuid(found)
+                             : form.kind == Secret::ipv4 ? is_public_address(found)
+                                                         : found.find_first_not_of("0:-1") == found.npos ||
+                                                               found.find_first_not_of("fF:-") == found.npos;
+      if (!is_public) secrets_.emplace(found, form.kind);
+      i += length - 1;
+      break;
+    }
+  }
+  scan_urls(text);
+  scan_mail(text);
+  scan_settings(text);
+}
+
+void Masks::scan_urls(std::string_view text) {
+  for (auto mark = text.find("://"); mark != text.npos; mark = text.find("://", mark + 3)) {
+    const std::size_t begin = mark + 3;
+    const std::size_t word = run_of(text, begin, [](char c) { return !is_blank(c) && !is_one_of(c, "\"'<>`"); });
+    std::string_view authority = text.substr(begin, std::min(text.find_first_of("/?#", begin), begin + word) - begin);
+    auto login = authority.rfind('@');
+    if (const auto colon = authority.find(':'); login == authority.npos && colon != authority.npos && !authority.starts_with('[') &&
+                                                authority.find_first_not_of("0123456789", colon + 1) != authority.npos) {
+      authority = text.substr(begin, word);  // a password with a slash in it
+      login = authority.rfind('@');
+    }
+    if (login != authority.npos) {
+      const std::string_view who = authority.substr(0, login);
+      const auto colon = who.find(':');
+      add(Secret::word, who.substr(0, colon));
+      if (colon != who.npos) add(Secret::word, who.substr(colon + 1));
+      authority.remove_prefix(login + 1);
+      authority = authority.substr(0, authority.find_first_of("/?#"));
+    }
+    if (!authority.starts_with('[')) add(Secret::internet, authority.substr(0, authority.find(':')));
+    const std::string_view rest = text.substr(begin, word);
+    if (const auto query = rest.find('?'); query != rest.npos) add(Secret::word, rest.substr(query + 1));
+    // A token in the path: long, with digits and letters, and no word.
+    for (const std::string& part : text::split(rest, '/')) {
+      const auto digits = std::count_if(part.begin(), part.end(), is_digit);
+      if (part.size() >= 20 && digits >= 3 && run_of(part, 0, is_alnum) == part.size()) add(Secret::word, part);
+    }
+  }
+}
+
+void Masks::scan_mail(std::string_view text) {
+  const auto in_name = [](char c) { return is_alnum(c) || is_one_of(c, "._%+-"); };
+  const auto in_domain = [](char c) { return is_alnum(c) || is_one_of(c, ".-"); };
+  for (auto mark = text.find('@'); mark != text.npos; mark = text.find('@', mark + 1)) {
+    std::size_t begin = mark;
+    while (begin > 0 && in_name(text[begin - 1])) --begin;
+    std::string_view domain = text.substr(mark + 1, run_of(text, mark + 1, in_domain));
+    while (!domain.empty() && !is_alnum(domain.back())) domain.remove_suffix(1);
+    if (begin == mark || domain.empty()) continue;
+    const std::string_view name = text.substr(begin, mark - begin);
+    for (const char* realm : {"pam", "pve", "pbs", "ldap", "ad"})
+      if (domain == realm) add(Secret::user, name);
+    const auto dot = domain.rfind('.');
+    if (dot == domain.npos || is_public_machine(domain)) continue;
+    const std::string_view last = domain.substr(dot + 1);
+    const bool unit = [&] {  // NAME@INSTANCE.service
+      for (const char* type : {"service", "socket", "target", "timer", "path", "mount", "slice", "scope", "device", "swap", "automount", "conf"})
+        if (last == type) return true;
+      return false;
+    }();
+    if (last.size() < 2 || unit || std::any_of(last.begin(), last.end(), is_digit)) continue;
+    add(Secret::mail, text.substr(begin, mark + 1 + domain.size() - begin));
+    add(Secret::internet, domain);
+  }
+}
+
+/// What is written behind a word that says what it is.
+void Masks::scan_settings(std::string_view text) {
+  struct Setting {
+    const char* word;
+    Secret kind;
+    const char* before;  ///< what may stand between it and the value, beside blanks and quotes; one of these must
+  };
+  constexpr Setting settings[] = {
+      {"password", Secret::word, "=:"},    {"passwd", Secret::word, "=:"},        {"passphrase", Secret::word, "=:"}, {"secret", Secret::word, "=:"},
+      {"token", Secret::word, "=:"},       {"api_key", Secret::word, "=:"},       {"apikey", Secret::word, "=:"},     {"api-key", Secret::word, "=:"},
+      {"psk", Secret::word, "=:"},         {"credential", Secret::word, "=:"},    {"serial", Secret::number, "=:"},   {"serialnumber", Secret::number, "=:"},
+      {"serial number", Secret::number, "=:"}, {"serial_number", Secret::number, "=:"}, {"asset tag", Secret::number, "=:"}, {"/home/", Secret::user, ""},
+      {"by-id/", Secret::disk, ""},        {"by-uuid/", Secret::volume, ""},      {"uuid=", Secret::volume, ""},      {"wwn-", Secret::number, ""},
+      {"eui.", Secret::number, ""},        {"naa.", Secret::number, ""},          {"iqn.", Secret::number, ""},       {"grub.pbkdf2.", Secret::word, ""},
+      {"eyj", Secret::word, ""},           {"lvmid/", Secret::number, ""},        {"enx", Secret::number, ""},        {"guid\t", Secret::number, ""},
+  };
+  const std::string small = text::lower(text);
+  for (const Setting& setting : settings) {
+    const std::string_view word = setting.word;
+    for (auto found = small.find(word); found != small.npos; found = small.find(word, found + word.size())) {
+      std::size_t i = found + word.size();
+      bool sign = *setting.before == '\0';
+      while (i < text.size() && (is_one_of(text[i], setting.before) || (!sign && is_one_of(text[i], " \t\"'")) ||
+                                 (*setting.before && is_one_of(text[i], " \"'")))) {
+        sign = sign || is_one_of(text[i], setting.before);
+        ++i;
+      }
+      if (!sign) continue;
+      const bool path = *setting.before == '\0';
+      const std::string_view value =
+          text.substr(i, run_of(text, i, [&](char c) { return !is_blank(c) && c != '\0' && !is_one_of(c, path ? "/\"',;:)" : "\"',;&)|"); }));
+      const bool any_digit = std::any_of(value.begin(), value.end(), is_digit);
+      if (setting.kind == Secret::volume) {
+        if (volume_at(value, 0) == 9) add(Secret::volume, value.substr(0, 9));
+      } else if (setting.kind == Secret::number) {
+        if (value.size() >= 5 && any_digit) add(Secret::number, value);
+      } else if (setting.kind != Secret::word || value.size() >= 16 || (*setting.before && value.size() >= 4)) {
+        for (const char* no_secret : {"true", "false", "none", "null", "********"})
+          if (value == no_secret) goto next;
+        add(setting.kind, value);
+      }
+    next:;
+    }
+  }
+}
+
+void Masks::settle() {
+  std::map<Secret, std::map<std::string, std::size_t>> numbers;  // spellings of a name that differ in case have one
+  const auto key = [](const std::string& secret, Secret kind) { return kind <= Secret::domain ? text::lower(secret) : secret; };
+  for (const auto& [secret, kind] : secrets_)
+    if (!(kind <= Secret::user && common(secret))) numbers[kind][key(secret, kind)] = 0;
+  for (auto& [kind, all] : numbers) {
+    std::size_t number = 0;
+    for (auto& [secret, mine] : all) mine = ++number;
+  }
+  for (const auto& [secret, kind] : secrets_) {
+    const auto& all = numbers[kind];
+    const auto mine = all.find(key(secret, kind));
+    if (mine != all.end()) masks_.emplace(secret, mask_of(kind, secret, mine->second, std::max<std::size_t>(2, std::to_string(all.size()).size())));
+  }
+}
+
+std::string Masks::text(std::string_view text) const {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const bool inside = i > 0 && is_alnum(text[i - 1]) && is_alnum(text[i]);
+    // The longest secret that the text goes on with: the last one that is not greater than it, or a beginning that both share.
+    std::string_view ahead = inside ? std::string_view() : text.substr(i, 4096);
+    const std::pair<const std::string, std::string>* found = nullptr;
+    while (!ahead.empty()) {
+      auto entry = masks_.upper_bound(ahead);
+      if (entry == masks_.begin()) break;
+      --entry;
+      const std::string& secret = entry->first;
+      std::size_t shared = 0;
+      while (shared < secret.size() && shared < ahead.size() && secret[shared] == ahead[shared]) ++shared;
+      if (shared == secret.size() && !(is_alnum(secret.back()) && is_alnum(at(text, i + shared)))) {
+        found = &*entry;
+        break;
+      }
+      ahead = ahead.substr(0, shared == secret.size() ? shared - 1 : shared);
+    }
+    if (found) {
+      out += found->second;
+      i += found->first.size();
+    } else {
+      out += text[i++];
+    }
+  }
+  return out;
+}
+
+json Masks::value(const json& value) const {
+  if (value.is_string()) return text(value.get_ref<const std::string&>());
+  if (!value.is_structured()) return value;
+  json out = value.is_array() ? json::array() : json::object();
+  for (const auto& [key, item] : value.items())
+    if (value.is_array())
+      out.push_back(this->value(item));
+    else
+      out[text(key)] = this->value(item);
+  return out;
+}
+
+}  // namespace pvegpu::record
