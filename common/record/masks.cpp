@@ -173,7 +173,8 @@ std::string mask_of(Secret kind, const std::string& secret, std::size_t number, 
 bool Masks::common(std::string_view word) const {
   constexpr std::string_view words[] = {"pve",  "proxmox", "node",    "host",  "hv",     "server", "gpu",   "vm",    "ct",      "guest", "test",
                                         "root", "debian",  "windows", "linux", "ubuntu", "nvidia", "intel", "amd",   "vgpu",    "vfio",  "local",
-                                        "lab",  "data",    "default", "none",  "admin",  "user",   "cloud", "quiet", "desktop", "vdi",   "template"};
+                                        "lab",  "data",    "default", "none",  "admin",  "user",   "cloud", "quiet", "desktop", "vdi",   "template",
+                                        "farm"};
   std::string plain = text::lower(word);
   while (!plain.empty() && !(plain.back() >= 'a' && plain.back() <= 'z')) plain.pop_back();
   return plain.empty() || std::find(std::begin(words), std::end(words), plain) != std::end(words) || technical_.count(word) > 0 ||
@@ -240,7 +241,7 @@ void Masks::scan_urls(std::string_view text) {
     if (login != authority.npos) {
       const std::string_view who = authority.substr(0, login);
       const auto colon = who.find(':');
-      add(Secret::word, who.substr(0, colon));
+      add(Secret::user, who.substr(0, colon));
       if (colon != who.npos) add(Secret::word, who.substr(colon + 1));
       authority.remove_prefix(login + 1);
       authority = authority.substr(0, authority.find_first_of("/?#"));

@@ -16,11 +16,14 @@ bool is_guest_file(std::string_view path) {
   return path.starts_with("/etc/pve/") && path.ends_with(".conf") && (text::contains(path, "/qemu-server/") || text::contains(path, "/lxc/"));
 }
 
-/// Scripts of the host's owner, in which only what is about devices is of interest.
+/// Scripts of the host's owner, not of packages: in these only what is about devices is of interest.
 bool is_script(std::string_view path, std::string_view bytes) {
   for (const char* folder : {"/etc/cron", "/var/spool/cron/", "/etc/rc.local"})
     if (path.starts_with(folder)) return true;
-  return bytes.starts_with("#!") && !path.starts_with("/usr/lib/") && !text::contains(path, "pve-gpu");
+  if (!bytes.starts_with("#!") || text::contains(path, "pve-gpu")) return false;
+  for (const char* folder : {"/usr/lib/", "/usr/bin/", "/usr/sbin/", "/usr/share/", "/lib/", "/bin/", "/sbin/", "/etc/init.d/"})
+    if (path.starts_with(folder)) return false;
+  return true;
 }
 
 std::string by_lines(std::string_view bytes, const std::function<std::string(const std::string&)>& kept) {
@@ -79,6 +82,14 @@ std::string without_private(const std::string& path, const std::string& bytes) {
   return bytes;
 }
 
+/// A comment that only names a model ("RTX A4000") is no secret: the same words stand in what judgements say.
+bool is_model(const std::string& comment) {
+  constexpr std::string_view makers[] = {"NVIDIA", "RTX", "Tesla", "GRID", "Quadro", "GeForce", "Intel", "Arc", "UHD", "Iris", "AMD", "Radeon"};
+  for (const std::string& word : text::words(comment))
+    if (word.find_first_of("0123456789") == word.npos && std::find(std::begin(makers), std::end(makers), word) == std::end(makers)) return false;
+  return true;
+}
+
 /// "pve1.example.com": its label and its domain.
 void add_host(Masks& out, const std::string& name) {
   const auto dot = name.find('.');
@@ -101,13 +112,24 @@ void learn_file(Masks& out, const std::string& path, const std::string& bytes) {
   } else if (path == "/etc/pve/.members") {
     const auto members = parse_json(bytes);
     if (members && members->is_object()) {
-      for (const auto& [name, node] : members->value("nodelist", json::object()).items()) add_host(out, name);
+      const json list = members->value("nodelist", json::object());
+      for (const auto& [name, node] : list.items()) add_host(out, name);
       if (const json cluster = members->value("cluster", json::object()); cluster.contains("name") && cluster["name"].is_string())
         out.add(Secret::node, cluster["name"].get<std::string>());
     }
   } else if (is_guest_file(path)) {
     each_line([&](const std::string& key, const std::string& value) {
-      if (key == "name" || key == "hostname") out.add(Secret::guest, value);
+      if (key == "name" || key == "hostname") return out.add(Secret::guest, value);
+      // Guests are called "cdrom" and "backup", too.
+      std::string word;
+      for (const char c : key + " " + value + " ") {
+        if (!text::contains(" ,=:;", std::string_view(&c, 1))) {
+          word += c;
+        } else {
+          out.is_technical(word);
+          word.clear();
+        }
+      }
     });
   } else if (path.starts_with("/etc/pve/")) {
     each_line([&](const std::string& key, const std::string& value) {
@@ -117,7 +139,7 @@ void learn_file(Masks& out, const std::string& path, const std::string& bytes) {
         for (const std::string& name : text::split(value, ','))
           for (const std::string& one : text::words(name)) out.add(Secret::internet, one.substr(0, one.find(':')));
       if (std::find(std::begin(people), std::end(people), key) != std::end(people)) out.add(Secret::word, value);
-      if ((key == "comment" || key == "description") && value.find(' ') != value.npos) out.add(Secret::word, value);
+      if ((key == "comment" || key == "description") && value.find(' ') != value.npos && !is_model(value)) out.add(Secret::word, value);
       if (key == "map" || key == "nodes")
         for (const std::string& part : text::split(value, ','))
           if (part.starts_with("node=")) out.add(Secret::node, part.substr(5));
