@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: MIT
 // host_info: one facts document about a host and its GPUs. It changes nothing and needs no root.
-#include "common/core/module.hpp"
+#include "common/core/judgements.hpp"
 #include "common/inventory/host_info.hpp"
 
 namespace pvegpu {
 namespace host_info {
 namespace {
 
-struct Params {};
+struct Params {
+  std::optional<std::string> record;
+};
 
-void plan(const Params&, const HostView& host, Plan& out) {
+void plan(const Params& params, const HostView& host, Plan& out) {
   Reader reader(host);
   gpu::HostDocument document = gpu::read_host(reader);
   out.report(gpu::tell(std::move(document), reader));
+  if (!params.record) return;
+  if (!params.record->starts_with('/')) throw ModuleError(fmt::format("parameter 'record': '{}' is no absolute path", *params.record));
+  const std::string path = *params.record, recording = record::pack(record_judgements(registry(), host, {}));
+  if (const auto there = host.read_file(path); there && *there == recording) return;
+  Step step;
+  step.target = "write out " + path;
+  step.apply = [path, recording](Host& real) { return real.write_file(path, recording, {.mode = 0600, .uid = {}, .gid = {}}); };
+  out.effect(std::move(step));
 }
 
 const ModuleDoc doc{
@@ -30,6 +40,10 @@ const ModuleDoc doc{
   pve.gpu.host_info:
   register: info
 
+- name: Record the host for a bug report
+  pve.gpu.host_info:
+    record: /root/recording.json.gz
+
 - name: Show what each vGPU board lacks
   ansible.builtin.debug:
     msg: "{{ item.name }}: {{ item.technologies.nvidia_vendor_vfio.missing }}"
@@ -44,6 +58,12 @@ const ModuleDoc doc{
 }  // namespace
 }  // namespace host_info
 
-PVEGPU_MODULE(host_info, host_info::Params, host_info::doc, Spec<host_info::Params>{}, host_info::plan)
+PVEGPU_MODULE(host_info, host_info::Params, host_info::doc,
+              Spec<host_info::Params>{}.param(
+                  "record", &host_info::Params::record,
+                  {.doc = "Also writes a recording of this host there, a file on the host: what it answers to the questions of every module, "
+                          "for bug reports. Names of hosts, guests and users, addresses, UUIDs and serial numbers are masked, secrets are left "
+                          "out; C(zcat) shows it. The file is new each time, which counts as a change."}),
+              host_info::plan)
 
 }  // namespace pvegpu

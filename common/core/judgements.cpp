@@ -63,6 +63,17 @@ constexpr const char* always[] = {
     R"(follow_ups {})",
 };
 
+/// What is looked at besides, because tasks with other arguments ask for it, and judgements of later versions may: directories, what every
+/// PCI function shows, kernel modules. Nothing that wakes a device.
+constexpr const char* directories[] = {"/sys/bus/pci/devices", "/etc/apt", "/etc/apt/sources.list.d", "/etc/modprobe.d", "/etc/modules-load.d",
+                                       "/etc/pve", "/etc/pve/nodes", "/etc/pve/mapping", "/etc/default/grub.d", "/boot", "/usr/src",
+                                       "/var/lib/dkms", "/etc/systemd", "/etc/systemd/system", "/sys/bus/mdev/devices", "/proc/driver/nvidia/gpus"};
+constexpr const char* files[] = {"/proc/mounts", "/proc/cmdline", "/proc/cpuinfo", "/proc/modules", "/proc/iomem", "/proc/driver/nvidia/version", "/sys/module/nvidia/version", "/sys/module/zfs/version"};
+constexpr const char* links_of_devices[] = {"", "driver", "iommu_group", "physfn"};
+constexpr const char* attributes_of_devices[] = {"vendor", "device", "class", "subsystem_vendor", "subsystem_device", "driver_override", "boot_vga",
+                                                 "numa_node", "resource", "reset_method", "power_state", "sriov_totalvfs", "sriov_numvfs"};
+constexpr const char* kernel_modules[] = {"nvidia", "nvidia_vgpu_vfio", "nouveau", "i915", "xe", "kvmgt", "vfio", "vfio_pci", "vfio_virqfd", "vfio_iommu_type1", "mdev", "zfs"};
+
 /// Of guests and mappings one is much like another: so many of each template are asked about.
 constexpr std::size_t most_of_a_template = 64;
 
@@ -77,8 +88,10 @@ std::vector<Things> things_of(const json& info, const HostView& host) {
   for (const json& gpu : info.value("gpus", json::array())) gpus.values.push_back(gpu.value("address", ""));
   for (const std::string& line : text::lines(host.read_file("/etc/pve/mapping/pci.cfg").value_or("")))
     if (!line.empty() && std::isalnum(static_cast<unsigned char>(line[0]))) mappings.values.push_back(text::trim(line));
+  const json named = info.value("/host/node"_json_pointer, json());
+  const std::string node = named.is_string() ? named.get<std::string>() : std::string();
   for (const char* kind : {"qemu-server", "lxc"})
-    for (const std::string& name : host.list_dir(fmt::format("/etc/pve/local/{}", kind)).value_or({}))
+    for (const std::string& name : host.list_dir(fmt::format("/etc/pve/nodes/{}/{}", node, kind)).value_or({}))
       if (name.ends_with(".conf")) guests.values.push_back(name.substr(0, name.size() - 5));
   kernels.values = host.list_dir("/lib/modules").value_or({});
   const json driver = info.value("/host/drivers/nvidia"_json_pointer, json::object());
@@ -105,6 +118,29 @@ std::vector<std::string> filled(const std::string& task, const std::vector<Thing
   return out;
 }
 
+void look_around(const HostView& host) {
+  for (const char* path : directories) {
+    (void)host.stat(path);
+    (void)host.list_dir(path);
+  }
+  for (const char* path : files) (void)host.read_file(path);
+  for (const std::string& node : host.list_dir("/etc/pve/nodes").value_or({}))
+    for (const char* kind : {"qemu-server", "lxc"}) (void)host.list_dir(fmt::format("/etc/pve/nodes/{}/{}", node, kind));
+  for (const PciDevice& device : host.pci_devices().value_or({})) {
+    const std::string top = "/sys/bus/pci/devices/" + device.address;
+    for (const char* name : links_of_devices) {
+      const std::string path = *name ? fmt::format("{}/{}", top, name) : top;
+      (void)host.stat(path);
+      (void)host.read_link(path);
+    }
+    (void)host.list_dir(top);
+    (void)host.list_dir(top + "/iommu_group/devices");
+    for (const char* name : attributes_of_devices) (void)host.read_file(fmt::format("{}/{}", top, name));
+  }
+  for (const std::string& release : host.list_dir("/lib/modules").value_or({}))
+    for (const char* name : kernel_modules) (void)host.kernel_module(name, release);
+}
+
 json run(const std::vector<RegistryEntry>& modules, const std::string& name, json args, Host& host) {
   args["_ansible_check_mode"] = true;
   args["_ansible_diff"] = true;
@@ -118,6 +154,7 @@ json run(const std::vector<RegistryEntry>& modules, const std::string& name, jso
 record::Recording record_unmasked(const std::vector<RegistryEntry>& modules, const HostView& host, const std::vector<RecordedTask>& tasks) {
   record::Recorder recorder(host);
   const auto things = things_of(run(modules, "host_info", json::object(), recorder), recorder);
+  look_around(recorder);
   for (const std::string task : always)
     for (const std::string& each : filled(task, things)) {
       const auto blank = each.find(' ');

@@ -6,6 +6,7 @@
 
 #include "version.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace pvegpu::record {
@@ -213,14 +214,14 @@ std::vector<std::string> ReplayHost::missing() const {
 bool ReplayHost::known_absent(const std::string& path) const {
   std::string at = path;
   for (std::string up = parent_of(at); !up.empty(); at = up, up = parent_of(at)) {
-    if (const auto listing = recording_.of(Question::directory).find(up); listing != recording_.of(Question::directory).end())
+    if (const auto listing = recording_->of(Question::directory).find(up); listing != recording_->of(Question::directory).end())
       if (listing->second.is_array()) {
         const json name = from_bytes(at.substr(up.size() + 1));
         return std::find(listing->second.begin(), listing->second.end(), name) == listing->second.end();
       }
     for (const Question question : {Question::info, Question::info_of_link, Question::directory, Question::file, Question::link}) {
-      const auto answer = recording_.of(question).find(up);
-      if (answer == recording_.of(question).end() || !answer->second.is_object()) continue;
+      const auto answer = recording_->of(question).find(up);
+      if (answer == recording_->of(question).end() || !answer->second.is_object()) continue;
       if (const json& code = answer->second.value("errno", json(0)); code == ENOENT || code == ENOTDIR) return true;
     }
   }
@@ -228,7 +229,7 @@ bool ReplayHost::known_absent(const std::string& path) const {
 }
 
 Result<json> ReplayHost::find(Question question, const std::string& key) const {
-  const auto& answers = recording_.of(question);
+  const auto& answers = recording_->of(question);
   if (const auto known = answers.find(key); known != answers.end()) return known->second;
   if (key.starts_with('/') && known_absent(key)) return json{{"errno", ENOENT}};
   missing_[key.empty() ? "the PCI devices" : key] = true;
@@ -261,7 +262,7 @@ Result<std::uint64_t> ReplayHost::free_space(const std::string& path) const {
 }
 
 std::chrono::system_clock::time_point ReplayHost::now() const {
-  return std::chrono::system_clock::time_point(std::chrono::seconds(recording_.now));
+  return std::chrono::system_clock::time_point(std::chrono::seconds(recording_->now));
 }
 
 Result<CommandResult> ReplayHost::query(const Query& query) const {

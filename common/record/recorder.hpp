@@ -41,7 +41,7 @@ class Recorder final : public ReadOnlyHost {
 /// also known from what is: from the listing of its directory, and from that one's absence.
 class ReplayHost final : public ReadOnlyHost {
  public:
-  explicit ReplayHost(Recording recording) : recording_(std::move(recording)) {}
+  explicit ReplayHost(Recording recording) : recording_(std::make_shared<const Recording>(std::move(recording))) {}
 
   /// What was asked and is not in it, each once.
   std::vector<std::string> missing() const;
@@ -52,9 +52,9 @@ class ReplayHost final : public ReadOnlyHost {
   Result<std::vector<std::string>> list_dir(const std::string& path) const override;
   Result<FileInfo> stat(const std::string& path, Links links = Links::follow) const override;
   Result<std::uint64_t> free_space(const std::string& path) const override;
-  uid_t effective_uid() const override { return recording_.uid; }
+  uid_t effective_uid() const override { return recording_->uid; }
   std::chrono::system_clock::time_point now() const override;
-  std::string kernel_release() const override { return recording_.kernel_release; }
+  std::string kernel_release() const override { return recording_->kernel_release; }
   Result<CommandResult> query(const Query& query) const override;
   Result<std::vector<PciDevice>> pci_devices() const override;
   std::string pci_name(std::uint16_t vendor, std::uint16_t device) const override;
@@ -64,7 +64,7 @@ class ReplayHost final : public ReadOnlyHost {
   Result<json> find(Question question, const std::string& key) const;
   bool known_absent(const std::string& path) const;
 
-  Recording recording_;
+  std::shared_ptr<const Recording> recording_;  ///< copies of this host have it together
   mutable std::map<std::string, bool> missing_;
 };
 
