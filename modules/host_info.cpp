@@ -58,12 +58,13 @@ const ModuleDoc doc{
 }  // namespace
 }  // namespace host_info
 
-PVEGPU_MODULE(host_info, host_info::Params, host_info::doc,
-              Spec<host_info::Params>{}.param(
-                  "record", &host_info::Params::record,
-                  {.doc = "Also writes a recording of this host there, a file on the host: what it answers to the questions of every module, "
-                          "for bug reports. Names of hosts, guests and users, addresses, UUIDs and serial numbers are masked, secrets are left "
-                          "out; C(zcat) shows it. The file is new each time, which counts as a change."}),
-              host_info::plan)
+PVEGPU_MODULE(
+    host_info, host_info::Params, host_info::doc,
+    Spec<host_info::Params>{}.param(
+        "record", &host_info::Params::record,
+        {.doc = "Also writes a recording of this host there, a file on the host: what it answers to the questions of every module, "
+                "for bug reports. Names of hosts, guests and users, addresses, UUIDs and serial numbers are masked, secrets are left "
+                "out; C(zcat) shows it. The file is new each time, which counts as a change."}),
+    host_info::plan)
 
 }  // namespace pvegpu

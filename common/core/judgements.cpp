@@ -6,7 +6,7 @@
 #include "common/core/mask.hpp"
 #include "common/record/privacy.hpp"
 
-#include <algorithm>
+#include "version.hpp"
 
 namespace pvegpu {
 namespace {
@@ -64,15 +64,38 @@ constexpr const char* always[] = {
 };
 
 /// What is looked at besides, because tasks with other arguments ask for it, and judgements of later versions may: directories, what every
-/// PCI function shows, kernel modules. Nothing that wakes a device.
-constexpr const char* directories[] = {"/sys/bus/pci/devices", "/etc/apt", "/etc/apt/sources.list.d", "/etc/modprobe.d", "/etc/modules-load.d",
-                                       "/etc/pve", "/etc/pve/nodes", "/etc/pve/mapping", "/etc/default/grub.d", "/boot", "/usr/src",
-                                       "/var/lib/dkms", "/etc/systemd", "/etc/systemd/system", "/sys/bus/mdev/devices", "/proc/driver/nvidia/gpus"};
-constexpr const char* files[] = {"/proc/mounts", "/proc/cmdline", "/proc/cpuinfo", "/proc/modules", "/proc/iomem", "/proc/driver/nvidia/version", "/sys/module/nvidia/version", "/sys/module/zfs/version"};
+/// PCI function shows, kernel modules, logs. Nothing that wakes a device.
+constexpr const char* directories[] = {"/sys/bus/pci/devices",
+                                       "/etc/apt",
+                                       "/etc/apt/sources.list.d",
+                                       "/etc/modprobe.d",
+                                       "/etc/modules-load.d",
+                                       "/etc/pve",
+                                       "/etc/pve/nodes",
+                                       "/etc/pve/mapping",
+                                       "/etc/default/grub.d",
+                                       "/boot",
+                                       "/usr/src",
+                                       "/var/lib/dkms",
+                                       "/etc/systemd",
+                                       "/etc/systemd/system",
+                                       "/sys/bus/mdev/devices",
+                                       "/proc/driver/nvidia/gpus"};
+constexpr const char* files[] = {"/proc/mounts",
+                                 "/proc/cmdline",
+                                 "/proc/cpuinfo",
+                                 "/proc/modules",
+                                 "/proc/iomem",
+                                 "/proc/driver/nvidia/version",
+                                 "/sys/module/nvidia/version",
+                                 "/sys/module/zfs/version"};
 constexpr const char* links_of_devices[] = {"", "driver", "iommu_group", "physfn"};
-constexpr const char* attributes_of_devices[] = {"vendor", "device", "class", "subsystem_vendor", "subsystem_device", "driver_override", "boot_vga",
-                                                 "numa_node", "resource", "reset_method", "power_state", "sriov_totalvfs", "sriov_numvfs"};
-constexpr const char* kernel_modules[] = {"nvidia", "nvidia_vgpu_vfio", "nouveau", "i915", "xe", "kvmgt", "vfio", "vfio_pci", "vfio_virqfd", "vfio_iommu_type1", "mdev", "zfs"};
+constexpr const char* attributes_of_devices[] = {"vendor",          "device",         "class",       "subsystem_vendor", "subsystem_device",
+                                                 "driver_override", "boot_vga",       "numa_node",   "resource",         "reset_method",
+                                                 "power_state",     "sriov_totalvfs", "sriov_numvfs"};
+constexpr const char* kernel_modules[] = {"nvidia",   "nvidia_vgpu_vfio", "nouveau",          "i915", "xe", "kvmgt", "vfio",
+                                          "vfio_pci", "vfio_virqfd",      "vfio_iommu_type1", "mdev", "zfs"};
+constexpr const char* units[] = {"nvidia-vgpud.service", "nvidia-vgpu-mgr.service"};
 
 /// Of guests and mappings one is much like another: so many of each template are asked about.
 constexpr std::size_t most_of_a_template = 64;
@@ -137,6 +160,18 @@ void look_around(const HostView& host) {
     (void)host.list_dir(top + "/iommu_group/devices");
     for (const char* name : attributes_of_devices) (void)host.read_file(fmt::format("{}/{}", top, name));
   }
+  (void)host.query(Query::kernel_log());
+  for (const char* unit : units) {
+    (void)host.query(Query::unit_state(unit));
+    (void)host.query(Query::unit_log(unit));
+  }
+  for (const PciDevice& device : host.pci_devices().value_or({}))
+    if (device.vendor == 0x10de &&
+        host.read_link(fmt::format("/sys/bus/pci/devices/{}/driver", device.address)).value_or("").ends_with("/nvidia") &&
+        !host.stat(fmt::format("/sys/bus/pci/devices/{}/physfn", device.address)))
+      (void)host.query(Query::nvidia_gpu(device.address));
+  for (const std::string& address : host.list_dir("/proc/driver/nvidia/gpus").value_or({}))
+    for (const char* name : {"information", "power"}) (void)host.read_file(fmt::format("/proc/driver/nvidia/gpus/{}/{}", address, name));
   for (const std::string& release : host.list_dir("/lib/modules").value_or({}))
     for (const char* name : kernel_modules) (void)host.kernel_module(name, release);
 }
@@ -161,10 +196,13 @@ record::Recording record_unmasked(const std::vector<RegistryEntry>& modules, con
       if (const auto args = parse_json(std::string_view(each).substr(blank + 1))) run(modules, each.substr(0, blank), *args, recorder);
     }
   for (const RecordedTask& task : tasks) run(modules, task.module, task.args, recorder);
-  return recorder.recording();
+  record::Recording out = recorder.recording();
+  out.version = PVE_GPU_VERSION;
+  return out;
 }
 
-record::Recording record_judgements(const std::vector<RegistryEntry>& modules, const HostView& host, const std::vector<RecordedTask>& tasks) {
+record::Recording record_judgements(const std::vector<RegistryEntry>& modules, const HostView& host,
+                                    const std::vector<RecordedTask>& tasks) {
   const record::Recording all = record_unmasked(modules, host, tasks);
   return record::masked(all, record::masks_for(all));
 }
@@ -183,10 +221,10 @@ Answer replay_task(const Module& module, std::string_view args_text, const recor
   if (const auto missing = host.missing(); !missing.empty()) {
     std::string list = missing[0];
     for (std::size_t i = 1; i < missing.size() && i < 5; ++i) list += ", " + missing[i];
-    told["warnings"].push_back(fmt::format("{} of the questions {} not answered by the recording, so that this may not be what the host would "
-                                           "say: {}{}; record it with this task: pve-gpu record FILE {} ARGS.json",
-                                           missing.size(), missing.size() == 1 ? "was" : "were", list, missing.size() > 5 ? ", …" : "",
-                                           module.doc().name));
+    told["warnings"].push_back(
+        fmt::format("{} of the questions {} not answered by the recording, so that this may not be what the host would "
+                    "say: {}{}; record it with this task: pve-gpu record FILE {} ARGS.json",
+                    missing.size(), missing.size() == 1 ? "was" : "were", list, missing.size() > 5 ? ", …" : "", module.doc().name));
   }
   const json shown = cut_short(mask(told, module.secrets(*args)));
   return {dump_json(shown), shown.value("failed", false)};

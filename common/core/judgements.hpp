@@ -15,7 +15,8 @@ struct RecordedTask {
 
 /// Asks all of `modules`, in check mode, about this host: each GPU, mapping, guest and kernel of it, as far as their parameters have
 /// defaults or follow from what the host has, and `tasks`. What identifies people and machines is masked (record/masks.hpp).
-record::Recording record_judgements(const std::vector<RegistryEntry>& modules, const HostView& host, const std::vector<RecordedTask>& tasks);
+record::Recording record_judgements(const std::vector<RegistryEntry>& modules, const HostView& host,
+                                    const std::vector<RecordedTask>& tasks);
 /// The same without masks: for tests.
 record::Recording record_unmasked(const std::vector<RegistryEntry>& modules, const HostView& host, const std::vector<RecordedTask>& tasks);
 

@@ -78,8 +78,10 @@ int record(const std::vector<RegistryEntry>& modules, const std::vector<std::str
   }
   const std::string bytes = pack(record_judgements(modules, host, tasks));
   host.write_file(words[0], bytes, {.mode = 0600}).or_fail("record");
-  std::printf("pve-gpu: %s is written (%zu kB). Names, addresses and numbers that identify are masked; look into it before you give it away: zcat %s\n",
-              words[0].c_str(), (bytes.size() + 1023) / 1024, words[0].c_str());
+  std::printf(
+      "pve-gpu: %s is written (%zu kB). Names, addresses and numbers that identify are masked; look into it before you give it away: zcat "
+      "%s\n",
+      words[0].c_str(), (bytes.size() + 1023) / 1024, words[0].c_str());
   return 0;
 }
 
@@ -138,7 +140,9 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
   if (words.size() >= 3 && words[words.size() - 2] == "--recorded" && known(words[0])) {
     auto recording = record::unpack(read_file(words.back()).or_fail("recording"));
     if (!recording) return answer(failed_answer(fmt::format("{}: {}", words.back(), recording.error().message)));
-    auto args = words.size() > 3 && words[1] != "-" ? read_file(words[1]) : ::isatty(0) ? Result<std::string>(std::string("{}")) : read_all(0);
+    auto args = words.size() > 3 && words[1] != "-" ? read_file(words[1])
+                : ::isatty(0)                       ? Result<std::string>(std::string("{}"))
+                                                    : read_all(0);
     if (!args) return answer(failed_answer(args.error().message));
     for (const RegistryEntry& entry : modules)
       if (words[0] == entry.name)

@@ -36,7 +36,9 @@ std::size_t uuid_at(std::string_view text, std::size_t i) {
   return is_alnum(at(text, i)) ? 0 : i - begin;
 }
 
-std::size_t id_at(std::string_view text, std::size_t i) { return run_of(text, i, is_alnum) == 32 && run_of(text, i, is_hex) == 32 ? 32 : 0; }
+std::size_t id_at(std::string_view text, std::size_t i) {
+  return run_of(text, i, is_alnum) == 32 && run_of(text, i, is_hex) == 32 ? 32 : 0;
+}
 
 /// Six pairs or more, as InfiniBand has them.
 std::size_t mac_at(std::string_view text, std::size_t i) {
@@ -103,8 +105,9 @@ std::size_t volume_at(std::string_view text, std::size_t i) {
 /// Of mediated devices Proxmox VE makes the UUID out of the number of the guest; of EFI these are names of variables' owners.
 bool is_public_uuid(std::string_view uuid) {
   constexpr std::string_view efi[] = {"8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"};
-  return std::all_of(uuid.begin(), uuid.begin() + 8, is_digit) ? uuid.substr(8, 16) == "-0000-0000-0000-" || uuid.starts_with("00000000-0000-")
-                                                               : std::find(std::begin(efi), std::end(efi), text::lower(uuid)) != std::end(efi);
+  return std::all_of(uuid.begin(), uuid.begin() + 8, is_digit)
+             ? uuid.substr(8, 16) == "-0000-0000-0000-" || uuid.starts_with("00000000-0000-")
+             : std::find(std::begin(efi), std::end(efi), text::lower(uuid)) != std::end(efi);
 }
 
 bool is_public_address(std::string_view address) {
@@ -115,7 +118,7 @@ bool is_public_address(std::string_view address) {
 
 /// Machines that everybody knows, and names that documents use for examples.
 bool is_public_machine(std::string_view name) {
-  constexpr std::string_view domains[] = {"debian.org", "proxmox.com", "ceph.com",    "nvidia.com",  "intel.com",   "kernel.org",
+  constexpr std::string_view domains[] = {"debian.org", "proxmox.com", "ceph.com",    "nvidia.com",  "intel.com",  "kernel.org",
                                           "github.com", "example.org", "example.com", "example.net", "ubuntu.com", "localhost"};
   for (const std::string_view domain : domains)
     if (name == domain || (name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.')) return true;
@@ -171,10 +174,10 @@ std::string mask_of(Secret kind, const std::string& secret, std::size_t number, 
 
 /// A word of the system itself, or one that many would choose: it tells nobody.
 bool Masks::common(std::string_view word) const {
-  constexpr std::string_view words[] = {"pve",  "proxmox", "node",    "host",  "hv",     "server", "gpu",   "vm",    "ct",      "guest", "test",
-                                        "root", "debian",  "windows", "linux", "ubuntu", "nvidia", "intel", "amd",   "vgpu",    "vfio",  "local",
-                                        "lab",  "data",    "default", "none",  "admin",  "user",   "cloud", "quiet", "desktop", "vdi",   "template",
-                                        "farm"};
+  constexpr std::string_view words[] = {"pve",   "proxmox", "node",  "host",    "hv",      "server",   "gpu",     "vm",     "ct",
+                                        "guest", "test",    "root",  "debian",  "windows", "linux",    "ubuntu",  "nvidia", "intel",
+                                        "amd",   "vgpu",    "vfio",  "local",   "lab",     "data",     "default", "none",   "admin",
+                                        "user",  "cloud",   "quiet", "desktop", "vdi",     "template", "farm"};
   std::string plain = text::lower(word);
   while (!plain.empty() && !(plain.back() >= 'a' && plain.back() <= 'z')) plain.pop_back();
   return plain.empty() || std::find(std::begin(words), std::end(words), plain) != std::end(words) || technical_.count(word) > 0 ||
@@ -205,7 +208,8 @@ void Masks::scan(std::string_view text) {
     Secret kind;
     std::size_t (*length)(std::string_view, std::size_t);
   };
-  constexpr Form forms[] = {{Secret::uuid, uuid_at}, {Secret::id, id_at}, {Secret::mac, mac_at}, {Secret::ipv4, ipv4_at}, {Secret::ipv6, ipv6_at}};
+  constexpr Form forms[] = {
+      {Secret::uuid, uuid_at}, {Secret::id, id_at}, {Secret::mac, mac_at}, {Secret::ipv4, ipv4_at}, {Secret::ipv6, ipv6_at}};
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (!is_hex(text[i]) && text[i] != 'e' && text[i] != ':') continue;
     if (i > 0 && is_alnum(text[i - 1])) continue;
@@ -213,10 +217,10 @@ void Masks::scan(std::string_view text) {
       const std::size_t length = form.length(text, i);
       if (length == 0) continue;
       const std::string_view found = text.substr(i, length);
-      const bool is_public = form.kind == Secret::uuid   ? is_public_uuid(found)
-                             : form.kind == Secret::ipv4 ? is_public_address(found)
-                                                         : found.find_first_not_of("0:-1") == found.npos ||
-                                                               found.find_first_not_of("fF:-") == found.npos;
+      const bool is_public = form.kind == Secret::uuid ? is_public_uuid(found)
+                             : form.kind == Secret::ipv4
+                                 ? is_public_address(found)
+                                 : found.find_first_not_of("0:-1") == found.npos || found.find_first_not_of("fF:-") == found.npos;
       if (!is_public) secrets_.emplace(found, form.kind);
       i += length - 1;
       break;
@@ -273,7 +277,8 @@ void Masks::scan_mail(std::string_view text) {
     if (dot == domain.npos || is_public_machine(domain)) continue;
     const std::string_view last = domain.substr(dot + 1);
     const bool unit = [&] {  // NAME@INSTANCE.service
-      for (const char* type : {"service", "socket", "target", "timer", "path", "mount", "slice", "scope", "device", "swap", "automount", "conf"})
+      for (const char* type :
+           {"service", "socket", "target", "timer", "path", "mount", "slice", "scope", "device", "swap", "automount", "conf"})
         if (last == type) return true;
       return false;
     }();
@@ -291,13 +296,34 @@ void Masks::scan_settings(std::string_view text) {
     const char* before;  ///< what may stand between it and the value, beside blanks and quotes; one of these must
   };
   constexpr Setting settings[] = {
-      {"password", Secret::word, "=:"},    {"passwd", Secret::word, "=:"},        {"passphrase", Secret::word, "=:"}, {"secret", Secret::word, "=:"},
-      {"token", Secret::word, "=:"},       {"api_key", Secret::word, "=:"},       {"apikey", Secret::word, "=:"},     {"api-key", Secret::word, "=:"},
-      {"psk", Secret::word, "=:"},         {"credential", Secret::word, "=:"},    {"serial", Secret::number, "=:"},   {"serialnumber", Secret::number, "=:"},
-      {"serial number", Secret::number, "=:"}, {"serial_number", Secret::number, "=:"}, {"asset tag", Secret::number, "=:"}, {"/home/", Secret::user, ""},
-      {"by-id/", Secret::disk, ""},        {"by-uuid/", Secret::volume, ""},      {"uuid=", Secret::volume, ""},      {"wwn-", Secret::number, ""},
-      {"eui.", Secret::number, ""},        {"naa.", Secret::number, ""},          {"iqn.", Secret::number, ""},       {"grub.pbkdf2.", Secret::word, ""},
-      {"eyj", Secret::word, ""},           {"lvmid/", Secret::number, ""},        {"enx", Secret::number, ""},        {"guid\t", Secret::number, ""},
+      {"password", Secret::word, "=:"},
+      {"passwd", Secret::word, "=:"},
+      {"passphrase", Secret::word, "=:"},
+      {"secret", Secret::word, "=:"},
+      {"token", Secret::word, "=:"},
+      {"api_key", Secret::word, "=:"},
+      {"apikey", Secret::word, "=:"},
+      {"api-key", Secret::word, "=:"},
+      {"psk", Secret::word, "=:"},
+      {"credential", Secret::word, "=:"},
+      {"serial", Secret::number, "=:"},
+      {"serialnumber", Secret::number, "=:"},
+      {"serial number", Secret::number, "=:"},
+      {"serial_number", Secret::number, "=:"},
+      {"asset tag", Secret::number, "=:"},
+      {"/home/", Secret::user, ""},
+      {"by-id/", Secret::disk, ""},
+      {"by-uuid/", Secret::volume, ""},
+      {"uuid=", Secret::volume, ""},
+      {"wwn-", Secret::number, ""},
+      {"eui.", Secret::number, ""},
+      {"naa.", Secret::number, ""},
+      {"iqn.", Secret::number, ""},
+      {"grub.pbkdf2.", Secret::word, ""},
+      {"eyj", Secret::word, ""},
+      {"lvmid/", Secret::number, ""},
+      {"enx", Secret::number, ""},
+      {"guid\t", Secret::number, ""},
   };
   const std::string small = text::lower(text);
   for (const Setting& setting : settings) {
@@ -312,8 +338,8 @@ void Masks::scan_settings(std::string_view text) {
       }
       if (!sign) continue;
       const bool path = *setting.before == '\0';
-      const std::string_view value =
-          text.substr(i, run_of(text, i, [&](char c) { return !is_blank(c) && c != '\0' && !is_one_of(c, path ? "/\"',;:)" : "\"',;&)|"); }));
+      const std::string_view value = text.substr(
+          i, run_of(text, i, [&](char c) { return !is_blank(c) && c != '\0' && !is_one_of(c, path ? "/\"',;:)" : "\"',;&)|"); }));
       const bool any_digit = std::any_of(value.begin(), value.end(), is_digit);
       if (setting.kind == Secret::volume) {
         if (volume_at(value, 0) == 9) add(Secret::volume, value.substr(0, 9));
@@ -341,7 +367,8 @@ void Masks::settle() {
   for (const auto& [secret, kind] : secrets_) {
     const auto& all = numbers[kind];
     const auto mine = all.find(key(secret, kind));
-    if (mine != all.end()) masks_.emplace(secret, mask_of(kind, secret, mine->second, std::max<std::size_t>(2, std::to_string(all.size()).size())));
+    if (mine != all.end())
+      masks_.emplace(secret, mask_of(kind, secret, mine->second, std::max<std::size_t>(2, std::to_string(all.size()).size())));
   }
 }
 

@@ -20,7 +20,7 @@ enum class Secret {
   internet,  ///< name of another machine, with its domain
   domain,    ///< what follows a host's name
   uuid,
-  id,  ///< 32 hex digits: a machine-id, an IPv6 address in /proc/net
+  id,      ///< 32 hex digits: a machine-id, an IPv6 address in /proc/net
   volume,  ///< ABCD-1234: a FAT file system
   mac,
   ipv4,

@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view nodes = "/etc/pve/nodes/", notes = "/var/lib/pve-gpu/";
 
 bool is_guest_file(std::string_view path) {
-  return path.starts_with("/etc/pve/") && path.ends_with(".conf") && (text::contains(path, "/qemu-server/") || text::contains(path, "/lxc/"));
+  return path.starts_with("/etc/pve/") && path.ends_with(".conf") &&
+         (text::contains(path, "/qemu-server/") || text::contains(path, "/lxc/"));
 }
 
 /// Scripts of the host's owner, not of packages: in these only what is about devices is of interest.
@@ -46,7 +47,9 @@ std::string value_of(const std::string& line) {
 
 /// What a judgement can't want of a file: line numbers stay.
 std::string without_private(const std::string& path, const std::string& bytes) {
-  if (bytes.starts_with("\x7f" "ELF")) return bytes.substr(0, 4);  // that it is no script is what is asked
+  if (bytes.starts_with("\x7f"
+                        "ELF"))
+    return bytes.substr(0, 4);                                                                // that it is no script is what is asked
   if (path.starts_with("/proc/") && path.ends_with("/cmdline") && path != "/proc/cmdline") {  // of a process: which guest it is
     std::string out;
     for (const std::string& word : text::split(bytes, '\0'))
@@ -64,7 +67,8 @@ std::string without_private(const std::string& path, const std::string& bytes) {
     });
   if (is_guest_file(path))
     return by_lines(bytes, [](const std::string& line) {
-      constexpr std::string_view own[] = {"description", "tags", "ciuser", "cipassword", "sshkeys", "searchdomain", "nameserver", "cicustom", "smbios1"};
+      constexpr std::string_view own[] = {"description",  "tags",       "ciuser",   "cipassword", "sshkeys",
+                                          "searchdomain", "nameserver", "cicustom", "smbios1"};
       const std::string key = key_of(line);
       if (line.starts_with('#')) return std::string("#");
       const bool left_out = std::find(std::begin(own), std::end(own), key) != std::end(own) || key.starts_with("ipconfig");
@@ -84,9 +88,11 @@ std::string without_private(const std::string& path, const std::string& bytes) {
 
 /// A comment that only names a model ("RTX A4000") is no secret: the same words stand in what judgements say.
 bool is_model(const std::string& comment) {
-  constexpr std::string_view makers[] = {"NVIDIA", "RTX", "Tesla", "GRID", "Quadro", "GeForce", "Intel", "Arc", "UHD", "Iris", "AMD", "Radeon"};
+  constexpr std::string_view makers[] = {"NVIDIA", "RTX", "Tesla", "GRID", "Quadro", "GeForce",
+                                         "Intel",  "Arc", "UHD",   "Iris", "AMD",    "Radeon"};
   for (const std::string& word : text::words(comment))
-    if (word.find_first_of("0123456789") == word.npos && std::find(std::begin(makers), std::end(makers), word) == std::end(makers)) return false;
+    if (word.find_first_of("0123456789") == word.npos && std::find(std::begin(makers), std::end(makers), word) == std::end(makers))
+      return false;
   return true;
 }
 
@@ -156,7 +162,8 @@ void learn_file(Masks& out, const std::string& path, const std::string& bytes) {
     }
   } else if (path == "/etc/kernel/proxmox-boot-uuids") {
     for (const std::string& line : text::lines(bytes)) out.add(Secret::volume, text::trim(line));
-  } else if (path.starts_with("/sys/class/dmi/id/") || (path.starts_with("/sys/") && (path.ends_with("/serial") || path.ends_with("/wwid")))) {
+  } else if (path.starts_with("/sys/class/dmi/id/") ||
+             (path.starts_with("/sys/") && (path.ends_with("/serial") || path.ends_with("/wwid")))) {
     for (const char* part : {"serial", "uuid", "asset_tag", "wwid"})
       if (text::contains(path.substr(path.rfind('/')), part)) out.add(Secret::number, text::trim(bytes));
   }
@@ -189,10 +196,11 @@ json each_string(const json& value, const std::function<std::string(const std::s
 std::string in_notes(const std::string& bytes, const std::function<std::string(const std::string&)>& change) {
   const auto value = parse_json(bytes);
   if (!value) return change(bytes);
-  return dump_json(each_string(*value, [&](const std::string& word) {
-           const std::string inner = word.size() >= 8 ? text::from_base64(word) : std::string();
-           return inner.empty() || text::base64(inner) != word ? change(word) : text::base64(change(inner));
-         })) +
+  return dump_json(each_string(*value,
+                               [&](const std::string& word) {
+                                 const std::string inner = word.size() >= 8 ? text::from_base64(word) : std::string();
+                                 return inner.empty() || text::base64(inner) != word ? change(word) : text::base64(change(inner));
+                               })) +
          "\n";
 }
 

@@ -4,15 +4,14 @@
 
 #include "common/base/strings.hpp"
 
-#include "version.hpp"
-
 #include <algorithm>
 #include <cstring>
 
 namespace pvegpu::record {
 namespace {
 
-// --- answers as JSON and back: from_json throws as nlohmann does -------------------------------------------------------------------
+// --- answers as JSON and back: from_json throws as nlohmann does. Structures are taken apart, so that a member that comes to one must
+// be recorded before this compiles.
 
 json as_json(const std::string& bytes) { return from_bytes(bytes); }
 void from_json(const json& value, std::string& out) { out = to_bytes(value); }
@@ -29,7 +28,8 @@ void from_json(const json& value, std::vector<std::string>& out) {
 /// ["file", "0644", uid, gid, size]
 constexpr const char* types[] = {"file", "directory", "link", "other"};
 json as_json(const FileInfo& info) {
-  return {types[static_cast<int>(info.type)], fmt::format("{:04o}", info.mode), info.uid, info.gid, info.size};
+  const auto& [type, mode, uid, gid, size] = info;
+  return {types[static_cast<int>(type)], fmt::format("{:04o}", mode), uid, gid, size};
 }
 void from_json(const json& value, FileInfo& out) {
   for (int i = 0; i < 4; ++i)
@@ -44,9 +44,10 @@ json as_json(std::uint64_t number) { return number; }
 void from_json(const json& value, std::uint64_t& out) { out = value.get<std::uint64_t>(); }
 
 json as_json(const CommandResult& result) {
-  json out{{"exit", result.exit_code}, {"out", from_bytes(result.out)}, {"err", from_bytes(result.err)}};
-  if (result.timed_out) out["timed_out"] = true;
-  return out;
+  const auto& [exit_code, timed_out, out, err] = result;
+  json answer{{"exit", exit_code}, {"out", from_bytes(out)}, {"err", from_bytes(err)}};
+  if (timed_out) answer["timed_out"] = true;
+  return answer;
 }
 void from_json(const json& value, CommandResult& out) {
   out = {value.at("exit").get<int>(), value.value("timed_out", false), to_bytes(value.at("out")), to_bytes(value.at("err"))};
@@ -55,28 +56,33 @@ void from_json(const json& value, CommandResult& out) {
 /// ["0000:41:00.0 10de:2235 0302", …]
 json as_json(const std::vector<PciDevice>& devices) {
   json out = json::array();
-  for (const PciDevice& d : devices) out.push_back(fmt::format("{} {:04x}:{:04x} {:04x}", d.address, d.vendor, d.device, d.device_class));
+  for (const auto& [address, vendor, device, device_class] : devices)
+    out.push_back(fmt::format("{} {:04x}:{:04x} {:04x}", address, vendor, device, device_class));
   return out;
 }
 void from_json(const json& value, std::vector<PciDevice>& out) {
   for (const json& line : value) {
     const auto words = text::words(line.get_ref<const std::string&>());
     const auto number = [](const std::string& hex) { return static_cast<std::uint16_t>(std::strtoul(hex.c_str(), nullptr, 16)); };
-    if (words.size() == 3 && words[1].size() == 9) out.push_back({words[0], number(words[1]), number(words[1].substr(5)), number(words[2])});
+    if (words.size() == 3 && words[1].size() == 9)
+      out.push_back({words[0], number(words[1]), number(words[1].substr(5)), number(words[2])});
   }
 }
 
 json as_json(const KernelModule& module) {
-  return {{"available", module.available}, {"built_in", module.built_in},     {"loaded", module.loaded},
-          {"file", module.file},           {"version", from_bytes(module.version)}, {"parameters", module.parameters}};
+  const auto& [available, built_in, file, version, license, parameters, loaded] = module;
+  return {{"available", available}, {"built_in", built_in},     {"file", file},    {"version", from_bytes(version)},
+          {"license", license},     {"parameters", parameters}, {"loaded", loaded}};
 }
 void from_json(const json& value, KernelModule& out) {
-  out.available = value.at("available").get<bool>();
-  out.built_in = value.at("built_in").get<bool>();
-  out.loaded = value.at("loaded").get<bool>();
-  out.file = value.at("file").get<std::string>();
-  out.version = to_bytes(value.at("version"));
-  out.parameters = value.at("parameters").get<std::vector<std::string>>();
+  auto& [available, built_in, file, version, license, parameters, loaded] = out;
+  available = value.at("available").get<bool>();
+  built_in = value.at("built_in").get<bool>();
+  file = value.at("file").get<std::string>();
+  version = to_bytes(value.at("version"));
+  license = value.at("license").get<std::string>();
+  parameters = value.at("parameters").get<std::vector<std::string>>();
+  loaded = value.at("loaded").get<bool>();
 }
 
 // --- errors ------------------------------------------------------------------------------------------------------------------------
@@ -130,8 +136,13 @@ std::string parent_of(const std::string& path) { return path.substr(0, path.rfin
 }  // namespace
 
 bool is_secret_file(std::string_view path) {
-  constexpr std::string_view folders[] = {"/etc/pve/priv/", "/etc/ssh/", "/etc/ssl/private/", "/etc/apt/auth.conf", "/etc/shadow",
-                                          "/etc/gshadow", "/etc/nvidia/ClientConfigToken/"};
+  constexpr std::string_view folders[] = {"/etc/pve/priv/",
+                                          "/etc/ssh/",
+                                          "/etc/ssl/private/",
+                                          "/etc/apt/auth.conf",
+                                          "/etc/shadow",
+                                          "/etc/gshadow",
+                                          "/etc/nvidia/ClientConfigToken/"};
   constexpr std::string_view endings[] = {".key", ".pem", ".priv", ".tok", ".keyring", ".kdbx", ".p12"};
   for (const std::string_view folder : folders)
     if (path.starts_with(folder)) return true;
@@ -143,7 +154,6 @@ bool is_secret_file(std::string_view path) {
 // --- Recorder ----------------------------------------------------------------------------------------------------------------------
 
 Recorder::Recorder(const HostView& host) : host_(host) {
-  recording_.version = PVE_GPU_VERSION;
   recording_.uid = host.effective_uid();
   recording_.now = std::chrono::duration_cast<std::chrono::seconds>(host.now().time_since_epoch()).count();
   recording_.kernel_release = host.kernel_release();
@@ -200,7 +210,8 @@ std::string Recorder::pci_name(std::uint16_t vendor, std::uint16_t device) const
 }
 
 Result<KernelModule> Recorder::kernel_module(const std::string& name, const std::string& release) const {
-  return remember<KernelModule>(recording_, Question::kernel_module, name + " " + release, [&] { return host_.kernel_module(name, release); });
+  return remember<KernelModule>(recording_, Question::kernel_module, name + " " + release,
+                                [&] { return host_.kernel_module(name, release); });
 }
 
 // --- ReplayHost --------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What a host answered to every question that judgements put to it: made by Recorder, answered from by ReplayHost.
 //
-// As a file it is gzip'd JSON, so that `zcat FILE` shows it. Beside "version" and "host" it has a list for each kind of question, of what was
-// asked and the answer; an answer that is an error is {"errno": N}, with "error" where the message is not the system's own. Contents of
+// As a file it is gzip'd JSON, so that `zcat FILE` shows it. Beside "version" and "host" it has a list for each kind of question, of what
+// was asked and the answer; an answer that is an error is {"errno": N}, with "error" where the message is not the system's own. Contents of
 // files that are longer than a few words stand once each in "texts", by their number.
 #pragma once
 

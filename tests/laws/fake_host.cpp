@@ -169,6 +169,10 @@ FakeHost& FakeHost::release(const std::string& kernel_release) {
   release_ = kernel_release;
   return *this;
 }
+FakeHost& FakeHost::module(const std::string& name, const std::string& kernel_release, KernelModule found) {
+  modules_[{name, kernel_release}] = std::move(found);
+  return *this;
+}
 FakeHost& FakeHost::program(const std::string& words, Program program) {
   programs_[words] = std::move(program);
   return *this;
@@ -514,6 +518,7 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
         out.parameters.push_back(line.substr(5));
     return out;
   }
+  if (const auto known = modules_.find({name, release}); known != modules_.end()) return known->second;
   if (!disk_.empty() && RealHost(disk_).exists("/lib/modules/" + release)) {
     KernelModule out = PVEGPU_TRY(RealHost(disk_).kernel_module(name, release));
     out.loaded = live || out.built_in;

@@ -63,6 +63,9 @@ class FakeHost final : public Host {
   FakeHost& user(uid_t uid);
   FakeHost& release(const std::string& kernel_release);
 
+  /// A kernel module as libkmod finds it, instead of a file.
+  FakeHost& module(const std::string& name, const std::string& kernel_release, KernelModule found);
+
   using Program = std::function<CommandResult(FakeHost&, const std::vector<std::string>& argv)>;
   /// What a program does whose argv starts with these words; the longest match answers. Unknown programs can't be started.
   FakeHost& program(const std::string& words, Program program);
@@ -166,6 +169,7 @@ class FakeHost final : public Host {
   std::map<std::string, Answer> answers_;
   std::map<std::string, Attribute> attributes_;
   std::map<std::string, ModuleHook> module_hooks_;
+  std::map<std::pair<std::string, std::string>, KernelModule> modules_;
   std::uint64_t free_space_ = std::uint64_t{8} << 30;
   struct Made {
     std::string by;

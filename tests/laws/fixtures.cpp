@@ -138,7 +138,13 @@ FakeHost world_of(const std::string& tree) {
   return host;
 }
 
+bool Fixture::recorded() const { return RealHost().exists(directory + "/recording.json"); }
+
 FakeHost Fixture::world() const {
+  if (recorded()) {
+    const auto bytes = RealHost().read_file(directory + "/recording.json").or_fail("read a fixture");
+    return world_of(record::unpack(bytes).or_fail(directory + "/recording.json"));
+  }
   FakeHost host = world_of(tree);
   json description = read_if_there("world.json").value_or(json::object());
   // Two models of NVIDIA's programs and services: the driver's own, and that of a driver that is there.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # Writes the trees of all fixtures (tests/rack/machine.py) where they are older than what they are made of.
-"""make_trees.py FIXTURES OUT [PATTERN...]: OUT/MODULE/CASE for each FIXTURES/MODULE/CASE/machine.yml, or those that match; prints MODULE/CASE."""
+"""make_trees.py FIXTURES OUT [PATTERN...]: OUT/MODULE/CASE for each FIXTURES/MODULE/CASE/machine.yml, or those that match; prints MODULE/CASE.
+A case that has a recording.json instead has no tree."""
 import fcntl
 import fnmatch
 import glob
@@ -41,6 +42,8 @@ def main(fixtures, out, patterns):
             with open(stamp, 'w', encoding='ascii') as file:
                 file.write(wanted)
         print(case)
+    for recording in sorted(glob.glob(os.path.join(fixtures, '*', '*', 'recording.json'))):
+        print(os.path.relpath(os.path.dirname(recording), fixtures))
 
 
 if __name__ == '__main__':

@@ -34,9 +34,9 @@ FakeHost machine(const std::string& name) {
   const std::string out = PVE_GPU_BINARY_DIR "/trees/recorded/" + name;
   (void)run_program({{"rm", "-rf", out}, std::chrono::seconds(600)});
   (void)run_program({{"mkdir", "-p", PVE_GPU_BINARY_DIR "/trees/recorded"}});
-  const auto made = run_program({{PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/rack/machine.py",
-                                  PVE_GPU_SOURCE_DIR "/tests/rack/machines/" + name + ".yml", out},
-                                 std::chrono::seconds(600)});
+  const auto made = run_program(
+      {{PVE_GPU_PYTHON, "-B", PVE_GPU_SOURCE_DIR "/tests/rack/machine.py", PVE_GPU_SOURCE_DIR "/tests/rack/machines/" + name + ".yml", out},
+       std::chrono::seconds(600)});
   if (!made || made->exit_code != 0) throw std::runtime_error(name + " can't be made: " + (made ? made->err : made.error().message));
   return world_of(out);
 }
@@ -44,6 +44,7 @@ FakeHost machine(const std::string& name) {
 class RecordingLaw : public testing::TestWithParam<Fixture> {};
 
 TEST_P(RecordingLaw, replay_is_the_answer) {
+  if (GetParam().recorded()) GTEST_SKIP() << "it is a replay itself";
   const FakeHost world = GetParam().world();
   const json args = GetParam().read("args.json");
   FakeHost asked = world;
@@ -101,7 +102,6 @@ TEST_P(MachineRecording, every_module_answers_from_it) {
     const json answer = ask(module, args, host), again = ask(module, args, open), other = ask(module, masks.value(args), masked);
     auto& [right, all] = whole[module];
     ++all;
-    if (!open.missing().empty() && std::getenv("SHOWMISS")) std::printf("MISS %s %s: %s\n", module.c_str(), dump_json(args).substr(0,80).c_str(), open.missing()[0].substr(0,100).c_str());
     if (!open.missing().empty()) continue;
     ++right;
     EXPECT_EQ(again.dump(1), answer.dump(1)) << module << " " << args;
@@ -110,7 +110,9 @@ TEST_P(MachineRecording, every_module_answers_from_it) {
   }
   for (const auto& [module, share] : whole) {
     std::printf("%-18s %3d of %3d\n", module.c_str(), share.first, share.second);
-    EXPECT_GT(share.first, 0) << module;
+    // A recording does not know what GRUB's shell makes of another drop-in, nor a user's file.
+    if (module == "kernel_cmdline") continue;
+    EXPECT_GE(share.first * 2, share.second) << module;
   }
 }
 
@@ -121,6 +123,17 @@ INSTANTIATE_TEST_SUITE_P(Machines, MachineRecording,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+/// A recording that becomes a fixture is the same host.
+TEST_P(MachineRecording, is_a_world_of_the_laws) {
+  const Recording hidden = record_judgements(registry(), machine(GetParam()), {});
+  FakeHost world = world_of(hidden);
+  for (const char* module : {"host_info", "diagnose", "iommu", "vgpu", "node_guard", "kernel_gate"}) {
+    ReplayHost replay(hidden);
+    EXPECT_EQ(ask(module, json::object(), world).dump(1), ask(module, json::object(), replay).dump(1)) << module;
+  }
+  EXPECT_TRUE(world.effects().empty());
+}
 
 /// 8 boards with 32 VFs of 40 types: as large as a host gets.
 TEST(MachineRecording, the_largest_host_is_less_than_2_MB) {

@@ -97,7 +97,7 @@ MUTANTS = [
     mutant('steps do not look again before they act', EXECUTOR, 'Executor.file_that_changed_since*', *never('step.observe && must(')),
     mutant('something that undoes us is not noticed', EXECUTOR, 'Executor.file_that_something_else*', *never('settled)\n')),
     mutant('refusals are ignored', EXECUTOR, 'Executor.refusal*', *never('plan.refusal() && !(')),
-    mutant('information modules may act', EXECUTOR, 'Executor.information_module_with*', *never('task_.effects == Effects::none && !plan.empty()')),
+    mutant('information modules may act', EXECUTOR, 'Executor.information_module_with*', *never('task_.effects == Effects::none && !hands_out(step)')),
     mutant("a wait's boot is ignored", EXECUTOR, 'Executor.wait_that_outlives*', *never('*since && **since != boot_id')),
     mutant('a wait begins anew at each run', JOURNAL, 'Journal.wait_keeps*', 'since.value_or(boot_id)', 'MUTANT ? boot_id : since.value_or(boot_id)'),
     mutant('a wait does not begin anew with a change', EXECUTOR, 'Executor.a_change_begins*', *never('!steps_.empty()) break;')),

@@ -56,9 +56,11 @@ TEST(Recorder, is_of_one_moment) {
 TEST(Recorder, never_keeps_a_secret_file) {
   FakeHost host;
   host.file("/etc/pve/priv/authkey.key", "TOPSECRET").file("/root/some", "-----BEGIN RSA PRIVATE KEY-----\nTOPSECRET");
-  host.file("/etc/apt/auth.conf.d/pve.conf", "machine a login b password TOPSECRET").file("/etc/nvidia/ClientConfigToken/a.tok", "TOPSECRET");
+  host.file("/etc/apt/auth.conf.d/pve.conf", "machine a login b password TOPSECRET")
+      .file("/etc/nvidia/ClientConfigToken/a.tok", "TOPSECRET");
   const Recorder recorder(host);
-  for (const char* path : {"/etc/pve/priv/authkey.key", "/root/some", "/etc/apt/auth.conf.d/pve.conf", "/etc/nvidia/ClientConfigToken/a.tok"}) {
+  for (const char* path :
+       {"/etc/pve/priv/authkey.key", "/root/some", "/etc/apt/auth.conf.d/pve.conf", "/etc/nvidia/ClientConfigToken/a.tok"}) {
     EXPECT_FALSE(recorder.read_file(path));
     EXPECT_FALSE(recorder.read_file(path)) << "the second time";
     EXPECT_TRUE(recorder.recording().of(Question::file).at(path).contains("secret"));
@@ -139,11 +141,12 @@ TEST(Masks, have_the_form_of_what_they_hide) {
 }
 
 TEST(Masks, leave_what_identifies_nobody) {
-  for (const char* text : {"0000:41:00.4 10de:2235", "535.161.05 and 94.02.5c.00.0e, 90.17.29.00.01, 6.8.12-4-pve", "127.0.0.1 0.0.0.0 255.255.255.0 ::1",
-                           "00000000-0000-0000-0000-000000000201 00000001-0000-0000-0000-000000000201", "00:00:00:00:00:00 ff:ff:ff:ff:ff:ff",
-                           "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "http://download.proxmox.com/debian/pve",
-                           "getty@tty1.service pve-gpu@0000:41:00.0.service", "PVE::QemuServer 12:30:45 BAR 0x000000383fffffff",
-                           "46b91c885e60052676e0d4f0ccbf76ede76f0d303105a5195e2fa3c4b05527a3"})
+  for (const char* text :
+       {"0000:41:00.4 10de:2235", "535.161.05 and 94.02.5c.00.0e, 90.17.29.00.01, 6.8.12-4-pve", "127.0.0.1 0.0.0.0 255.255.255.0 ::1",
+        "00000000-0000-0000-0000-000000000201 00000001-0000-0000-0000-000000000201", "00:00:00:00:00:00 ff:ff:ff:ff:ff:ff",
+        "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "http://download.proxmox.com/debian/pve",
+        "getty@tty1.service pve-gpu@0000:41:00.0.service", "PVE::QemuServer 12:30:45 BAR 0x000000383fffffff",
+        "46b91c885e60052676e0d4f0ccbf76ede76f0d303105a5195e2fa3c4b05527a3"})
     EXPECT_EQ(masked_text(text), text);
 }
 
@@ -151,7 +154,8 @@ TEST(Masks, the_same_secret_has_the_same_mask_in_the_order_of_secrets) {
   Masks masks;
   for (const char* name : {"zeus", "athena", "Athena2"}) masks.add(Secret::node, name);
   masks.settle();
-  EXPECT_EQ(masks.text("athena zeus ATHENA athena2.corp /nodes/zeus/ zeus_lock zeusx"), "host01 host03 host01 host02.corp /nodes/host03/ host03_lock zeusx");
+  EXPECT_EQ(masks.text("athena zeus ATHENA athena2.corp /nodes/zeus/ zeus_lock zeusx"),
+            "host01 host03 host01 host02.corp /nodes/host03/ host03_lock zeusx");
 }
 
 TEST(Masks, common_words_are_no_secret) {
@@ -165,47 +169,82 @@ TEST(Masks, common_words_are_no_secret) {
 // --- a host full of secrets --------------------------------------------------------------------------------------------------------
 
 /// Every one of these stands somewhere in what the modules read.
-const std::vector<std::string> secrets = {
-    "falkor7",        "uxmal-corp",      "smaug",          "payroll-db",     "jdoe",           "hunter2secret",  "tiger-corp.internal", "S64HNE0T123456",
-    "10.77.3.9",      "fd77:1::beef",    "bc:24:11:5e:c2:e7", "BC:24:11:5E:C2:E7", "77aa88bb-1234-4321-8888-99990000aaaa", "eyJhbGciOiJSUzI1NiJ9.abc.def",
-    "cafe1234cafe1234cafe1234cafe1234", "ops@tiger", "7C1F-22B9", "Windows of the boss", "ZXCV998877", "nas77"};
+const std::vector<std::string> secrets = {"falkor7",
+                                          "uxmal-corp",
+                                          "smaug",
+                                          "payroll-db",
+                                          "jdoe",
+                                          "hunter2secret",
+                                          "tiger-corp.internal",
+                                          "S64HNE0T123456",
+                                          "10.77.3.9",
+                                          "fd77:1::beef",
+                                          "bc:24:11:5e:c2:e7",
+                                          "BC:24:11:5E:C2:E7",
+                                          "77aa88bb-1234-4321-8888-99990000aaaa",
+                                          "eyJhbGciOiJSUzI1NiJ9.abc.def",
+                                          "cafe1234cafe1234cafe1234cafe1234",
+                                          "ops@tiger",
+                                          "7C1F-22B9",
+                                          "Windows of the boss",
+                                          "ZXCV998877",
+                                          "nas77"};
 
 FakeHost secretive() {
   FakeHost host;
   host.release("6.8.12-4-pve");
   host.file("/proc/sys/kernel/osrelease", "6.8.12-4-pve\n").dir("/sys/bus/pci/devices").dir("/run/qemu-server");
-  host.file("/etc/hostname", "falkor7\n").file("/proc/sys/kernel/hostname", "falkor7.tiger-corp.internal\n").link("/etc/pve/local", "nodes/falkor7");
+  host.file("/etc/hostname", "falkor7\n")
+      .file("/proc/sys/kernel/hostname", "falkor7.tiger-corp.internal\n")
+      .link("/etc/pve/local", "nodes/falkor7");
   host.file("/etc/pve/corosync.conf",
-            "totem {\n  cluster_name: uxmal-corp\n}\nnodelist {\n  node {\n    name: falkor7\n    nodeid: 1\n    quorum_votes: 1\n    ring0_addr: 10.77.3.9\n  }\n"
+            "totem {\n  cluster_name: uxmal-corp\n}\nnodelist {\n  node {\n    name: falkor7\n    nodeid: 1\n    quorum_votes: 1\n    "
+            "ring0_addr: 10.77.3.9\n  }\n"
             "  node {\n    name: smaug\n    nodeid: 2\n    quorum_votes: 1\n    ring0_addr: fd77:1::beef\n  }\n}\n");
   host.file("/etc/pve/.members", R"({"nodename": "falkor7", "cluster": {"name": "uxmal-corp", "nodes": 2, "quorate": 1},
                                      "nodelist": {"falkor7": {"id": 1, "online": 1, "ip": "10.77.3.9"}, "smaug": {"id": 2, "online": 1}}})");
   host.file("/etc/pve/nodes/falkor7/qemu-server/201.conf",
-            "# Windows of the boss, password hunter2secret\nname: payroll-db\nnet0: virtio=BC:24:11:5E:C2:E7,bridge=vmbr0\nciuser: jdoe\ncipassword: hunter2secret\n"
-            "smbios1: uuid=77aa88bb-1234-4321-8888-99990000aaaa,serial=WlhDVjk5ODg3Nw==,base64=1\nscsi0: local-lvm:vm-201-disk-0,serial=S64HNE0T123456,size=8G\n"
+            "# Windows of the boss, password hunter2secret\nname: payroll-db\nnet0: virtio=BC:24:11:5E:C2:E7,bridge=vmbr0\nciuser: "
+            "jdoe\ncipassword: hunter2secret\n"
+            "smbios1: uuid=77aa88bb-1234-4321-8888-99990000aaaa,serial=WlhDVjk5ODg3Nw==,base64=1\nscsi0: "
+            "local-lvm:vm-201-disk-0,serial=S64HNE0T123456,size=8G\n"
             "hostpci0: 0000:41:00.0\ntags: payroll-db\n");
   host.dir("/etc/pve/nodes/falkor7/lxc").dir("/etc/pve/nodes/smaug/qemu-server");
-  host.file("/etc/pve/storage.cfg", "nfs: shared\n\tserver nas77.tiger-corp.internal\n\texport /pool\n\tpath /mnt/pve/shared\n\tcontent images\n\npbs: bak\n\tserver 10.77.3.9\n"
-                                    "\tusername jdoe@pbs\n\tfingerprint aa:bb:cc:dd:ee:ff:00:11:22:33\n\tdatastore one\n");
-  host.file("/etc/pve/mapping/pci.cfg", "a40\n\tdescription Windows of the boss\n\tmap id=10de:2235,iommugroup=1,node=falkor7,path=0000:41:00.0\n");
+  host.file("/etc/pve/storage.cfg",
+            "nfs: shared\n\tserver nas77.tiger-corp.internal\n\texport /pool\n\tpath /mnt/pve/shared\n\tcontent images\n\npbs: "
+            "bak\n\tserver 10.77.3.9\n"
+            "\tusername jdoe@pbs\n\tfingerprint aa:bb:cc:dd:ee:ff:00:11:22:33\n\tdatastore one\n");
+  host.file("/etc/pve/mapping/pci.cfg",
+            "a40\n\tdescription Windows of the boss\n\tmap id=10de:2235,iommugroup=1,node=falkor7,path=0000:41:00.0\n");
   host.file("/etc/pve/datacenter.cfg", "email_from: ops@tiger-corp.internal\nhttp_proxy: http://jdoe:hunter2secret@10.77.3.9:3128\n");
   host.file("/etc/apt/sources.list", "deb https://jdoe:hunter2secret@apt.tiger-corp.internal/debian bookworm main\n");
-  host.file("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n").file("/usr/share/perl5/PVE/pvecfg.pm", "sub version {\n    return '8.4.1';\n}\n");
-  host.file("/proc/cmdline", "BOOT_IMAGE=/boot/vmlinuz root=UUID=77aa88bb-1234-4321-8888-99990000aaaa ro token=eyJhbGciOiJSUzI1NiJ9.abc.def\n");
+  host.file("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n")
+      .file("/usr/share/perl5/PVE/pvecfg.pm", "sub version {\n    return '8.4.1';\n}\n");
+  host.file("/proc/cmdline",
+            "BOOT_IMAGE=/boot/vmlinuz root=UUID=77aa88bb-1234-4321-8888-99990000aaaa ro token=eyJhbGciOiJSUzI1NiJ9.abc.def\n");
   host.file("/etc/kernel/proxmox-boot-uuids", "7C1F-22B9\n");
-  host.file("/proc/net/if_inet6", "cafe1234cafe1234cafe1234cafe1234 02 40 00 80 eno1\n").file("/proc/net/route", "Iface\tDestination\neno1\t00034D0A\t0903004D\n");
-  host.file("/proc/mounts", "/dev/mapper/pve-root / ext4 rw 0 0\nnas77.tiger-corp.internal:/pool /mnt/pve/shared nfs4 rw,addr=10.77.3.9 0 0\n");
-  host.file("/etc/crontab", "MAILTO=ops@tiger-corp.internal\n* * * * * jdoe curl -u jdoe:hunter2secret https://tiger-corp.internal\n@reboot root sriov-manage -e ALL\n");
+  host.file("/proc/net/if_inet6", "cafe1234cafe1234cafe1234cafe1234 02 40 00 80 eno1\n")
+      .file("/proc/net/route", "Iface\tDestination\neno1\t00034D0A\t0903004D\n");
+  host.file("/proc/mounts",
+            "/dev/mapper/pve-root / ext4 rw 0 0\nnas77.tiger-corp.internal:/pool /mnt/pve/shared nfs4 rw,addr=10.77.3.9 0 0\n");
+  host.file("/etc/crontab",
+            "MAILTO=ops@tiger-corp.internal\n* * * * * jdoe curl -u jdoe:hunter2secret https://tiger-corp.internal\n@reboot root "
+            "sriov-manage -e ALL\n");
   host.file("/run/qemu-server/201.pid", "77\n");
-  host.file("/proc/77/cmdline", std::string("kvm\0-name\0payroll-db\0-pidfile\0/run/qemu-server/201.pid\0-uuid\0" "77aa88bb-1234-4321-8888-99990000aaaa\0", 106));
+  host.file("/proc/77/cmdline", std::string("kvm\0-name\0payroll-db\0-pidfile\0/run/qemu-server/201.pid\0-uuid\0"
+                                            "77aa88bb-1234-4321-8888-99990000aaaa\0",
+                                            106));
   host.file("/sys/class/dmi/id/product_serial", "ZXCV998877\n");
   host.file("/proc/net/unix", "Num\n0: @/var/lib/lxc/300/command\n0: /home/jdoe/.gnupg/S.agent\n");
   const std::string old = "deb http://jdoe:hunter2secret@apt.tiger-corp.internal/old bookworm main\n";
   host.file("/var/lib/pve-gpu/undo/193b03205bc72c1e.json",
             dump_json({{"path", "/etc/apt/sources.list"},
-                       {"contributions", {{{"module", "repo"}, {"existed", true}, {"before", text::base64(old)}, {"after", text::sha256_hex(old)}}}}}),
+                       {"contributions",
+                        {{{"module", "repo"}, {"existed", true}, {"before", text::base64(old)}, {"after", text::sha256_hex(old)}}}}}),
             0600);
-  host.answer("systemctl show", [](const FakeHost&, const std::vector<std::string>&) { return CommandResult{0, false, "ActiveState=active\nDescription=falkor7\n", ""}; });
+  host.answer("systemctl show", [](const FakeHost&, const std::vector<std::string>&) {
+    return CommandResult{0, false, "ActiveState=active\nDescription=falkor7\n", ""};
+  });
   host.answer("apt-cache policy", [](const FakeHost&, const std::vector<std::string>&) {
     return CommandResult{0, false, " 500 https://apt.tiger-corp.internal/debian bookworm/main\n     origin apt.tiger-corp.internal\n", ""};
   });
@@ -216,8 +255,9 @@ TEST(Privacy, no_secret_is_left_anywhere) {
   const FakeHost host = secretive();
   Recorder everything(host);
   // All files, whether a module reads them or not.
-  const std::vector<std::string> more = {"/proc/77/cmdline", "/sys/class/dmi/id/product_serial", "/etc/crontab", "/proc/mounts", "/proc/net/unix",
-                                         "/proc/net/route", "/proc/net/if_inet6", "/etc/pve/datacenter.cfg", "/etc/pve/.members"};
+  const std::vector<std::string> more = {
+      "/proc/77/cmdline",   "/sys/class/dmi/id/product_serial", "/etc/crontab",     "/proc/mounts", "/proc/net/unix", "/proc/net/route",
+      "/proc/net/if_inet6", "/etc/pve/datacenter.cfg",          "/etc/pve/.members"};
   for (const std::string& path : more) (void)everything.read_file(path);
   for (const char* path : {"/etc/pve/nodes", "/dev/disk/by-id"}) (void)everything.list_dir(path);
   const Recording raw = record_unmasked(registry(), everything, {});
@@ -241,8 +281,8 @@ TEST(Privacy, no_secret_is_left_anywhere) {
   EXPECT_FALSE(text::contains(before, "hunter2"));
   EXPECT_EQ(contribution.at("after"), text::sha256_hex(before)) << "its checksum is that of the masked bytes";
   // What is needed stays.
-  for (const char* kept : {"/etc/pve/nodes/host01/qemu-server/201.conf", "0000:41:00.0", "10de:2235", "sriov-manage -e ALL", "@/var/lib/lxc/300/command",
-                           "/run/qemu-server/201.pid", "6.8.12-4-pve"})
+  for (const char* kept : {"/etc/pve/nodes/host01/qemu-server/201.conf", "0000:41:00.0", "10de:2235", "sriov-manage -e ALL",
+                           "@/var/lib/lxc/300/command", "/run/qemu-server/201.pid", "6.8.12-4-pve"})
     EXPECT_TRUE(text::contains(shown, kept)) << kept;
 }
 
