@@ -153,7 +153,7 @@ std::string mask_of(Secret kind, const std::string& secret, std::size_t number, 
       return out + fmt::format("{}{:02}{}{:02}", separator, number / 100 % 100, separator, number % 100);
     }
     case Secret::ipv4:
-      return fmt::format("198.{}.{}.{}", 18 + number / 62500 % 2, number / 250 % 250, number % 250 + 1);
+      return fmt::format("198.{}.{}.{}", 18 + (number - 1) / 62500 % 2, (number - 1) / 250 % 250, (number - 1) % 250 + 1);
     case Secret::ipv6:
       return fmt::format("2001:db8::{:04x}", number);
     case Secret::mail:
@@ -270,6 +270,9 @@ void Masks::scan_mail(std::string_view text) {
     std::string_view domain = text.substr(mark + 1, run_of(text, mark + 1, in_domain));
     while (!domain.empty() && !is_alnum(domain.back())) domain.remove_suffix(1);
     if (begin == mark || domain.empty()) continue;
+    std::size_t word = begin;
+    while (word > 0 && !is_blank(text[word - 1])) --word;
+    if (text::contains(text.substr(word, mark - word), "://")) continue;  // the login of a URL
     const std::string_view name = text.substr(begin, mark - begin);
     for (const char* realm : {"pam", "pve", "pbs", "ldap", "ad"})
       if (domain == realm) add(Secret::user, name);

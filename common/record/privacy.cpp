@@ -45,6 +45,13 @@ std::string value_of(const std::string& line) {
   return begin == line.npos ? std::string() : text::trim(line.substr(begin));
 }
 
+/// Settings of a guest that are nobody else's business.
+bool is_guests_own(std::string_view key) {
+  constexpr std::string_view own[] = {"description",  "tags",       "ciuser",   "cipassword", "sshkeys",
+                                      "searchdomain", "nameserver", "cicustom", "smbios1"};
+  return std::find(std::begin(own), std::end(own), key) != std::end(own) || key.starts_with("ipconfig");
+}
+
 /// What a judgement can't want of a file: line numbers stay.
 std::string without_private(const std::string& path, const std::string& bytes) {
   if (bytes.starts_with("\x7f"
@@ -67,12 +74,8 @@ std::string without_private(const std::string& path, const std::string& bytes) {
     });
   if (is_guest_file(path))
     return by_lines(bytes, [](const std::string& line) {
-      constexpr std::string_view own[] = {"description",  "tags",       "ciuser",   "cipassword", "sshkeys",
-                                          "searchdomain", "nameserver", "cicustom", "smbios1"};
-      const std::string key = key_of(line);
       if (line.starts_with('#')) return std::string("#");
-      const bool left_out = std::find(std::begin(own), std::end(own), key) != std::end(own) || key.starts_with("ipconfig");
-      return left_out ? "#" + key : line;
+      return is_guests_own(key_of(line)) ? "#" + key_of(line) : line;
     });
   if (path.starts_with("/etc/pve/") && !path.starts_with("/etc/pve/ha/manager_status"))
     return by_lines(bytes, [](const std::string& line) { return key_of(line).starts_with('#') ? std::string("#") : line; });
@@ -126,6 +129,8 @@ void learn_file(Masks& out, const std::string& path, const std::string& bytes) {
   } else if (is_guest_file(path)) {
     each_line([&](const std::string& key, const std::string& value) {
       if (key == "name" || key == "hostname") return out.add(Secret::guest, value);
+      if (key == "ciuser") out.add(Secret::user, value);
+      if (key.starts_with('#') || is_guests_own(key)) return;
       // Guests are called "cdrom" and "backup", too.
       std::string word;
       for (const char c : key + " " + value + " ") {

@@ -23,6 +23,8 @@ NOBODY = 65534
 # One of each hardware form, and vGPUs that are in use.
 MACHINES = ('form-a', 'form-b', 'form-c', 'form-d', 'form-e', 'form-f', 'pve8')
 LARGEST = 'eight-boards'
+# The EFI system partition that every described machine has, and what becomes of it.
+VOLUME, MASK = '5C1A-2B3D', 'AAAA-0001'
 # What is asked of each; GPU: of every GPU.
 TASKS = (('host_info', {}), ('diagnose', {}), ('diagnose', {'gpu': 'GPU'}), ('iommu', {}), ('iommu', {'dma_mode': 'pt'}), ('kernel_cmdline', {'parameters': ['iommu=pt']}),
          ('kernel_gate', {}), ('kernel_pin', {'state': 'absent'}), ('repo', {'channel': 'no-subscription'}), ('vgpu', {}), ('sriov', {'device': 'all'}),
@@ -115,7 +117,7 @@ class Recording(unittest.TestCase):
                 yield module, dict(json.loads(text), _ansible_check_mode=True, _ansible_diff=True)
 
     def test_same_answers_elsewhere(self):
-        """Byte for byte, where nothing had to be masked."""
+        """Byte for byte: but for that partition nothing had to be masked."""
         modules = set(subprocess.run([EXECUTABLE, '--list'], stdout=subprocess.PIPE, text=True, check=True).stdout.split())
         self.assertEqual(modules - {module for module, _ in TASKS}, set())
         for name in MACHINES:
@@ -127,7 +129,7 @@ class Recording(unittest.TestCase):
                 self.assertEqual(host.files(), [], 'recording changed the host')
                 for module, arguments, answer in tasks:
                     self.assertTrue(answer.endswith('}\n'), (module, answer))
-                    self.assertEqual(elsewhere(recording, module, arguments), answer, (module, arguments))
+                    self.assertEqual(elsewhere(recording, module, arguments), answer.replace(VOLUME, MASK), (module, arguments))
                 print('%s: %d answers, %d bytes' % (name, len(tasks), os.path.getsize(recording)))
 
     def test_names_are_masked(self):
@@ -151,7 +153,7 @@ class Recording(unittest.TestCase):
         self.assertLess(size, MOST)
 
     def test_what_was_not_recorded_is_told(self):
-        recording = self.host('form-c').record()
+        recording = self.host('form-a').record()
         answer = json.loads(elsewhere(recording, 'nvidia_driver', {'file': '/root/NVIDIA-Linux-x86_64-999.1.2-vgpu-kvm.run', 'allow_unverified': True}))
         self.assertIn('not in the recording: /root/NVIDIA', json.dumps(answer))
         self.assertRegex(answer['warnings'][-1], '^[0-9]+ of the questions w')
