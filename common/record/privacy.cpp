@@ -201,12 +201,12 @@ json each_string(const json& value, const std::function<std::string(const std::s
 std::string in_notes(const std::string& bytes, const std::function<std::string(const std::string&)>& change) {
   const auto value = parse_json(bytes);
   if (!value) return change(bytes);
-  return dump_json(each_string(*value,
-                               [&](const std::string& word) {
-                                 const std::string inner = word.size() >= 8 ? text::from_base64(word) : std::string();
-                                 return inner.empty() || text::base64(inner) != word ? change(word) : text::base64(change(inner));
-                               })) +
-         "\n";
+  const auto in_note = [&](const std::string& word) {
+    if (std::string changed = change(word); changed != word || word.size() < 8) return changed;  // a checksum looks like base64
+    const std::string inner = text::from_base64(word);
+    return inner.empty() || text::base64(inner) != word ? word : text::base64(change(inner));
+  };
+  return dump_json(each_string(*value, in_note)) + "\n";
 }
 
 /// Of a file that could be read.

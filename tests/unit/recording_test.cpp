@@ -137,7 +137,7 @@ TEST(Masks, have_the_form_of_what_they_hide) {
   EXPECT_EQ(masked_text("[fd00:1::5]:3128 2001:db8:a:b:c:d:e:f"), "[2001:db8::0002]:3128 2001:db8::0001");
   EXPECT_EQ(masked_text("GPU-5af3c0de-1234-4bcd-9abc-0123456789ab"), "GPU-00000000-aaaa-4000-8000-000000000001");
   EXPECT_EQ(masked_text("ops@corp.internal"), "mail01@example.org");
-  EXPECT_EQ(masked_text("https://jo:hunter2@apt.corp.internal:8443/debian"), "https://user01:masked01@machine01.example.org:8443/debian");
+  EXPECT_EQ(masked_text("https://joe:hunter2@apt.corp.internal:8443/debian"), "https://user01:masked01@machine01.example.org:8443/debian");
 }
 
 TEST(Masks, leave_what_identifies_nobody) {
