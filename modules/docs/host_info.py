@@ -18,7 +18,13 @@ description:
     does not fail for that, nor for a host without a GPU.
 author:
   - the pve.gpu authors (@pve-gpu)
-options: {}
+options:
+  record:
+    description:
+      - 'Also writes a recording of this host there, a file on the host: what it answers to the questions of every module,
+        for bug reports. Names of hosts, guests and users, addresses, UUIDs and serial numbers are masked, secrets are
+        left out; C(zcat) shows it. The file is new each time, which counts as a change.'
+    type: str
 attributes:
   check_mode:
     support: full
@@ -40,6 +46,10 @@ EXAMPLES = r'''
 - name: What GPUs are there, and what are they ready for
   pve.gpu.host_info:
   register: info
+
+- name: Record the host for a bug report
+  pve.gpu.host_info:
+    record: /root/recording.json.gz
 
 - name: Show what each vGPU board lacks
   ansible.builtin.debug:
