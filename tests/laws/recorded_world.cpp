@@ -4,6 +4,8 @@
 #include "common/record/recorder.hpp"
 #include "tests/laws/fixtures.hpp"
 
+#include <algorithm>
+
 namespace pvegpu::laws {
 namespace {
 
@@ -33,12 +35,16 @@ FakeHost world_of(const record::Recording& recording) {
   FakeHost host;
   const record::ReplayHost replay(recording);
   host.user(replay.effective_uid()).release(replay.kernel_release());
+  // Where a link is depends on those in its path, which are shorter.
+  std::vector<std::string> asked;
+  for (const auto& [path, answer] : recording.of(Question::link)) asked.push_back(path);
+  std::stable_sort(asked.begin(), asked.end(),
+                   [](const auto& x, const auto& y) { return std::count(x.begin(), x.end(), '/') < std::count(y.begin(), y.end(), '/'); });
   std::map<std::string, std::string> links;
-  for (const auto& [path, answer] : recording.of(Question::link))
-    if (const auto target = replay.read_link(path)) links[path] = *target;
+  for (const std::string& path : asked)
+    if (const auto target = replay.read_link(path)) links[real_path(parent_of(path), links) + path.substr(path.rfind('/'))] = *target;
+  for (const auto& [path, target] : links) host.link(path, target);
   const auto meta = [&](const std::string& path) { return replay.stat(path).value_or(FileInfo{FileType::regular, 0644}); };
-  // A link lies in a directory that may itself be reached by one.
-  for (const auto& [path, target] : links) host.link(real_path(parent_of(path), links) + "/" + path.substr(path.rfind('/') + 1), target);
   const auto put_dir = [&](const std::string& path) {
     const std::string real = real_path(path, links);
     if (real.size() > 1 && !host.stat(real)) host.dir(real);
