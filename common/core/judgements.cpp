@@ -29,6 +29,7 @@ constexpr const char* always[] = {
     R"(kernel_cmdline {"parameters": ["iommu=pt"], "state": "absent"})",
     R"(kernel_gate {})",
     R"(kernel_gate {"kernels": ["$kernel"]})",
+    R"(kernel_gate {"kernels": ["6.17.2-1-pve"]})",
     R"(kernel_pin {"kernel": "$kernel"})",
     R"(kernel_pin {"kernel": "$kernel", "next_boot": true})",
     R"(kernel_pin {"state": "absent"})",

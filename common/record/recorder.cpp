@@ -292,7 +292,9 @@ std::string ReplayHost::pci_name(std::uint16_t vendor, std::uint16_t device) con
 }
 
 Result<KernelModule> ReplayHost::kernel_module(const std::string& name, const std::string& release) const {
-  const std::string key = name + " " + release;
+  const std::string key = name + " " + release, directory = "/lib/modules/" + release;
+  if (!recording_->of(Question::kernel_module).count(key) && known_absent(directory))
+    return Error{fmt::format("{} is missing: no modules of kernel {} are installed", directory, release), ENOENT};  // as RealHost says it
   return decode<KernelModule>(Question::kernel_module, key, PVEGPU_TRY(find(Question::kernel_module, key)));
 }
 
