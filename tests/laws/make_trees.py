@@ -43,7 +43,9 @@ def main(fixtures, out, patterns):
                 file.write(wanted)
         print(case)
     for recording in sorted(glob.glob(os.path.join(fixtures, '*', '*', 'recording.json'))):
-        print(os.path.relpath(os.path.dirname(recording), fixtures))
+        case = os.path.relpath(os.path.dirname(recording), fixtures)
+        if not patterns or any(fnmatch.fnmatchcase(case, pattern) for pattern in patterns):
+            print(case)
 
 
 if __name__ == '__main__':
