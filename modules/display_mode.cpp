@@ -4,7 +4,6 @@
 #include "common/core/journal.hpp"
 #include "common/core/module.hpp"
 #include "common/driver/nvidia.hpp"
-#include "common/host/trust.hpp"
 #include "common/text/display_modes.hpp"
 #include "common/base/strings.hpp"
 
@@ -24,8 +23,6 @@ struct Params {
   driver::Missing missing = driver::Missing::refuse;
 };
 
-using Observed = Result<std::optional<std::string>>;
-
 constexpr const char* kept_dir = "/var/lib/pve-gpu/display_mode";
 
 const char* word_of(Mode mode) {
@@ -40,18 +37,15 @@ const char* word_of(Mode mode) {
   return "";
 }
 
-/// What the tool was told and when: a note that stays until the card shows it.
-std::string note_path(const std::string& address) { return fmt::format("{}/{}.json", kept_dir, address); }
+/// What the tool was told and when: kept until the card shows it.
 struct Note {
   std::string mode, boot_id;
 };
-std::optional<Note> read_note(const HostView& host, const std::string& address) {
-  trusted_below(host, state_dir, note_path(address)).or_fail("read what the tool was told");
-  const auto bytes = host.read_file(note_path(address));
-  const auto value = bytes ? parse_json(*bytes) : Result<json>(Error{"none"});
-  if (!value || !value->is_object() || !value->value("mode", json("")).is_string() || !value->value("boot_id", json("")).is_string())
+NoteName note_of(const gpu::Gpu& card) { return {"display_mode", card.address, fmt::format("{}/{}.json", kept_dir, card.address)}; }
+std::optional<Note> read_note(const std::optional<json>& note) {
+  if (!note || !note->is_object() || !note->value("mode", json("")).is_string() || !note->value("boot_id", json("")).is_string())
     return std::nullopt;
-  return Note{value->value("mode", ""), value->value("boot_id", "")};
+  return Note{note->value("mode", ""), note->value("boot_id", "")};
 }
 
 std::string boot_id(const HostView& host) { return host.read_attr("/proc/sys/kernel/random/boot_id").value_or("unknown"); }
@@ -144,7 +138,7 @@ class ModePlanner {
     Answer answer;
     for (const gpu::Gpu* card : cards) {
       const std::string shown = shown_mode(host_, *card);
-      const auto note = read_note(host_, card->address);
+      const auto note = read_note(out_.note(note_of(*card)));
       answer.cards.push_back({card->address, card->name, card->pci_class, shown, note ? std::optional(note->mode) : std::nullopt});
       if (!plan_card(*card, shown, note)) todo.push_back(card), await(*card);
     }
@@ -152,13 +146,13 @@ class ModePlanner {
     if (todo.empty() || out_.refusal()) {
       if (out_.refusal()) return;
       if (!awaiting_.empty()) cold_boot();
-      forget_tool();
+      forget_tool(false);
       return;
     }
     for (const gpu::Gpu* card : todo)
       if (!may_change(*card)) return;
     if (!has_tool() || tool_.missing || !frees_cards(todo)) return;
-    driver::plan_keep(tool_, out_);  // our own copy is what runs: the user's file could change after it was looked at
+    out_.ensure_copy(tool_.file, tool_.copy);  // our own copy is what runs: the user's file could change after it was looked at
     for (const gpu::Gpu* card : todo) change(*card);
     forget_tool(true);
     cold_boot();
@@ -189,7 +183,7 @@ class ModePlanner {
       if (shown.empty())
         out_.warn(fmt::format("{}: its outputs are on, and which of the two sizes of BAR1 it has can't be told; it is left as it is",
                               card.address));
-      if (note) forget_note(card.address);
+      if (note) out_.ensure_note(note_of(card), std::nullopt, "note of the display mode of " + card.address);
       return true;
     }
     if (!note || note->mode != wanted_) return done && !note;
@@ -270,22 +264,7 @@ class ModePlanner {
       driver::plan_unload(host_, {}, out_);
     }
     for (const gpu::Gpu* card : cards)
-      if (card->driver && card->driver != "nvidia") {
-        const std::string link = fmt::format("/sys/bus/pci/devices/{}/driver", card->address);
-        const auto bound = [link](const HostView& host) -> Observed {
-          const auto target = host.read_link(link);
-          return target ? std::optional(last_part(*target)) : std::nullopt;
-        };
-        Step step;
-        step.target = "driver of " + card->address;
-        step.current = card->driver;
-        step.observe = bound;
-        step.apply = [address = card->address, name = *card->driver](Host& host) {
-          return host.write_attr(fmt::format("/sys/bus/pci/drivers/{}/unbind", name), address);
-        };
-        step.within = std::chrono::seconds(5);
-        out_.effect(std::move(step));
-      }
+      if (card->driver && card->driver != "nvidia") out_.ensure_bound(card->address, std::nullopt);
     return true;
   }
 
@@ -309,48 +288,14 @@ class ModePlanner {
           PVEGPU_TRY(host.run({{copy, "--gpumode", wanted, "-i", std::to_string(adapter->index), "--auto"}, std::chrono::seconds(600)}));
       const auto outcome = text::judge_mode_change(done.out + "\n" + done.err);
       if (outcome != text::ModeOutcome::updated || done.exit_code != 0) return Error{why(outcome, this_card, wanted, done)};
-      return host.write_file(note_path(this_card.address), dump_json(json{{"mode", wanted}, {"boot_id", boot_id(host)}}) + "\n",
-                             {.mode = 0600u, .uid = {}, .gid = {}});
+      return {};
     };
+    step.note_after = NoteChange{note_of(card), json{{"mode", wanted_}, {"boot_id", boot_id(host_)}}};
     out_.effect(std::move(step));
-  }
-
-  void forget_note(const std::string& address) {
-    const std::string path = note_path(address);
-    Step step;
-    step.target = "note of the display mode of " + address;
-    step.current = "to be proven";
-    step.observe = [path](const HostView& host) -> Observed {
-      return host.exists(path) ? std::optional<std::string>("to be proven") : std::nullopt;
-    };
-    step.apply = [path](Host& host) { return host.remove_file(path); };
-    out_.effect(std::move(step));
-    forgot_ = true;
   }
 
   /// The copy of the tool is not kept: it is not needed again.
-  void forget_tool(bool after_use = false) {
-    const auto copies = [](const HostView& host) {
-      std::vector<std::string> out;
-      for (const std::string& name : host.list_dir(kept_dir).value_or({}))
-        if (!name.ends_with(".json")) out.push_back(fmt::format("{}/{}", kept_dir, name));
-      return out;
-    };
-    const auto is_empty = [](const HostView& host) {
-      const auto names = host.list_dir(kept_dir);
-      return names && names->empty();
-    };
-    if (!after_use && !forgot_ && copies(host_).empty() && !is_empty(host_)) return;
-    Step step;
-    step.target = "copy of the tool";
-    step.current = "kept";
-    step.apply = [copies, is_empty](Host& host) -> Result<> {
-      for (const std::string& path : copies(host)) (void)PVEGPU_TRY(host.remove_file(path));
-      if (is_empty(host)) return host.remove_dir(kept_dir);
-      return {};
-    };
-    out_.effect(std::move(step));
-  }
+  void forget_tool(bool after_use) { out_.ensure_no_copies(kept_dir, {.target = "copy of the tool", .after_use = after_use}); }
 
   const Params& params_;
   const HostView& host_;
@@ -358,7 +303,6 @@ class ModePlanner {
   gpu::Machine hardware_;
   std::string wanted_;
   driver::UserFile tool_;
-  bool forgot_ = false;
   std::vector<std::string> awaiting_;  ///< cards whose mode is, or will be, set and not in effect
 };
 

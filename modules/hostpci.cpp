@@ -106,7 +106,7 @@ class HostPciPlanner {
     const auto membership = cluster::read_membership(reader_);
     if (!membership.pmxcfs) return refuse(membership.problem);
     node_ = membership.node;
-    memory_ = gpu::read_hostpci_memory(host_, params_.vmid, slot_);
+    memory_ = gpu::hostpci_memory(out_.note(gpu::hostpci_note(params_.vmid, slot_)));
     auto found = cluster::find_vm(reader_, membership, params_.vmid);
     if (!found) {
       if (params_.state == State::absent && found.error().code == ENOENT) return forget();  // destroyed meanwhile
@@ -276,15 +276,7 @@ class HostPciPlanner {
   }
 
   void forget() {
-    if (!gpu::has_hostpci_memory(host_, params_.vmid, slot_)) return;
-    Step step;
-    step.target = fmt::format("memory of {} of guest {}", key_, params_.vmid);
-    step.current = "kept";
-    step.observe = [vmid = params_.vmid, slot = slot_](const HostView& host) -> Result<std::optional<std::string>> {
-      return gpu::has_hostpci_memory(host, vmid, slot) ? std::optional<std::string>("kept") : std::nullopt;
-    };
-    step.apply = [vmid = params_.vmid, slot = slot_](Host& host) { return gpu::remove_hostpci_memory(host, vmid, slot); };
-    out_.effect(std::move(step));
+    out_.ensure_note(gpu::hostpci_note(params_.vmid, slot_), std::nullopt, fmt::format("memory of {} of guest {}", key_, params_.vmid));
   }
 
   // --- the change -------------------------------------------------------------------------------------------------------------
@@ -305,23 +297,17 @@ class HostPciPlanner {
     return false;
   }
 
-  /// `memory` is kept before the change, and put back when nothing came of it.
+  /// `memory` is kept before the change.
   void change(const std::optional<std::string>& wanted, const std::optional<gpu::HostPciMemory>& memory) {
     Step step;
     step.target = fmt::format("{} of guest {}", key_, params_.vmid);
     step.current = value_.next;
     step.desired = wanted;
     step.observe = [path = vm_.path, key = key_](const HostView& host) { return cluster::next_vm_option(host, path, key); };
-    step.apply = [path = vm_.path, vmid = params_.vmid, slot = slot_, key = key_, now = value_.next, wanted, memory,
-                  old = memory_](Host& host) -> Result<> {
-      if (memory) (void)PVEGPU_TRY(gpu::write_hostpci_memory(host, vmid, slot, *memory));
-      auto done = cluster::set_vm_option(host, path, vmid, key, now, wanted);
-      if (done || !memory) return done;
-      const auto next = cluster::next_vm_option(host, path, key);
-      if (next && *next == now)
-        (void)(old ? gpu::write_hostpci_memory(host, vmid, slot, *old) : gpu::remove_hostpci_memory(host, vmid, slot));
-      return done;
+    step.apply = [path = vm_.path, vmid = params_.vmid, key = key_, now = value_.next, wanted](Host& host) {
+      return cluster::set_vm_option(host, path, vmid, key, now, wanted);
     };
+    if (memory) step.note_before = NoteChange{gpu::hostpci_note(params_.vmid, slot_), gpu::to_json(*memory)};
     out_.effect(std::move(step));
     wait(wanted);
   }

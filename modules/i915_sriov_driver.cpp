@@ -5,9 +5,7 @@
 #include "common/core/module.hpp"
 #include "common/facts/machine.hpp"
 #include "common/driver/i915.hpp"
-#include "common/driver/install.hpp"
 #include "common/facts/kernels.hpp"
-#include "common/text/grub_defaults.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
@@ -31,48 +29,6 @@ struct Params {
   State state = State::present;
   FollowUps follow_ups = FollowUps::now;
 };
-
-using Observed = Result<std::optional<std::string>>;
-
-constexpr std::int64_t most_vfs = 7;  ///< of i915; a write of 8 is answered with ERANGE (GPU-FACTS 5.1)
-constexpr std::int64_t most_xe_vfs = 63;
-
-Observed installed_now(const HostView& host) { return driver::installed_i915(host); }
-
-/// Whatever of it is there is taken away, whole or not.
-Result<> remove_driver(Host& host) {
-  if (driver::i915_is_package(host))
-    (void)PVEGPU_TRY(driver::run(host, {"dpkg", "--purge", driver::i915_package}, std::chrono::seconds(1200)));
-  (void)PVEGPU_TRY(driver::dkms_remove(host, driver::i915_package));
-  // a folder in which the archive was not unpacked yet
-  const auto record = driver::read_record(host, driver::i915_dir);
-  if (!record || record->version.empty() || !host.exists(driver::i915_source(record->version))) return {};
-  return driver::run(host, {"rm", "-rf", "--", driver::i915_source(record->version)});
-}
-
-/// A branch's archive has a placeholder, or another version, where DKMS wants the one of the folder.
-std::string named_dkms_conf(const std::string& conf, const std::string& version) {
-  std::string out;
-  for (const std::string& line : text::lines(conf)) {
-    if (text::trim(line).starts_with("PACKAGE_NAME="))
-      out += fmt::format("PACKAGE_NAME=\"{}\"\n", driver::i915_package);
-    else if (text::trim(line).starts_with("PACKAGE_VERSION="))
-      out += fmt::format("PACKAGE_VERSION=\"{}\"\n", version);
-    else
-      out += line + "\n";
-  }
-  return out;
-}
-
-Result<> unpack_source(Host& host, const std::string& copy, const std::string& version) {
-  const std::string tree = driver::i915_source(version), conf = tree + "/dkms.conf";
-  (void)PVEGPU_TRY(driver::run(host, {"mkdir", "-p", "--", tree}));
-  (void)PVEGPU_TRY(driver::run(host, {"tar", "--extract", "--file", copy, "--directory", tree, "--strip-components=1", "--no-same-owner"}));
-  const auto text = host.read_file(conf);
-  if (!text) return Error{fmt::format("the archive has no dkms.conf: it is no source of {}", driver::i915_package)};
-  (void)PVEGPU_TRY(host.write_file(conf, named_dkms_conf(*text, version)));
-  return driver::run(host, {"dkms", "add", "-m", driver::i915_package, "-v", version});
-}
 
 struct KernelAnswer {
   std::string kernel;
@@ -153,43 +109,29 @@ class DriverPlanner {
         out_(out),
         hardware_(gpu::require_machine(host)),
         facts_(hardware_.facts),
-        kernels_(driver::kernels_to_serve(host)) {}
+        kernels_(driver::kernels_to_serve(host)),
+        setup_(driver::i915_kind, host, out) {}
 
   void present() {
-    installed_ = driver::installed_i915(host_);
     if (const std::string why = choose_gpus(); !why.empty()) {
       report();
       out_.refuse(why);
       return;
     }
     own_ = driver_ == Driver::xe ? "xe" : "i915";
-    max_vfs_ = params_.max_vfs.value_or(most_vfs);
-    if (max_vfs_ < 1 || max_vfs_ > (driver_ == Driver::xe ? most_xe_vfs : most_vfs))
+    max_vfs_ = params_.max_vfs.value_or(driver::most_vfs);
+    if (max_vfs_ < 1 || max_vfs_ > (driver_ == Driver::xe ? driver::most_xe_vfs : driver::most_vfs))
       throw ModuleError(fmt::format("parameter 'max_vfs': {} makes from 1 to {} VFs, not {}", own_,
-                                    driver_ == Driver::xe ? most_xe_vfs : most_vfs, max_vfs_));
+                                    driver_ == Driver::xe ? driver::most_xe_vfs : driver::most_vfs, max_vfs_));
     driver_ == Driver::xe ? present_xe() : present_i915();
   }
 
   void absent() {
-    const auto record = driver::read_record(host_, driver::i915_dir);
-    installed_ = driver::installed_i915(host_);
     report();
-    if (record && installed_) {
-      Step step;
-      step.target = driver::i915_package;
-      step.current = installed_;
-      step.observe = installed_now;
-      step.apply = remove_driver;
-      step.then = {follow_up_initramfs()};
-      out_.effect(std::move(step));
-    } else if (installed_) {
-      out_.warn(fmt::format("{} {} stays: it was not installed by this module; apt-get purge {} removes it", driver::i915_package,
-                            *installed_, driver::i915_package));
-    }
     // True before the driver goes and after: what runs is not what the next boot loads.
-    const bool goes = (record && installed_) || !driver::module_makes_vfs(host_, "i915", host_.kernel_release());
+    const bool goes = (setup_.record && setup_.installed) || !driver::module_makes_vfs(host_, "i915", host_.kernel_release());
     out_.reboot_if(goes && facts_.i915.max_vfs, "the i915 of i915-sriov-dkms runs until the next boot");
-    driver::plan_forget(host_, driver::i915_dir, out_);
+    setup_.take_back();
     auto withdrawn = all_parameters();
     for (text::KernelParameter& each : left_of_lists())
       if (std::find(withdrawn.begin(), withdrawn.end(), each) == withdrawn.end()) withdrawn.push_back(std::move(each));
@@ -249,31 +191,28 @@ class DriverPlanner {
       return;
     }
     const std::string& path = *params_.file;
-    if (path[0] != '/') throw ModuleError(fmt::format("parameter 'file': '{}' is no absolute path on the host", path));
     named_ = driver::parse_i915_file(path);
-    version_ = named_.version;
+    const bool known = named_.kind != I915File::Kind::other;
+    const bool takes = setup_.takes(path, named_.version, known ? params_.version : std::nullopt);
     report();
-    if (named_.kind == I915File::Kind::other) {
+    if (!takes) return;
+    if (!known) {
       refuse(
           fmt::format("{} is not named as strongtz names i915-sriov-dkms; take i915-sriov-dkms_VERSION_amd64.deb of a release, or for "
                       "kernels 6.1 to 6.7 the source archive i915-sriov-dkms-{}.tar.gz of that branch, and keep its name",
                       last_part(path), driver::i915_branch));
       return;
     }
-    if (params_.version && *params_.version != version_) {
-      refuse(fmt::format("{} is version {}, not {}", path, version_, *params_.version));
-      return;
-    }
     tag_ = catalogue::find_dkms(version_);
     if (!is_free() || !suits_gpus() || !suits_kernels() || is_kept_away()) return;
-    const bool install = installed_ != version_;
+    const bool install = setup_.is_wanted();
     const bool build =
         install || std::any_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) { return !is_served(kernel); });
     const bool fits = (!install || can_install()) && (!build || can_build());
     report_lacks();
-    if (!fits || ((build || !runs_right()) && !is_signed())) return;
-    if (install && !file_.missing) driver::plan_keep(file_, out_);
-    if (!driver::plan_wait(file_, lacks_packages_, out_)) {
+    if (!fits || ((build || !runs_right()) && !setup_.is_signed(facts_.boot))) return;
+    if (install) setup_.keep();
+    if (!setup_.waits()) {
       if (install) plan_install();
       for (const std::string& kernel : build_for_)
         if (install || !is_served(kernel)) plan_build(kernel);
@@ -353,78 +292,41 @@ class DriverPlanner {
   }
 
   bool can_install() {
-    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::i915_dir, params_.missing);
-    if (!file_.refusal.empty()) return refuse(file_.refusal);
-    if (file_.missing) return true;
-    const std::uint64_t size = host_.stat(file_.kept ? file_.copy : file_.file).or_fail("look at " + file_.file).size;
     // Sources of i915 and xe, and what a build leaves, are estimated.
-    const std::string lacking =
-        driver::lack_of_room(host_, {{"/var/lib", size + 500 * driver::mebibyte}, {"/usr", 10 * size + 100 * driver::mebibyte}});
-    return lacking.empty() || refuse(lacking);
+    const auto places = [](std::uint64_t size) -> std::vector<std::pair<const char*, std::uint64_t>> {
+      return {{"/var/lib", size + 500 * driver::mebibyte}, {"/usr", 10 * size + 100 * driver::mebibyte}};
+    };
+    return setup_.has_file(params_.sha256, params_.allow_unverified, params_.missing, places);
   }
 
   bool can_build() {
     const int release = facts_.pve ? facts_.pve->major : 8;
-    for (const std::string& kernel : build_for_)
-      if (!is_served(kernel))
-        if (const auto missing = driver::missing_for_build(host_, kernel, release, params_.missing, lacks_packages_); !missing.empty())
-          return refuse(missing);
-    return true;
-  }
-
-  bool is_signed() {
-    signing_ = driver::signing(host_, facts_.boot);
-    if (signing_ != driver::Signing::missing && signing_ != driver::Signing::unknown) return true;
-    return refuse(driver::signing_advice(host_, signing_));
+    return std::all_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) {
+      return is_served(kernel) || setup_.has_tools(kernel, release, params_.missing);
+    });
   }
 
   // --- steps -------------------------------------------------------------------------------------------------------------------
   void plan_install() {
-    Step step;
-    step.target = driver::i915_package;
-    step.current = installed_;
-    step.desired = version_;
-    step.observe = installed_now;
-    step.apply = [version = version_, copy = file_.copy, kind = named_.kind](Host& host) -> Result<> {
-      const auto now = driver::installed_i915(host);
-      const bool package = driver::i915_is_package(host);
-      // dpkg replaces a whole package by another version; all else goes first
-      if (now && (kind == I915File::Kind::source || !package || now->ends_with(")"))) (void)PVEGPU_TRY(remove_driver(host));
-      (void)PVEGPU_TRY(driver::write_record(host, driver::i915_dir, {version, copy, false}));
-      const auto done = kind == I915File::Kind::source ? unpack_source(host, copy, version)
-                                                       : driver::run(host, {"dpkg", "--install", copy}, std::chrono::seconds(3600));
-      if (done) return driver::complete_record(host, driver::i915_dir, version, copy);
-      const std::string log = host.read_file(fmt::format("/var/lib/dkms/{}/{}/build/make.log", driver::i915_package, version)).value_or("");
-      const auto lines = driver::telling_lines(log);
-      const auto removed = remove_driver(host);
-      return Error{
-          fmt::format("{}{}; {}", done.error().message, lines.empty() ? "" : fmt::format(" / {}", fmt::join(lines, " / ")),
-                      removed ? "what it left was removed again" : "what it left could not be removed: " + removed.error().message)};
-    };
-    step.then = {follow_up_initramfs()};
-    out_.effect(std::move(step));
+    // dpkg replaces a whole package by another version; all else goes first.
+    const bool package = named_.kind == I915File::Kind::package;
+    const bool clean = setup_.installed && (!package || !driver::i915_is_package(host_) || setup_.installed->ends_with(")"));
+    setup_.install(
+        clean,
+        [package, copy = setup_.file.copy, version = version_](Host& host) { return driver::install_i915(host, copy, version, package); },
+        driver::installed_i915);
   }
 
-  /// The package's own script builds for some kernels, so there is nothing to observe before: only the outcome counts.
   void plan_build(const std::string& kernel) {
-    Step step;
-    step.target = "i915 with SR-IOV for kernel " + kernel;
-    step.current =
-        driver::module_makes_vfs(host_, "i915", kernel) ? driver::dkms_installed(host_, driver::i915_package, kernel) : std::nullopt;
-    step.desired = version_;
-    step.apply = [kernel, version = version_](Host& host) -> Result<> {
-      if (driver::dkms_installed(host, driver::i915_package, kernel) == version && driver::module_makes_vfs(host, "i915", kernel))
-        return {};
-      return driver::dkms_install(host, driver::i915_package, version, kernel);
-    };
-    step.verify = [kernel, version = version_](const HostView& host) -> Result<> {
-      if (const std::string why = driver::why_no_vfs(host, "i915", kernel); !why.empty()) return Error{why};
-      const auto built = driver::dkms_installed(host, driver::i915_package, kernel);
-      if (built == version) return {};
-      return Error{fmt::format("DKMS has {} for it", built ? *built : std::string("nothing"))};
-    };
-    step.then = {follow_up_initramfs()};
-    out_.effect(std::move(step));
+    const bool serves = driver::module_makes_vfs(host_, "i915", kernel);
+    setup_.build(kernel, "i915 with SR-IOV for kernel " + kernel,
+                 serves ? driver::dkms_installed(host_, driver::i915_package, kernel) : std::nullopt,
+                 [kernel, version = version_](const HostView& host) -> Result<> {
+                   if (const std::string why = driver::why_no_vfs(host, "i915", kernel); !why.empty()) return Error{why};
+                   const auto built = driver::dkms_installed(host, driver::i915_package, kernel);
+                   if (built == version) return {};
+                   return Error{fmt::format("DKMS has {} for it", built ? *built : std::string("nothing"))};
+                 });
   }
 
   /// What runs is what the next boot would load.
@@ -454,7 +356,7 @@ class DriverPlanner {
 
   void await_reboot() {
     if (!out_.reboot_reason()) return;
-    const std::string advice = signing_ == driver::Signing::requested ? "; " + driver::signing_advice(host_, signing_) : std::string();
+    const std::string advice = setup_.signing == driver::Signing::requested ? "; " + driver::signing_advice(host_, setup_.signing) : std::string();
     out_.later({"reboot", *out_.reboot_reason() + advice});
   }
 
@@ -523,12 +425,7 @@ class DriverPlanner {
 
   /// What this module left of lists of others when it took the wished driver out of them.
   std::vector<text::KernelParameter> left_of_lists() const {
-    auto ours = text::parse_grub_dropin(host_.read_file("/etc/default/grub.d/pve-gpu-i915_sriov_driver.cfg").value_or("")).parameters;
-    if (const auto undo = out_.undo_view("/etc/kernel/cmdline")) {
-      const auto before = text::parse_kernel_cmdline(undo->before);
-      for (text::KernelParameter& each : text::parse_kernel_cmdline(host_.read_file("/etc/kernel/cmdline").value_or("")))
-        if (std::find(before.begin(), before.end(), each) == before.end()) ours.push_back(std::move(each));
-    }
+    auto ours = boot::contributed(host_, out_, "i915_sriov_driver");
     std::erase_if(ours, [](const auto& each) { return !text::same_key(each.key, "module_blacklist") && each.key != "modprobe.blacklist"; });
     return ours;
   }
@@ -553,16 +450,10 @@ class DriverPlanner {
 
   /// All that this module may ever have put there.
   std::vector<text::KernelParameter> all_parameters() const {
-    std::vector<text::KernelParameter> out = {{"i915.enable_guc", "3"}};
-    for (std::int64_t count = 1; count <= most_vfs; ++count) out.push_back({"i915.max_vfs", std::to_string(count)});
-    for (std::int64_t count = 1; count <= most_xe_vfs; ++count) out.push_back({"xe.max_vfs", std::to_string(count)});
+    std::vector<std::string> devices;
     for (const gpu::Gpu& gpu : hardware_.gpus)
-      if (gpu.is_intel()) out.push_back({"xe.force_probe", gpu::hex4(gpu.ids.device)});
-    for (const auto& [rival, own] : {std::pair("xe", "i915"), std::pair("i915", "xe")}) {
-      out.push_back({"module_blacklist", rival});
-      out.push_back(blacklist(rival, own));
-    }
-    return out;
+      if (gpu.is_intel()) devices.push_back(gpu::hex4(gpu.ids.device));
+    return driver::every_igpu_parameter(facts_.boot.cmdline.value_or(""), devices);
   }
 
   /// Those of the other driver, or of other numbers.
@@ -575,7 +466,7 @@ class DriverPlanner {
   void report() {
     const bool dkms = driver_ != Driver::xe && !version_.empty();
     const char* module = driver_ == Driver::xe ? "xe" : "i915";
-    answer_.driver = {module, dkms ? version_ : std::string(), installed_, facts_.i915.max_vfs, {}};
+    answer_.driver = {module, dkms ? version_ : std::string(), setup_.installed, facts_.i915.max_vfs, {}};
     for (const std::string& kernel : kernels_) {
       answer_.driver.kernels.push_back(
           {kernel, {}, driver::dkms_installed(host_, driver::i915_package, kernel), driver::module_makes_vfs(host_, module, kernel)});
@@ -594,7 +485,7 @@ class DriverPlanner {
   }
 
   void report_lacks() {
-    answer_.lacks = driver::Lacks{file_.missing, lacks_packages_};
+    answer_.lacks = driver::Lacks{setup_.file.missing, setup_.lacks_packages};
     out_.report(answer_);
   }
 
@@ -608,14 +499,11 @@ class DriverPlanner {
   std::vector<const gpu::Gpu*> gpus_;
   Driver driver_ = Driver::automatic;
   std::string own_;  ///< name of the module
-  std::int64_t max_vfs_ = most_vfs;
+  std::int64_t max_vfs_ = driver::most_vfs;
   I915File named_;
-  std::string version_;  ///< wanted
+  driver::Installation setup_;
+  const std::string& version_ = setup_.version;
   std::optional<catalogue::DkmsTag> tag_;
-  std::optional<std::string> installed_;
-  driver::UserFile file_;
-  std::vector<std::string> lacks_packages_;
-  driver::Signing signing_ = driver::Signing::not_needed;
   Answer answer_;
 };
 

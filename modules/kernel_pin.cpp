@@ -258,20 +258,12 @@ class PinPlanner {
 
   void run_tool(Observed (*observe)(const HostView&), const std::string& wanted, std::vector<std::string> argv,
                 std::vector<FollowUp> then) {
-    const auto now = observe(host_).or_fail("see what GRUB starts");
-    if (now == some(wanted)) return;
     Step step;
     step.target = "kernel that GRUB starts";
-    step.current = now;
     step.desired = some(wanted);
     step.observe = observe;
     step.then = std::move(then);
-    step.apply = [argv](Host& host) -> Result<> {
-      const CommandResult done = PVEGPU_TRY(host.run({argv, std::chrono::seconds(600)}));
-      if (done.exit_code == 0 && !done.timed_out) return {};
-      return Error{fmt::format("{}: {}", fmt::join(argv, " "), done.timed_out ? "did not end within 600 s" : text::trim(done.err))};
-    };
-    out_.effect(std::move(step));
+    out_.ensure_program(std::move(step), {{std::move(argv)}});
   }
 
   const Params& params_;

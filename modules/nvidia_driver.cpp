@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // nvidia_driver: NVIDIA's vGPU host driver of one version, from the user's own file.
-#include "common/core/journal.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/facts/kernels.hpp"
@@ -28,66 +27,15 @@ struct Params {
   FollowUps follow_ups = FollowUps::now;
 };
 
-using Observed = Result<std::optional<std::string>>;
-
 constexpr const char* blacklist_file = "/etc/modprobe.d/pve-gpu-nvidia.conf";
 constexpr const char* blacklist =
     "# Made by pve.gpu (nvidia_driver): NVIDIA's installer refuses to work beside nouveau.\nblacklist nouveau\noptions nouveau modeset=0\n";
-constexpr const char* installer_log = "/var/log/nvidia-installer.log";
 
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
-
-Observed installed_now(const HostView& host) { return driver::installed_nvidia(host); }
 
 std::optional<std::string> loaded_version(const HostView& host) {
   if (!host.exists("/sys/module/nvidia/initstate")) return std::nullopt;
   return host.read_attr("/sys/module/nvidia/version").value_or("unknown");
-}
-
-/// "active, enabled" of the daemon that guests need.
-Observed manager_now(const HostView& host) {
-  const auto shown = host.query(Query::unit_state(driver::vgpu_manager));
-  if (!shown || unit_property(shown->out, "LoadState") == "not-found") return std::optional<std::string>();
-  const std::string active = unit_property(shown->out, "ActiveState"), boot = unit_property(shown->out, "UnitFileState");
-  if (active.empty()) return std::optional<std::string>();
-  return std::optional<std::string>(active + (boot.empty() ? "" : ", " + boot));
-}
-
-/// What is left of a driver, whole or not, is taken away.
-Result<> remove_driver(Host& host, const std::string& copy) {
-  if (host.exists("/usr/bin/nvidia-uninstall"))
-    (void)PVEGPU_TRY(driver::run(host, {"/usr/bin/nvidia-uninstall", "--silent"}, std::chrono::seconds(1200)));
-  else if (host.exists("/usr/bin/nvidia-vgpu-mgr") && host.exists(copy))
-    (void)PVEGPU_TRY(driver::run(host, {copy, "--uninstall", "--silent"}, std::chrono::seconds(1200)));
-  return driver::dkms_remove(host, "nvidia");
-}
-
-/// What the logs of a failed installation say.
-std::string why_failed(const HostView& host, const std::string& version, const CommandResult& done) {
-  std::vector<std::string> lines;
-  const auto add = [&](const std::string& log, std::size_t most) {
-    for (std::string& line : driver::telling_lines(log, most))
-      if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(std::move(line));
-  };
-  add(host.read_file(installer_log).value_or(""), 4);
-  add(host.read_file(fmt::format("/var/lib/dkms/nvidia/{}/build/make.log", version)).value_or(""), 4);
-  if (lines.empty()) add(done.err + "\n" + done.out, 4);
-  const std::string end = done.timed_out ? "it did not end in time" : fmt::format("exit code {}", done.exit_code);
-  if (lines.empty()) return fmt::format("NVIDIA's installer failed ({}) and {} does not say why", end, installer_log);
-  return fmt::format("NVIDIA's installer failed ({}): {}; all of it is in {}", end, fmt::join(lines, " / "), installer_log);
-}
-
-/// What nvidia-vgpud says against the selected cards, "" when it ended well or failed over others only.
-std::string vgpud_complaint(const HostView& host, const std::vector<std::string>& selected) {
-  if (unit_state(host, driver::vgpu_daemon) != "failed") return {};
-  const auto log = host.query(Query::unit_log(driver::vgpu_daemon));
-  if (!log) return fmt::format("nvidia-vgpud failed, and its log can't be read: {}", log.error().message);
-  const auto refused = driver::cards_refused_by_vgpud(log->out);
-  for (const std::string& address : selected)
-    if (std::find(refused.begin(), refused.end(), address) != refused.end())
-      return fmt::format("nvidia-vgpud does not support {} as a vGPU card with this driver", address);
-  if (!refused.empty()) return {};
-  return fmt::format("nvidia-vgpud failed: {}; see journalctl -b -u nvidia-vgpud", fmt::join(driver::telling_lines(log->out), " / "));
 }
 
 struct KernelAnswer {
@@ -164,72 +112,68 @@ struct Answer {
 class DriverPlanner {
  public:
   DriverPlanner(const Params& params, const HostView& host, Plan& out)
-      : params_(params), host_(host), out_(out), hardware_(gpu::require_machine(host)) {
+      : params_(params), host_(host), out_(out), hardware_(gpu::require_machine(host)), setup_(driver::nvidia_kind, host, out) {
     for (const gpu::Gpu& gpu : hardware_.gpus)
       if (gpu.is_nvidia()) all_cards_.push_back(&gpu);
+    loaded_ = loaded_version(host);
   }
 
   void present() {
-    const std::string& file = *params_.file;
-    if (file[0] != '/') throw ModuleError(fmt::format("parameter 'file': '{}' is no absolute path on the host", file));
-    const driver::NvidiaFile named = driver::parse_nvidia_file(file);
-    if (const auto why = driver::why_not_host_driver(named, file); !why.empty()) {
-      out_.refuse(why);
-      return;
-    }
-    version_ = named.version;
-    if (params_.version && *params_.version != version_) {
-      out_.refuse(fmt::format("{} is version {}, not {}", file, version_, *params_.version));
-      return;
-    }
+    const driver::NvidiaFile named = driver::parse_nvidia_file(*params_.file);
+    const std::string why = driver::why_not_host_driver(named, *params_.file);
+    if (!setup_.takes(*params_.file, named.version, why.empty() ? params_.version : std::nullopt)) return;
+    if (!why.empty()) return (void)refuse(why);
     cards_ = driver::select_boards(hardware_, params_.boards, "boards");
     for (const gpu::Gpu* card : cards_)
       if (!card->boards.empty()) boards_.push_back(card->boards[0]);
-    installed_ = driver::installed_nvidia(host_);
-    loaded_ = loaded_version(host_);
+    const auto flavour = driver::needed_flavour(params_.kernel_module_type, version_, boards_);
+    judge_flavour(flavour.value_or(Flavour::automatic));
     report();
     if (!suits_boards() || !suits_kernels() || is_kept_away()) return;
-    const bool install = installed_ != version_;
-    const bool fits = (!install || can_install()) && ((!install && loaded_ == version_) || can_load());
-    answer_.lacks = driver::Lacks{file_.missing, lacks_packages_};
+    const bool install = setup_.is_wanted();
+    if (install && !flavour) return (void)refuse(flavour.error().message);
+    const bool fits = (!install || can_install()) && ((!install && runs_) || can_load());
+    answer_.lacks = driver::Lacks{setup_.file.missing, setup_.lacks_packages};
     out_.report(answer_);
     if (!fits) return;
     out_.ensure_file(blacklist_file, blacklist, {.meta = {}, .then = {follow_up_initramfs()}});
-    if (install && !file_.missing) driver::plan_keep(file_, out_);
-    if (waits_for_reboot()) return;
-    if (driver::plan_wait(file_, lacks_packages_, out_)) return;
-    if (loaded_ && loaded_ != version_ && !stop()) return;
-    if (install && loaded_ == version_) stop();  // what runs is of a broken installation
+    if (install) setup_.keep();
+    if (waits_for_reboot() || setup_.waits()) return;
+    if (loaded_ && (install || !runs_) && !stop()) return;  // what runs may be of a broken installation
     if (install) run_installer();
     build_for_kernels(install);
-    if (install || loaded_ != version_ || lacks_vfio()) load();
-    start_daemons(install);
+    if (install || !runs_ || lacks_vfio())
+      out_.ensure_loaded({"nvidia", "nvidia_vgpu_vfio"}, version_, "see dmesg for NVRM");
+    driver::plan_vgpu_daemons(host_, addresses(), install, out_);
     if (out_.empty()) prove();
   }
 
   void absent() {
-    const auto record = driver::read_record(host_, driver::nvidia_dir);
-    installed_ = driver::installed_nvidia(host_);
-    loaded_ = loaded_version(host_);
     report();
-    if (record) {
-      if (loaded_ && !stop()) return;
-      if (installed_) {
-        Step step;
-        step.target = "NVIDIA vGPU host driver";
-        step.current = installed_;
-        step.observe = installed_now;
-        step.apply = [copy = record->file](Host& host) { return remove_driver(host, copy); };
-        out_.effect(std::move(step));
-      }
-    } else if (installed_) {
-      out_.warn(fmt::format("the NVIDIA driver {} stays: it was not installed by this module; nvidia-uninstall removes it", *installed_));
-    }
-    driver::plan_forget(host_, driver::nvidia_dir, out_);
+    if (setup_.record && loaded_ && !stop()) return;
+    setup_.take_back();
     out_.withdraw(blacklist_file, nothing, {.meta = {}, .then = {follow_up_initramfs()}});
   }
 
  private:
+  /// What is installed, with a remark when it is of the wrong flavour.
+  static std::optional<std::string> installed_now(const HostView& host, Flavour needed) {
+    auto out = driver::installed_nvidia(host);
+    if (out && !out->ends_with(")")) *out += driver::wrong_flavour(needed, driver::built_flavour(host, host.kernel_release()));
+    return out;
+  }
+
+  void judge_flavour(Flavour needed) {
+    flavour_ = needed;
+    setup_.installed = installed_now(host_, needed);
+    runs_ = loaded_ == version_ && driver::wrong_flavour(needed, driver::running_flavour(host_)).empty();
+  }
+
+  bool is_built(const std::string& kernel) const {
+    return driver::built_version(host_, "nvidia", kernel) == version_ &&
+           driver::wrong_flavour(flavour_, driver::built_flavour(host_, kernel)).empty();
+  }
+
   int pve_release() const { return hardware_.facts.pve ? hardware_.facts.pve->major : 8; }
   std::vector<std::string> kernels() const { return driver::kernels_to_serve(host_); }
 
@@ -313,45 +257,33 @@ class DriverPlanner {
   }
 
   bool can_install() {
-    file_ = driver::check_user_file(host_, *params_.file, params_.sha256, params_.allow_unverified, driver::nvidia_dir, params_.missing);
-    if (!file_.refusal.empty()) return refuse(file_.refusal);
-    if (const auto rival = driver::rival_driver(host_, host_.kernel_release()); !rival.empty()) return refuse(rival);
-    const auto flavour = driver::flavour_options(params_.kernel_module_type, version_, boards_);
-    if (!flavour) return refuse(flavour.error().message);
-    options_ = *flavour;
-    if (file_.missing) return true;
-    return has_space(host_.stat(file_.kept ? file_.copy : file_.file).or_fail("look at " + file_.file).size);
-  }
-
-  /// The installer unpacks itself in /tmp and puts as much again and the modules into /usr; 16.4 is 54 MiB packed and 330 MiB unpacked.
-  bool has_space(std::uint64_t size) {
-    const std::string lacking = driver::lack_of_room(host_, {{"/var/lib", size + 200 * driver::mebibyte},
-                                                             {"/tmp", 7 * size + 100 * driver::mebibyte},
-                                                             {"/usr", 7 * size + 100 * driver::mebibyte}});
-    return lacking.empty() || refuse(lacking);
+    // The installer unpacks itself in /tmp and puts as much again and the modules into /usr; 16.4 is 54 MiB packed and 330 MiB unpacked.
+    const auto places = [](std::uint64_t size) -> std::vector<std::pair<const char*, std::uint64_t>> {
+      return {{"/var/lib", size + 200 * driver::mebibyte},
+              {"/tmp", 7 * size + 100 * driver::mebibyte},
+              {"/usr", 7 * size + 100 * driver::mebibyte}};
+    };
+    const std::string rival = driver::rival_driver(host_, host_.kernel_release());
+    return setup_.has_file(params_.sha256, params_.allow_unverified, params_.missing, places) && (rival.empty() || refuse(rival));
   }
 
   bool can_load() {
     for (const std::string& kernel : kernels())
-      if (driver::built_version(host_, "nvidia", kernel) != version_ && !(needs_next_kernel_ && kernel == host_.kernel_release()))
-        if (const auto missing = driver::missing_for_build(host_, kernel, pve_release(), params_.missing, lacks_packages_);
-            !missing.empty())
-          return refuse(missing);
+      if (!is_built(kernel) && !(needs_next_kernel_ && kernel == host_.kernel_release()) &&
+          !setup_.has_tools(kernel, pve_release(), params_.missing))
+        return false;
     for (const gpu::Gpu* card : cards_)
       if (card->driver == "vfio-pci" || card->driver == "pci-stub")
         return refuse(fmt::format("{} ({}) is bound to {}, to be passed through whole: give it back before (module vfio, state=absent)",
                                   card->address, card->name, *card->driver));
-    if (const auto users = gpu::running_users(cards_); !users.empty() && loaded_ != version_)
+    if (const auto users = gpu::running_users(cards_); !users.empty() && !runs_)
       return refuse(fmt::format("{}: shut {} down or move {} before the driver is changed", fmt::join(users, ", "),
                                 users.size() == 1 ? "it" : "them", users.size() == 1 ? "it" : "them"));
     for (const gpu::Gpu* card : cards_)
       if (card->pci_class == 0x0300 && card->vgpu_class() == catalogue::VgpuClass::sriov_display_off)
         out_.warn(
             fmt::format("the display outputs of {} ({}) are on: run display_mode before this driver is there", card->address, card->name));
-    signing_ = driver::signing(host_, hardware_.facts.boot);
-    if (signing_ == driver::Signing::missing || signing_ == driver::Signing::unknown)
-      return refuse(driver::signing_advice(host_, signing_));
-    return true;
+    return setup_.is_signed(hardware_.facts.boot);
   }
 
   /// Something blacklists the driver that is wished. What only the running kernel was started with: see waits_for_reboot.
@@ -374,9 +306,9 @@ class DriverPlanner {
       out_.later({"reboot", why});
       return true;
     }
-    if (signing_ == driver::Signing::requested) {
+    if (setup_.signing == driver::Signing::requested) {
       out_.reboot_if(true, "the key for Secure Boot waits to be confirmed");
-      out_.later({"reboot", driver::signing_advice(host_, signing_)});
+      out_.later({"reboot", driver::signing_advice(host_, setup_.signing)});
       return true;
     }
     if (needs_next_kernel_ && out_.reboot_reason()) {
@@ -408,108 +340,26 @@ class DriverPlanner {
   }
 
   void run_installer() {
-    Step step;
-    step.target = "NVIDIA vGPU host driver";
-    step.current = installed_;
-    step.desired = version_;
-    step.observe = installed_now;
-    step.apply = [version = version_, copy = file_.copy, options = options_](Host& host) -> Result<> {
-      if (driver::installed_nvidia(host).value_or("").ends_with(")")) (void)PVEGPU_TRY(remove_driver(host, copy));
-      (void)PVEGPU_TRY(driver::write_record(host, driver::nvidia_dir, {version, copy, false}));
-      std::vector<std::string> argv = {copy, "--silent", "--dkms"};
-      argv.insert(argv.end(), options.begin(), options.end());
-      const CommandResult done = PVEGPU_TRY(host.run({argv, std::chrono::seconds(3600)}));
-      std::string why;
-      if (done.timed_out || done.exit_code != 0)
-        why = why_failed(host, version, done);
-      else if (const auto built = driver::built_version(host, "nvidia", host.kernel_release()); built != version)
-        why = fmt::format("NVIDIA's installer says that it succeeded, but kernel {} has no module nvidia {}; see {}", host.kernel_release(),
-                          version, installer_log);
-      if (!why.empty()) {
-        const auto removed = remove_driver(host, copy);
-        return Error{fmt::format(
-            "{}; {}", why, removed ? "what it left was removed again" : "what it left could not be removed: " + removed.error().message)};
-      }
-      return driver::complete_record(host, driver::nvidia_dir, version, copy);
-    };
-    out_.effect(std::move(step));
+    setup_.install(
+        setup_.installed.value_or("").ends_with(")"),
+        [version = version_, copy = setup_.file.copy, options = driver::flavour_options(flavour_, version_)](Host& host) {
+          return driver::run_nvidia_installer(host, copy, version, options);
+        },
+        [flavour = flavour_](const HostView& host) { return installed_now(host, flavour); });
   }
 
   /// The installer builds for the running kernel; DKMS for the others.
   void build_for_kernels(bool install) {
     for (const std::string& kernel : kernels()) {
-      if (install && kernel == host_.kernel_release()) continue;
-      const auto observe = [kernel](const HostView& host) -> Observed { return driver::built_version(host, "nvidia", kernel); };
-      const auto now = *observe(host_);
-      if (now == version_) continue;
-      Step step;
-      step.target = "NVIDIA driver for kernel " + kernel;
-      step.current = now;
-      step.desired = version_;
-      step.observe = observe;
-      step.apply = [kernel, version = version_](Host& host) { return driver::dkms_install(host, "nvidia", version, kernel); };
-      out_.effect(std::move(step));
+      if (install ? kernel == host_.kernel_release() : is_built(kernel)) continue;
+      setup_.build(kernel, "NVIDIA driver for kernel " + kernel,
+                   install ? std::nullopt : driver::built_version(host_, "nvidia", kernel),
+                   [kernel, version = version_](const HostView& host) -> Result<> {
+                     const auto built = driver::built_version(host, "nvidia", kernel);
+                     if (built == version) return {};
+                     return Error{fmt::format("its module nvidia is {}", built.value_or("not there"))};
+                   });
     }
-  }
-
-  void load() {
-    Step step;
-    step.target = "kernel module nvidia";
-    step.desired = version_;
-    step.apply = [](Host& host) -> Result<> {
-      for (const char* name : {"nvidia", "nvidia_vgpu_vfio"}) {
-        if (host.exists(fmt::format("/sys/module/{}/initstate", name))) continue;
-        const auto done = host.load_module(name);
-        if (done) continue;
-        const int code = done.error().code;
-        return Error{
-            fmt::format("{}; {}", done.error().message,
-                        code == ENODEV ? "it finds no card that it drives, or the card is held by another driver: see dmesg for NVRM"
-                        : code == EKEYREJECTED ? "the kernel does not trust its signature (Secure Boot): see mokutil --list-enrolled"
-                                               : "see dmesg")};
-      }
-      return {};
-    };
-    step.verify = [version = version_](const HostView& host) -> Result<> {
-      const auto now = loaded_version(host);
-      if (now == version) return {};
-      return Error{fmt::format("loaded is {}", now.value_or("nothing"))};
-    };
-    step.within = std::chrono::seconds(5);
-    out_.effect(std::move(step));
-  }
-
-  void start_daemons(bool install) {
-    const auto now = install ? std::optional<std::string>() : *manager_now(host_);
-    const std::vector<std::string> selected = addresses();
-    const std::string complaint = install ? std::string() : vgpud_complaint(host_, selected);
-    if ((now == "active, enabled" || now == "active, static") && complaint.empty()) return;
-    Step step;
-    step.target = "NVIDIA's vGPU daemons";
-    step.current = complaint.empty() ? now : "nvidia-vgpud failed";
-    step.desired = "active, enabled";
-    step.apply = [selected](Host& host) -> Result<> {
-      (void)PVEGPU_TRY(driver::run(host, {"systemctl", "daemon-reload"}));
-      (void)PVEGPU_TRY(driver::run(host, {"systemctl", "enable", "--", driver::vgpu_daemon, driver::vgpu_manager}));
-      // nvidia-vgpud forks, tells the driver its types and ends: starting it succeeds although it may fail over a card (recorded of 510).
-      // What it says about cards is judged afterwards.
-      if (const auto started = driver::run(host, {"systemctl", "start", "--", driver::vgpu_daemon}); !started) {
-        const std::string told = vgpud_complaint(host, selected);
-        return told.empty() ? started.error() : Error{told};
-      }
-      return driver::run(host, {"systemctl", "start", "--", driver::vgpu_manager});
-    };
-    step.verify = [selected](const HostView& host) -> Result<> {
-      const std::string state = unit_state(host, driver::vgpu_manager);
-      if (state == "active") {
-        const std::string told = vgpud_complaint(host, selected);
-        return told.empty() ? Result<>() : Error{told};
-      }
-      return Error{fmt::format("{} is {}; see journalctl -b -u {}", driver::vgpu_manager, state.empty() ? "not there" : state,
-                               driver::vgpu_manager)};
-    };
-    step.within = std::chrono::seconds(10);
-    out_.effect(std::move(step));
   }
 
   /// All was done: does it work.
@@ -535,7 +385,7 @@ class DriverPlanner {
   void report() {
     const auto release = version_.empty() ? std::nullopt : catalogue::find_release(version_);
     const auto branch = catalogue::branch_of(version_);
-    DriverAnswer& driver = answer_.driver = {version_, {}, {}, installed_, loaded_, {}};
+    DriverAnswer& driver = answer_.driver = {version_, {}, {}, setup_.installed, loaded_, {}};
     if (release) driver.release = catalogue::to_string(*release);
     if (branch) driver.branch = branch->branch;
     for (const std::string& kernel : kernels()) {
@@ -563,14 +413,13 @@ class DriverPlanner {
   gpu::Machine hardware_;
   std::vector<const gpu::Gpu*> all_cards_, cards_;
   std::vector<catalogue::Board> boards_;  ///< of cards_
-  std::string version_;                   ///< wanted
-  std::optional<std::string> installed_, loaded_;
-  driver::UserFile file_;
+  driver::Installation setup_;
+  const std::string& version_ = setup_.version;
+  Flavour flavour_ = Flavour::automatic;  ///< of its modules, as far as it matters
+  std::optional<std::string> loaded_;
+  bool runs_ = false;  ///< what is loaded is what is wanted
   bool needs_next_kernel_ = false;
   std::string kept_away_;  ///< until the next boot: what keeps it away, "" when nothing does
-  std::vector<std::string> lacks_packages_;
-  std::vector<std::string> options_;
-  driver::Signing signing_ = driver::Signing::not_needed;
   Answer answer_;
 };
 

@@ -183,7 +183,7 @@ void prove(const std::vector<apt::Wish>& wishes, const apt::SourceSet& sources, 
                             wish.channel, file->priority));
     }
   }
-  if (!proven) plan.effect({.target = "package lists", .then = {follow_up_apt_update(apt::UpdateDuty{{}, wishes}.to_json())}});
+  if (!proven) plan.trigger("package lists", {follow_up_apt_update(apt::UpdateDuty{{}, wishes}.to_json())});
 }
 
 void withdraw(Plan& plan, const HostView& host) {

@@ -203,21 +203,13 @@ class Planner {
   }
   /// Not Plan::ensure_unit: what systemd says of the unit changes when the step before writes its file.
   void want_at_boot(const std::string& unit, bool wanted) {
-    const auto observe = [unit](const HostView& host) -> Result<std::optional<std::string>> {
-      return gpu::wanted_at_boot(host, unit) ? std::optional<std::string>("enabled") : std::nullopt;
-    };
     Step step;
     step.target = "unit " + unit;
-    step.current = observe(host_).or_fail("look at the units");
-    step.desired = wanted ? std::optional<std::string>("enabled") : std::nullopt;
-    if (step.current == step.desired) return;
-    step.observe = observe;
-    step.apply = [unit, verb = wanted ? "enable" : "disable"](Host& host) -> Result<> {
-      const CommandResult done = PVEGPU_TRY(host.run({{"systemctl", verb, "--", unit}, std::chrono::seconds(300)}));
-      if (done.exit_code == 0) return {};
-      return Error{fmt::format("systemctl {} {}: {}", verb, unit, text::trim(done.err))};
+    if (wanted) step.desired = "enabled";
+    step.observe = [unit](const HostView& host) -> Result<std::optional<std::string>> {
+      return gpu::wanted_at_boot(host, unit) ? std::optional<std::string>("enabled") : std::nullopt;
     };
-    out_.effect(std::move(step));
+    out_.ensure_program(std::move(step), {{{"systemctl", wanted ? "enable" : "disable", "--", unit}}, std::chrono::seconds(300)});
   }
   void withdraw(const std::string& file) { out_.withdraw(file, nothing, {.meta = {}, .then = {follow_up_daemon_reload()}}); }
 

@@ -189,10 +189,10 @@ class Planner {
       const auto former = old.former.empty() ? std::nullopt : std::optional(old.former);
       const bool moves = now->driver == vfio_driver ? former != vfio_driver : !now->driver && former;
       if (moves && refuse_guest({*now})) return;
-      if (!old.had_override && now->driver_override == vfio_driver) gpu::ensure_override(host_, out_, old.address, std::nullopt);
+      if (!old.had_override && now->driver_override == vfio_driver) out_.ensure_override(old.address, std::nullopt);
       if (!moves) continue;
       const bool there = former && gpu::is_registered(host_, *former);
-      gpu::ensure_driver(host_, out_, old.address, there ? former : std::nullopt);
+      out_.ensure_bound(old.address, there ? former : std::nullopt);
       if (former && !there)
         gone_.push_back(fmt::format("{} belongs to the driver {}, which is not loaded: modprobe {} brings it, or the next boot",
                                     old.address, old.former, old.former));
@@ -277,10 +277,10 @@ class Planner {
       out_.later({"reboot", fmt::format("{} keeps the driver {} until the next boot: {}", function.address, *function.driver, *reason)});
       return;
     }
-    for (const gpu::Function& function : kept) gpu::ensure_override(host_, out_, function.address, vfio_driver);
+    for (const gpu::Function& function : kept) out_.ensure_override(function.address, vfio_driver);
     const bool bind = params_.bind == Bind::boot && gpu::is_registered(host_, vfio_driver);
     for (const gpu::Function& function : kept)
-      if (bind || is_hosts(function)) gpu::ensure_driver(host_, out_, function.address, bind ? std::optional(vfio_driver) : std::nullopt);
+      if (bind || is_hosts(function)) out_.ensure_bound(function.address, bind ? std::optional(vfio_driver) : std::nullopt);
   }
 
   // --- what is told ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "common/boot/cmdline.hpp"
 
 #include "common/boot/places.hpp"
+#include "common/text/grub_defaults.hpp"
 #include "common/text/kernel_parameters.hpp"
 
 #include <algorithm>
@@ -71,6 +72,16 @@ void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish) {
   answer.conflicting = job.conflicting;
   plan.report(answer);
   judge_running(job);
+}
+
+std::vector<KernelParameter> contributed(const HostView& host, const Plan& plan, const std::string& module) {
+  Parameters out = text::parse_grub_dropin(host.read_file(dropin_of(module)).value_or("")).parameters;
+  const auto undo = plan.undo_view(cmdline_file);
+  if (!undo) return out;
+  const Parameters before = text::parse_kernel_cmdline(undo->before);
+  for (KernelParameter& p : text::parse_kernel_cmdline(host.read_file(cmdline_file).value_or("")))
+    if (!holds(before, p)) out.push_back(std::move(p));
+  return out;
 }
 
 }  // namespace pvegpu::boot

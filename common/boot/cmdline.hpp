@@ -47,6 +47,9 @@ struct CmdlineAnswer {
 /// /proc/cmdline, and reports a CmdlineAnswer. Refuses hosts whose loader has no place for them.
 void plan_cmdline(const HostView& host, Plan& plan, const CmdlineWish& wish);
 
+/// The parameters that this module's plan of the command line added and that are there still, wherever they are kept.
+std::vector<text::KernelParameter> contributed(const HostView& host, const Plan& plan, const std::string& module);
+
 }  // namespace pvegpu::boot
 
 template <>

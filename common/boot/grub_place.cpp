@@ -254,20 +254,13 @@ class GrubPlace {
         if (!text::saying(have, p).empty()) return std::optional<std::string>("with " + p.print());
       return std::optional<std::string>("as the defaults say");
     };
-    const auto now = stale(host_);
-    if (!now || **now == "as the defaults say") return;
+    if (!stale(host_)) return;
     Step step;
     step.target = fmt::format("entries of {}", grub_menu);
-    step.current = *now;
     step.desired = "as the defaults say";
     step.observe = stale;
-    step.apply = [](Host& host) -> Result<> {
-      const CommandResult done = PVEGPU_TRY(host.run({{"update-grub"}, std::chrono::seconds(600)}));
-      if (done.exit_code != 0) return Error{"update-grub: " + text::trim(done.err)};
-      return {};
-    };
     if (job_.facts.proxmox_boot_tool) step.then = {follow_up_boot_refresh()};
-    plan_.effect(std::move(step));
+    plan_.ensure_program(std::move(step), {{{"update-grub"}}});
   }
 
   Job& job_;

@@ -15,6 +15,9 @@ inline constexpr const char* grub_dropins = "/etc/default/grub.d";
 inline constexpr const char* grub_menu = "/boot/grub/grub.cfg";
 inline constexpr const char* cmdline_file = "/etc/kernel/cmdline";
 
+/// A module's own file of GRUB's defaults.
+inline std::string dropin_of(const std::string& module) { return fmt::format("{}/pve-gpu-{}.cfg", grub_dropins, module); }
+
 /// One run for one wish.
 struct Job {
   const HostView& host;
@@ -26,7 +29,7 @@ struct Job {
 
   /// Nothing is wished any more: what was changed for this module goes back.
   bool absent() const { return wish.present.empty() && wish.forbidden.empty(); }
-  std::string dropin() const { return fmt::format("{}/pve-gpu-{}.cfg", grub_dropins, wish.module); }
+  std::string dropin() const { return dropin_of(wish.module); }
 };
 
 void plan_grub(Job& job);

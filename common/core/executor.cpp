@@ -143,6 +143,8 @@ class Execution {
     bool settled = false;  // the last round carried out a plan that was whole
     for (int round = 0; round < most_rounds; ++round) {
       const Plan plan = make_plan();
+      for (const NoteName& name : plan.notes_to_move())
+        must(journal::keep_note(host_, {name, must(journal::note(host_, name), "read a note")}), "move a note to the journal");
       const auto triggered = triggered_by(plan);
       const auto owed = left_over(plan, triggered);
       if (!owed.empty() || !plan.empty())  // what is waited for may come of this change: the wait begins anew
@@ -225,18 +227,12 @@ class Execution {
   }
 
   /// One that does nothing itself is there for what follows it.
-  static bool acts(const Step& step) { return step.file || step.apply; }
+  static bool acts(const Step& step) { return step.file || step.apply || step.note_after; }
 
   void perform(const Step& step) {
     if (!acts(step)) return;
     SystemLog::say("Begins: " + step.target);
-    if (!step.file) {
-      auto applied = step.apply(host_);
-      if (!applied && step.observe)  // what failed at its end may have done its work
-        if (const auto now = step.observe(host_); now && *now != step.current) touch(step);
-      must(std::move(applied), step.target);
-      return;
-    }
+    if (!step.file) return act(step);
     const FileChange& change = *step.file;
     const auto before = host_.read_file(change.path);
     const auto info = host_.stat(change.path);
@@ -260,6 +256,26 @@ class Execution {
       remove_if_empty(change.directories, step.target);
       must(journal::forget_undo(host_, task_.module, change, before ? std::optional<std::string>(*before) : std::nullopt), step.target);
     }
+  }
+
+  void act(const Step& step) {
+    std::optional<json> remembered;
+    if (step.note_before) {
+      remembered = must(journal::note(host_, step.note_before->name), step.target);
+      must(journal::keep_note(host_, *step.note_before), step.target);
+    }
+    Result<> applied = step.apply ? step.apply(host_) : Result<>();
+    if (applied && step.note_after) {
+      applied = journal::keep_note(host_, *step.note_after);
+      if (!applied && step.apply) touch(step);
+    } else if (!applied && step.observe) {
+      const auto now = step.observe(host_);
+      if (now && *now != step.current)
+        touch(step);  // what failed at its end may have done its work
+      else if (now && step.note_before)
+        must(journal::keep_note(host_, {step.note_before->name, remembered}), step.target);
+    }
+    must(std::move(applied), step.target);
   }
 
   static bool differs(const Result<std::string>& before, const Result<std::string>& now) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The executor's memory: one small JSON file per owed follow-up, changed file and waiting task.
+// The executor's memory: one small JSON file per owed follow-up, changed file, waiting task and note.
 #include "common/core/journal.hpp"
 
 #include "common/base/json_integer.hpp"
@@ -14,6 +14,7 @@ namespace {
 std::string directory(std::string_view kind) { return fmt::format("{}/{}", state_dir, kind); }
 std::string file(std::string_view kind, std::string_view id) { return fmt::format("{}/{}.json", directory(kind), id); }
 std::string undo_file(std::string_view path) { return file("undo", text::sha256_hex(path).substr(0, 16)); }
+std::string note_file(const NoteName& name) { return file("notes", text::sha256_hex(name.module + "\x1f" + name.key).substr(0, 16)); }
 std::string wait_file(std::string_view instance) { return file("waits", text::sha256_hex(instance).substr(0, 16)); }
 
 /// What a file's bytes are known by; "" for no file.
@@ -368,6 +369,33 @@ Result<> record_waits(Host& host, const std::string& instance, const std::vector
   return save(host, "waits", path, record);
 }
 
+Result<std::optional<json>> note(const HostView& host, const NoteName& name) {
+  for (const std::string& path : {note_file(name), name.formerly}) {
+    if (path.empty()) continue;
+    auto record = load(host, path);
+    if (!record && record.error().code != EACCES) return record.error();
+    if (!record || !*record) continue;
+    if (path == name.formerly) return *record;
+    if (!(*record)->contains("value")) return damaged(path);
+    return std::optional<json>((**record)["value"]);
+  }
+  return std::optional<json>();
+}
+
+Result<> keep_note(Host& host, const NoteChange& change) {
+  const std::string path = note_file(change.name), &old = change.name.formerly;
+  if (change.value)
+    PVEGPU_TRY(save(host, "notes", path, {{"module", change.name.module}, {"key", change.name.key}, {"value", *change.value}}));
+  else if (host.exists(path))
+    PVEGPU_TRY(host.remove_file(path));
+  if (old.empty()) return {};
+  for (const std::string& each : {old, old + temporary_suffix})
+    if (host.exists(each)) PVEGPU_TRY(host.remove_file(each));
+  const std::string above = old.substr(0, old.rfind('/'));
+  const auto names = host.list_dir(above);
+  return names && names->empty() ? host.remove_dir(above) : Result<>();
+}
+
 Result<> clear_torn(Host& host) {
   for (const std::string& path : recorded_paths(host).value_or({}))
     if (const std::string torn = path + temporary_suffix; host.exists(torn)) (void)PVEGPU_TRY(host.remove_file(torn));
@@ -375,7 +403,7 @@ Result<> clear_torn(Host& host) {
 }
 
 Result<> tidy(Host& host) {
-  for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), std::string(state_dir)}) {
+  for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), directory("notes"), std::string(state_dir)}) {
     auto names = host.list_dir(each);
     if (!names) continue;
     PVEGPU_TRY(trusted_record(host, each));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the executor remembers between runs, below /var/lib/pve-gpu: follow-ups that are owed (pending/), what files were before
-// we changed them (undo/), and since which boot a task waits (waits/). One JSON file each, written before the effect it is for.
+// we changed them (undo/), since which boot a task waits (waits/), and what modules remember (notes/). One JSON file each, written before the effect it is for.
 #pragma once
 
 #include "common/core/plan.hpp"
@@ -49,6 +49,11 @@ Result<> restore_undo_record(Host& host, const std::string& path, const std::opt
 /// The boot in which this wait was first seen, if it was.
 Result<std::optional<std::string>> waiting_since(const HostView& host, const std::string& instance, const Wait& wait);
 Result<> record_waits(Host& host, const std::string& instance, const std::vector<Wait>& waits, const std::string& boot_id);
+
+/// What a module remembers; nullopt: nothing, or nothing that this user may see. The place of versions before is read too.
+Result<std::optional<json>> note(const HostView& host, const NoteName& name);
+/// Keeps it, or forgets it, in the place of versions before as well.
+Result<> keep_note(Host& host, const NoteChange& change);
 
 /// Removes the temporary files that killed runs left beside files of ours: owed work would take them up (an initramfs takes all that is in
 /// its directories).

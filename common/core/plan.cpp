@@ -3,7 +3,6 @@
 #include "common/core/plan.hpp"
 
 #include "common/core/journal.hpp"
-#include "common/host/units.hpp"
 #include "common/base/strings.hpp"
 
 namespace pvegpu {
@@ -44,12 +43,6 @@ std::vector<std::string> missing_directories(const HostView& host, const std::st
   return out;
 }
 
-Observed property_now(const HostView& host, const std::string& unit, std::string_view name) {
-  const CommandResult shown = PVEGPU_TRY(host.query(Query::unit_state(unit)));
-  if (shown.exit_code != 0) return Error{fmt::format("systemctl show {}: exit code {}: {}", unit, shown.exit_code, text::trim(shown.err))};
-  return std::optional<std::string>(unit_property(shown.out, name));
-}
-
 }  // namespace
 
 Plan& Plan::ensure_file(const std::string& path, const std::string& content, FileOptions options) {
@@ -76,87 +69,6 @@ Plan& Plan::ensure_file(const std::string& path, const std::string& content, Fil
   step.target = "mode and owner of " + path;
   step.observe = [path, wish](const HostView& host) { return meta_now(host, path, wish); };
   steps_.push_back(std::move(step));
-  return *this;
-}
-
-Plan& Plan::ensure_absent(const std::string& path, FileOptions options) {
-  auto now = file_now(host_, path).or_fail("look at " + path);
-  if (!now) return *this;
-  Step step;
-  step.target = "file " + path;
-  step.current = std::move(now);
-  step.observe = [path](const HostView& host) { return file_now(host, path); };
-  step.then = std::move(options.then);
-  step.sensitive = options.sensitive;
-  step.warnings = std::move(options.warnings);
-  step.file = FileChange{.kind = FileChange::Kind::remove, .path = path, .gone = true};
-  steps_.push_back(std::move(step));
-  return *this;
-}
-
-Plan& Plan::ensure_attr(const std::string& path, const std::string& value, AttrOptions options) {
-  std::string now = host_.read_attr(path).or_fail("read attribute");
-  if (now == value) return *this;
-  Step step;
-  step.target = "attribute " + path;
-  step.current = std::move(now);
-  step.desired = value;
-  step.observe = [path](const HostView& host) -> Observed { return std::optional<std::string>(PVEGPU_TRY(host.read_attr(path))); };
-  step.apply = [path, value](Host& host) { return host.write_attr(path, value); };
-  step.within = options.within;
-  step.then = std::move(options.then);
-  return effect(std::move(step));
-}
-
-Plan& Plan::ensure_loaded(const std::string& name, const std::string& options) {
-  const std::string release = host_.kernel_release();
-  const KernelModule module = host_.kernel_module(name, release).or_fail("look for kernel module " + name);
-  if (module.loaded) return *this;
-  if (!module.available) return refuse(fmt::format("kernel {} has no module {}; install the package that brings it", release, name));
-  Step step;
-  step.target = "kernel module " + name;
-  step.desired = "loaded";
-  step.observe = [name, release](const HostView& host) -> Observed {
-    const KernelModule now = PVEGPU_TRY(host.kernel_module(name, release));
-    return now.loaded ? std::optional<std::string>("loaded") : std::nullopt;
-  };
-  step.apply = [name, options](Host& host) { return host.load_module(name, options); };
-  step.within = std::chrono::seconds(5);
-  return effect(std::move(step));
-}
-
-Plan& Plan::ensure_unit(const std::string& unit, UnitWish wish) {
-  const auto want = [&](std::string_view what, std::string desired, const char* verb, std::vector<std::string> as_good) {
-    auto now = property_now(host_, unit, what).or_fail("look at unit " + unit);
-    as_good.push_back(desired);
-    const auto is_good = [as_good](const std::optional<std::string>& state) {
-      for (const auto& good : as_good)
-        if (state == good) return true;
-      return false;
-    };
-    if (is_good(now)) return;
-    Step step;
-    step.target = fmt::format("unit {}", unit);
-    step.current = std::move(now);
-    step.desired = std::move(desired);
-    step.observe = [unit, name = std::string(what)](const HostView& host) { return property_now(host, unit, name); };
-    step.verify = [unit, name = std::string(what), is_good](const HostView& host) -> Result<> {
-      const auto state = PVEGPU_TRY(property_now(host, unit, name));
-      if (is_good(state)) return {};
-      return Error{fmt::format("its {} is '{}'; see: systemctl status {}", name, state.value_or(""), unit)};
-    };
-    step.apply = [unit, verb = std::string(verb)](Host& host) -> Result<> {
-      const CommandResult done = PVEGPU_TRY(host.run({{"systemctl", verb, "--", unit}, std::chrono::seconds(300)}));
-      if (done.exit_code != 0) return Error{fmt::format("systemctl {} {}: {}", verb, unit, text::trim(done.err))};
-      return {};
-    };
-    step.within = std::chrono::seconds(5);
-    effect(std::move(step));
-  };
-  if (wish.at_boot == UnitWish::AtBoot::enabled) want("UnitFileState", "enabled", "enable", {"static", "alias", "enabled-runtime"});
-  if (wish.at_boot == UnitWish::AtBoot::disabled) want("UnitFileState", "disabled", "disable", {"", "static", "masked"});
-  if (wish.now == UnitWish::Now::active) want("ActiveState", "active", "start", {});
-  if (wish.now == UnitWish::Now::inactive) want("ActiveState", "inactive", "stop", {"failed"});
   return *this;
 }
 
@@ -221,6 +133,18 @@ std::vector<std::string> Plan::recorded_files() const { return journal::undo_pat
 
 std::optional<UndoView> Plan::undo_view(const std::string& path) const {
   return journal::undo(host_, module_, path).or_fail("read the undo record of " + path);
+}
+
+std::optional<json> Plan::note(const NoteName& name) {
+  auto value = journal::note(host_, name).or_fail("read what is remembered");
+  if (!name.formerly.empty() && host_.exists(name.formerly)) notes_to_move_.push_back(name);
+  return value;
+}
+
+std::optional<std::string> Plan::expected(const Step& step) const {
+  for (auto it = steps_.rbegin(); it != steps_.rend(); ++it)
+    if (it->target == step.target) return it->desired;
+  return step.observe(host_).or_fail("look at " + step.target);
 }
 
 Plan& Plan::later(Wait wait) {

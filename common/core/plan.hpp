@@ -12,7 +12,7 @@ namespace pvegpu {
 
 /// How a step touches a file that the executor keeps an undo record and a before-image of.
 struct FileChange {
-  enum class Kind { write, remove, withdraw };
+  enum class Kind { write, withdraw };
   Kind kind = Kind::write;
   std::string path;
   std::string content;  ///< write: the new bytes; withdraw: what remains, unless `gone`
@@ -24,7 +24,19 @@ struct FileChange {
   std::function<std::optional<std::string>(const std::string&)> without_ours = {};
 };
 
-/// One difference, what makes it vanish, and how to see that it did.
+/// A module's own memory of something that the host does not show, kept in the journal until it is forgotten.
+struct NoteName {
+  std::string module, key;
+  std::string formerly = {};  ///< the file in which versions without notes kept it: read while it is there, moved by the next run
+};
+struct NoteChange {
+  NoteName name;
+  std::optional<json> value = {};  ///< nullopt: it is forgotten
+};
+
+/// One difference, what makes it vanish, and how to see that it did. Most steps are made by the words of Plan; one of a module's own
+/// (Plan::effect) needs a `target`, `current` and `desired` for the diff, `apply`, and `observe` or `verify`, without which nothing proves
+/// that it took effect. `target`, `current` and `desired` must not say what only the run finds out: check mode tells the same.
 struct Step {
   std::string target;                                     ///< "file /etc/default/grub.d/pve-gpu.cfg"
   std::optional<std::string> current = {}, desired = {};  ///< nullopt: absent
@@ -36,6 +48,8 @@ struct Step {
   std::chrono::milliseconds within{0};  ///< how late the effect may show
   std::vector<FollowUp> then = {};
   std::optional<FileChange> file = {};     ///< set: the executor applies it itself, with its undo record
+  std::optional<NoteChange> note_before = {};  ///< kept before `apply`; when that fails and nothing came of it, what was kept before is back
+  std::optional<NoteChange> note_after = {};   ///< kept when `apply` has done its work
   bool sensitive = false;                  ///< its contents are left out of diffs
   std::vector<std::string> warnings = {};  ///< what else comes of it: told when it is done, and before
 };
@@ -50,6 +64,24 @@ struct FileOptions {
 struct AttrOptions {
   std::chrono::milliseconds within{0};
   std::vector<FollowUp> then = {};
+  std::optional<std::string> write = {};  ///< where the attribute reads otherwise than it is written
+};
+/// Who chooses the driver of a PCI function (drivers/base/bus.c).
+enum class BindBy {
+  kernel,  ///< drivers_probe: driver_override, else the ids. It reports nothing, so the outcome is read back
+  name,    ///< the driver's own `bind`
+};
+/// Programs that a step runs, one after another, until one fails.
+struct Programs {
+  std::vector<std::vector<std::string>> commands;
+  std::chrono::seconds timeout{600};                                               ///< for each
+  std::function<std::string(const HostView&, const std::string&)> explain = {};  ///< a better message than this one, of one that failed
+};
+struct CopiesGone {
+  std::string target = {};                     ///< of the step; by default "directory PATH"
+  std::string shown = "kept";                  ///< for the diff
+  bool after_use = false;                      ///< an earlier step of this plan makes one
+  std::optional<NoteName> note = {};           ///< is forgotten with them
 };
 
 struct UnitWish {
@@ -83,15 +115,32 @@ class Plan {
   // --- differences -------------------------------------------------------------------------------------------------------
   /// The file exists with exactly these bytes (and mode and owner, where given). Missing directories are made, 0755.
   Plan& ensure_file(const std::string& path, const std::string& content, FileOptions options = {});
-  /// The file does not exist. For files that are ours or whose removal was asked for; see withdraw() for undo.
-  Plan& ensure_absent(const std::string& path, FileOptions options = {});
   /// A sysfs or procfs attribute reads as `value` (compared without white space at the end).
   Plan& ensure_attr(const std::string& path, const std::string& value, AttrOptions options = {});
-  /// The kernel module is loaded.
-  Plan& ensure_loaded(const std::string& name, const std::string& options = {});
+  /// These kernel modules are loaded, in this order, the first of them in this version. An earlier step may bring them.
+  /// `help`: where to look when the kernel refuses.
+  Plan& ensure_loaded(const std::vector<std::string>& names, const std::string& version, const std::string& help = "see dmesg");
+  /// The kernel module is not loaded. `devices`: what to ask fuser for when somebody uses it.
+  Plan& ensure_unloaded(const std::string& name, const std::string& devices);
+  /// This driver has the PCI function (nullopt: none has).
+  Plan& ensure_bound(const std::string& address, const std::optional<std::string>& driver, BindBy how = BindBy::kernel);
+  /// Only this driver may have the PCI function: driver_override (nullopt: any may).
+  Plan& ensure_override(const std::string& address, const std::optional<std::string>& driver);
   /// A systemd unit is enabled or disabled, active or not.
   Plan& ensure_unit(const std::string& unit, UnitWish wish);
-  /// Anything else: write-only attributes, installers.
+  /// Programs make the difference. `step`: what they shall change, without `apply`. An exit code proves nothing: `observe` or `verify` does.
+  /// No step where `observe` reads as `desired` already; not run where `verify` already holds when its turn comes.
+  Plan& ensure_program(Step step, Programs programs);
+  /// Our own copy of a user's file, below /var/lib/pve-gpu under its SHA-256: what is run, for the original may change meanwhile.
+  Plan& ensure_copy(const std::string& source, const std::string& copy);
+  /// No copies are left in this directory, and it is gone.
+  Plan& ensure_no_copies(const std::string& directory, const CopiesGone& options = {});
+  /// The module's note reads so (nullopt: is forgotten). `target`: what the step is called. A note that belongs to another step is that
+  /// step's note_before or note_after.
+  Plan& ensure_note(const NoteName& name, const std::optional<json>& value, const std::string& target);
+  /// Work that is needed though nothing else changes.
+  Plan& trigger(const std::string& target, std::vector<FollowUp> work);
+  /// Anything else.
   Plan& effect(Step step);
 
   /// `state: absent` for one file: takes back what this module contributed. A file that is as we left it gets its old bytes
@@ -102,6 +151,8 @@ class Plan {
   /// The files of which this module holds an undo record.
   std::vector<std::string> recorded_files() const;
   std::optional<UndoView> undo_view(const std::string& path) const;
+  /// What this note says; nullopt: there is none.
+  std::optional<json> note(const NoteName& name);
 
   // --- what can't be planned, must not be done, or is only told -----------------------------------------------------------
   /// The rest can only be planned after an earlier step or a reboot took effect.
@@ -130,14 +181,18 @@ class Plan {
   const std::vector<std::string>& warnings() const { return warnings_; }
   bool puts_off_next_boot_work() const { return put_off_; }
   bool does_all_owed_work() const { return all_owed_; }
+  const std::vector<NoteName>& notes_to_move() const { return notes_to_move_; }
 
  private:
   Plan& report_all(json keys);
+  /// What an earlier step leaves there, else what is there now.
+  std::optional<std::string> expected(const Step& step) const;
 
   const HostView& host_;
   std::string module_;
   std::vector<Step> steps_;
   std::vector<Wait> waits_;
+  std::vector<NoteName> notes_to_move_;
   std::optional<std::string> refusal_, reboot_reason_;
   json reports_ = json::object();
   std::vector<std::string> warnings_;

@@ -3,6 +3,7 @@
 #include "common/driver/dkms.hpp"
 
 #include "common/catalogue/catalogue.hpp"
+#include "common/host/programs.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
@@ -157,19 +158,20 @@ std::optional<std::string> dkms_installed(const HostView& host, const std::strin
   return link ? std::optional(text::split(*link, '/')[0]) : std::nullopt;
 }
 
-Result<> dkms_install(Host& host, const std::string& name, const std::string& version, const std::string& kernel) {
-  const auto done = run(host, {"dkms", "install", "-m", name, "-v", version, "-k", kernel, "--force"}, std::chrono::seconds(3600));
-  if (done) return {};
-  const auto log = host.read_file(fmt::format("/var/lib/dkms/{}/{}/build/make.log", name, version));
-  const auto lines = telling_lines(log.value_or(""));
-  return Error{lines.empty() ? done.error().message : fmt::format("{}: {}", done.error().message, fmt::join(lines, " / "))};
+Programs dkms_install(const std::string& name, const std::string& version, const std::string& kernel) {
+  return {{{"dkms", "install", "-m", name, "-v", version, "-k", kernel, "--force"}},
+          std::chrono::seconds(3600),
+          [log = fmt::format("/var/lib/dkms/{}/{}/build/make.log", name, version)](const HostView& host, const std::string& failed) {
+            const auto lines = telling_lines(host.read_file(log).value_or(""));
+            return lines.empty() ? failed : fmt::format("{}: {}", failed, fmt::join(lines, " / "));
+          }};
 }
 
 Result<> dkms_remove(Host& host, const std::string& name) {
   for (const std::string& version : dkms_sources(host, name)) {  // an installer that died leaves it
     if (host.exists(fmt::format("/var/lib/dkms/{}/{}", name, version)))
-      (void)PVEGPU_TRY(run(host, {"dkms", "remove", "-m", name, "-v", version, "--all"}));
-    (void)PVEGPU_TRY(run(host, {"rm", "-rf", "--", fmt::format("/usr/src/{}-{}", name, version)}));
+      (void)PVEGPU_TRY(run_checked(host, {"dkms", "remove", "-m", name, "-v", version, "--all"}));
+    (void)PVEGPU_TRY(run_checked(host, {"rm", "-rf", "--", fmt::format("/usr/src/{}-{}", name, version)}));
   }
   return {};
 }

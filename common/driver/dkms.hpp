@@ -42,8 +42,8 @@ std::vector<std::string> dkms_sources(const HostView& host, const std::string& n
 /// The version whose build DKMS has installed for a kernel: where its link kernel-KERNEL-x86_64 leads (dkms: VERSION/KERNEL/ARCH).
 std::optional<std::string> dkms_installed(const HostView& host, const std::string& name, const std::string& kernel);
 
-/// Builds and installs what is in such a tree for one kernel. The error quotes the log of the build.
-Result<> dkms_install(Host& host, const std::string& name, const std::string& version, const std::string& kernel);
+/// Building and installing what is in such a tree for one kernel. A failure quotes the log of the build.
+Programs dkms_install(const std::string& name, const std::string& version, const std::string& kernel);
 /// Takes all versions and their builds away.
 Result<> dkms_remove(Host& host, const std::string& name);
 

@@ -2,7 +2,6 @@
 // i915-sriov-dkms.
 #include "common/driver/i915.hpp"
 
-#include "common/driver/install.hpp"
 #include "common/host/reader.hpp"
 #include "common/base/strings.hpp"
 
@@ -31,7 +30,7 @@ std::string i915_source(std::string_view version) { return fmt::format("/usr/src
 
 std::optional<std::string> installed_i915(const HostView& host) {
   const auto sources = dkms_sources(host, i915_package);
-  const auto record = read_record(host, i915_dir);
+  const auto record = read_record(host, i915_note);
   if (record && !record->complete && (!sources.empty() || i915_is_package(host) || host.exists(i915_source(record->version))))
     return fmt::format("{} (half installed)", record->version.empty() ? "unknown version" : record->version);
   if (sources.size() > 1) return fmt::format("{} (several versions)", fmt::join(sources, ", "));
@@ -64,6 +63,18 @@ text::KernelParameter blacklisted(std::string_view cmdline, std::string_view riv
   std::erase_if(names, [&](const std::string& name) { return name.empty() || name == driver; });
   if (std::find(names.begin(), names.end(), rival) == names.end()) names.emplace_back(rival);
   return {"module_blacklist", fmt::format("{}", fmt::join(names, ","))};
+}
+
+std::vector<text::KernelParameter> every_igpu_parameter(std::string_view cmdline, const std::vector<std::string>& devices) {
+  std::vector<text::KernelParameter> out = {{"i915.enable_guc", "3"}};
+  for (std::int64_t count = 1; count <= most_vfs; ++count) out.push_back({"i915.max_vfs", std::to_string(count)});
+  for (std::int64_t count = 1; count <= most_xe_vfs; ++count) out.push_back({"xe.max_vfs", std::to_string(count)});
+  for (const std::string& device : devices) out.push_back({"xe.force_probe", device});
+  for (const auto& [rival, own] : {std::pair("xe", "i915"), std::pair("i915", "xe")}) {
+    out.push_back({"module_blacklist", rival});
+    out.push_back(blacklisted(cmdline, rival, own));
+  }
+  return out;
 }
 
 }  // namespace pvegpu::driver

@@ -2,13 +2,13 @@
 // Intel's SR-IOV: strongtz's i915-sriov-dkms on this host, and the kernel parameters that it takes. GPU-FACTS 5.1.
 #pragma once
 
-#include "common/driver/dkms.hpp"
+#include "common/driver/installation.hpp"
 #include "common/text/kernel_cmdline.hpp"
 
 namespace pvegpu::driver {
 
 inline constexpr const char* i915_package = "i915-sriov-dkms";
-inline constexpr const char* i915_dir = "/var/lib/pve-gpu/i915_sriov_driver";
+inline constexpr const char* i915_note = "i915_sriov_driver";  ///< the module that notes what it began
 /// Only a branch, which has no packages, serves kernels before 6.8.
 inline constexpr const char* i915_branch = "intel-lts-v6.1";
 
@@ -27,14 +27,23 @@ std::optional<std::string> installed_i915(const HostView& host);
 bool i915_is_package(const HostView& host);
 std::string i915_source(std::string_view version);
 
+extern const DriverKind i915_kind;
+/// Installs from our copy, a package or the archive of a branch. The error says what the log of the build does.
+Result<> install_i915(Host& host, const std::string& copy, const std::string& version, bool package);
+
 /// The module of that name that a kernel will load, as libkmod finds it, has the parameter max_vfs. The kernel's own i915 has not.
 bool module_makes_vfs(const HostView& host, const std::string& module, const std::string& kernel);
 /// The same as a sentence of what is wrong, "" when nothing is.
 std::string why_no_vfs(const HostView& host, const std::string& module, const std::string& kernel);
 
+inline constexpr std::int64_t most_vfs = 7;  ///< of i915; a write of 8 is answered with ERANGE (GPU-FACTS 5.1)
+inline constexpr std::int64_t most_xe_vfs = 63;
+
 /// What i915 needs on the kernel's command line.
 std::vector<text::KernelParameter> i915_parameters(std::int64_t max_vfs);
 /// module_blacklist= as it is on this command line, with `rival` and without `driver`. The kernel takes the last one only.
 text::KernelParameter blacklisted(std::string_view cmdline, std::string_view rival, std::string_view driver);
+/// All that the module for these GPUs (their device ids) may ever have put on the command line.
+std::vector<text::KernelParameter> every_igpu_parameter(std::string_view cmdline, const std::vector<std::string>& devices);
 
 }  // namespace pvegpu::driver

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What modules have in common that install a driver from the user's own file: a copy of it with its SHA-256, the record of what they
-// began, room for it, programs that they run.
+// The user's own file, from which modules install: our copy of it with its SHA-256, room for it, what has to come first.
 #pragma once
 
 #include "common/core/params.hpp"
@@ -31,27 +30,10 @@ UserFile check_user_file(const HostView& host, const std::string& file, const st
                          const std::string& directory, Missing missing);
 /// Leaves the plan waiting for what is not there yet, the file and these packages; false when nothing is.
 bool plan_wait(const UserFile& file, const std::vector<std::string>& packages, Plan& out);
-/// A step that makes the copy, if it is not there.
-void plan_keep(const UserFile& file, Plan& out);
-
-/// What a module began to install: DIRECTORY/driver.json, written before the installer is run, and again when it has ended.
-struct InstallRecord {
-  std::string version, file;  ///< `file`: our copy
-  bool complete = false;
-};
-std::optional<InstallRecord> read_record(const HostView& host, const std::string& directory);
-Result<> write_record(Host& host, const std::string& directory, const InstallRecord& record);
-/// After an installation: the copies of versions before it go, and the record says that it is complete.
-Result<> complete_record(Host& host, const std::string& directory, const std::string& version, const std::string& copy);
-/// A step that removes the directory with all that is in it, if it is there.
-void plan_forget(const HostView& host, const std::string& directory, Plan& out);
 
 /// "" when each place has so many bytes left, else a sentence.
 std::string lack_of_room(const HostView& host, const std::vector<std::pair<const char*, std::uint64_t>>& places);
 inline constexpr std::uint64_t mebibyte = 1U << 20;
-
-/// Runs a program that must succeed; the error quotes it.
-Result<> run(Host& host, const std::vector<std::string>& argv, std::chrono::seconds timeout = std::chrono::seconds(600));
 
 }  // namespace pvegpu::driver
 

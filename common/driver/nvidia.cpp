@@ -72,29 +72,54 @@ std::string why_not_host_driver(const NvidiaFile& file, std::string_view path) {
   return fmt::format("{} is not named as NVIDIA names its vGPU host drivers; {}, and keep its name", name, wanted);
 }
 
-Result<std::vector<std::string>> flavour_options(Flavour flavour, std::string_view version, const std::vector<catalogue::Board>& boards) {
+Result<Flavour> needed_flavour(Flavour wished, std::string_view version, const std::vector<catalogue::Board>& boards) {
   const unsigned series = series_of(version);
   const std::string open_only = names_of(boards, [](const catalogue::Board& board) { return board.open_modules_only; });
   const std::string closed_only = names_of(boards, needs_proprietary);
   if (!open_only.empty() && !closed_only.empty())
     return Error{
         fmt::format("{} need the open kernel modules and {} the proprietary ones: one driver can't serve both", open_only, closed_only)};
-  if (flavour == Flavour::open && !closed_only.empty())
+  if (wished == Flavour::open && !closed_only.empty())
     return Error{fmt::format("kernel_module_type=open: the open kernel modules do not drive {}", closed_only)};
-  if (flavour == Flavour::proprietary && !open_only.empty())
+  if (wished == Flavour::proprietary && !open_only.empty())
     return Error{fmt::format("kernel_module_type=proprietary: only the open kernel modules drive {}", open_only)};
-  if (flavour == Flavour::automatic) {
-    if (!open_only.empty()) flavour = Flavour::open;
+  Flavour out = wished;
+  if (wished == Flavour::automatic) {
+    if (!open_only.empty()) out = Flavour::open;
     // From 560 on the installer looks at the cards itself; before, a vGPU host takes the proprietary ones.
     else if (!closed_only.empty() || series < 560)
-      flavour = Flavour::proprietary;
+      out = Flavour::proprietary;
   }
-  if (flavour == Flavour::automatic) return std::vector<std::string>{};
-  const bool open = flavour == Flavour::open;
-  if (series >= 560) return std::vector<std::string>{fmt::format("--kernel-module-type={}", open ? "open" : "proprietary")};
-  if (series >= 515) return std::vector<std::string>{open ? "-m=kernel-open" : "-m=kernel"};
-  if (open) return Error{fmt::format("driver {} has no open kernel modules: they came with 515", version)};
-  return std::vector<std::string>{};
+  if (out == Flavour::open && series < 515)
+    return Error{fmt::format("driver {} has no open kernel modules: they came with 515", version)};
+  return out;
+}
+
+std::vector<std::string> flavour_options(Flavour needed, std::string_view version) {
+  const unsigned series = series_of(version);
+  const bool open = needed == Flavour::open;
+  if (needed == Flavour::automatic || series < 515) return {};
+  if (series >= 560) return {fmt::format("--kernel-module-type={}", open ? "open" : "proprietary")};
+  return {open ? "-m=kernel-open" : "-m=kernel"};
+}
+
+Flavour running_flavour(const HostView& host) {
+  const auto version = host.read_file("/proc/driver/nvidia/version");
+  if (!version) return Flavour::automatic;
+  return text::contains(*version, "Open Kernel Module") ? Flavour::open : Flavour::proprietary;
+}
+
+Flavour built_flavour(const HostView& host, const std::string& kernel) {
+  const auto module = host.kernel_module("nvidia", kernel);
+  if (!module || !module->available) return Flavour::automatic;
+  if (!module->license.empty()) return text::contains(module->license, "GPL") ? Flavour::open : Flavour::proprietary;
+  const bool runs = kernel == host.kernel_release() && host.read_attr("/sys/module/nvidia/version").value_or("") == module->version;
+  return runs ? running_flavour(host) : Flavour::automatic;
+}
+
+std::string wrong_flavour(Flavour needed, Flavour is) {
+  if (needed == Flavour::automatic || is == Flavour::automatic || needed == is) return {};
+  return fmt::format(" ({} kernel modules)", is == Flavour::open ? "open" : "proprietary");
 }
 
 void GuestDriver::fields(Reply<GuestDriver>& out) {
@@ -133,7 +158,7 @@ std::optional<std::string> installed_nvidia(const HostView& host) {
   for (const std::string& version : dkms_sources(host, "nvidia"))
     if (is_version(version)) sources.push_back(version);
   const bool manager = host.exists("/usr/bin/nvidia-vgpu-mgr"), remover = host.exists("/usr/bin/nvidia-uninstall");
-  const auto record = read_record(host, nvidia_dir);
+  const auto record = read_record(host, nvidia_note);
   if (record && !record->complete && (!sources.empty() || manager || remover))
     return fmt::format("{} (half installed)", record->version.empty() ? "unknown version" : record->version);
   if (sources.size() > 1) return fmt::format("{} (several versions)", fmt::join(sources, ", "));
@@ -198,41 +223,15 @@ void plan_unload(const HostView& host, const std::vector<std::string>& cards_wit
   for (const char* unit : {vgpu_manager, vgpu_daemon, "nvidia-persistenced.service"})
     if (unit_state(host, unit) == "active") out.ensure_unit(unit, {.now = UnitWish::Now::inactive});
   for (const std::string& address : cards_with_vfs) {
-    const std::string count = fmt::format("/sys/bus/pci/devices/{}/sriov_numvfs", address);
     Step step;
     step.target = "VFs of " + address;
-    step.current = host.read_attr(count).value_or("0");
     step.desired = "0";
-    if (step.current == step.desired) continue;
-    step.observe = [count](const HostView& now) -> Result<std::optional<std::string>> {
-      return std::optional<std::string>(PVEGPU_TRY(now.read_attr(count)));
-    };
-    step.apply = [address](Host& now) -> Result<> {
-      const auto done = PVEGPU_TRY(now.run({{"/usr/lib/nvidia/sriov-manage", "-d", address}, std::chrono::seconds(300)}));
-      if (done.exit_code == 0) return {};
-      return Error{fmt::format("sriov-manage -d {}: exit code {}: {}", address, done.exit_code, text::trim(done.out + done.err))};
-    };
+    step.observe = [count = fmt::format("/sys/bus/pci/devices/{}/sriov_numvfs", address)](const HostView& now)
+        -> Result<std::optional<std::string>> { return std::optional<std::string>(PVEGPU_TRY(now.read_attr(count))); };
     step.within = std::chrono::seconds(5);
-    out.effect(std::move(step));
+    out.ensure_program(std::move(step), {{{"/usr/lib/nvidia/sriov-manage", "-d", address}}, std::chrono::seconds(300)});
   }
-  for (const std::string& name : loaded_nvidia_modules(host)) {
-    Step step;
-    step.target = "running kernel module " + name;
-    step.current = "loaded";
-    step.observe = [name](const HostView& now) -> Result<std::optional<std::string>> {
-      return now.exists(fmt::format("/sys/module/{}/initstate", name)) ? std::optional<std::string>("loaded") : std::nullopt;
-    };
-    step.apply = [name](Host& now) -> Result<> {
-      const auto done = now.unload_module(name);
-      if (done) return {};
-      const auto holders = now.list_dir(fmt::format("/sys/module/{}/holders", name)).value_or({});
-      return Error{fmt::format(
-          "{}; {}", done.error().message,
-          holders.empty() ? "find who uses it with: fuser -v /dev/nvidia*" : fmt::format("used by {}", fmt::join(holders, ", ")))};
-    };
-    step.within = std::chrono::seconds(5);
-    out.effect(std::move(step));
-  }
+  for (const std::string& name : loaded_nvidia_modules(host)) out.ensure_unloaded(name, "/dev/nvidia*");
 }
 
 std::vector<std::string> cards_refused_by_vgpud(std::string_view log) {

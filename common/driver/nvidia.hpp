@@ -5,7 +5,7 @@
 #include "common/core/plan.hpp"
 #include "common/driver/dkms.hpp"
 #include "common/facts/machine.hpp"
-#include "common/driver/install.hpp"
+#include "common/driver/installation.hpp"
 
 namespace pvegpu::driver {
 
@@ -25,9 +25,19 @@ std::string why_not_host_driver(const NvidiaFile& file, std::string_view path);
 /// The open kernel modules do not drive it: they begin with Turing.
 bool needs_proprietary(const catalogue::Board& board);
 
-/// The options that choose the kernel modules' flavour; an error where this version has no choice.
+/// Which of NVIDIA's kernel modules; automatic: whichever the installer takes, or not known.
 enum class Flavour { automatic, open, proprietary };
-Result<std::vector<std::string>> flavour_options(Flavour flavour, std::string_view version, const std::vector<catalogue::Board>& boards);
+/// What these boards are driven by in this version, as far as it is wished or matters; an error where that can't be had.
+Result<Flavour> needed_flavour(Flavour wished, std::string_view version, const std::vector<catalogue::Board>& boards);
+/// The installer's options for it.
+std::vector<std::string> flavour_options(Flavour needed, std::string_view version);
+/// Of the module that this kernel will load: by its licence, which is NVIDIA's own or "Dual MIT/GPL"; else by what runs, if that is the
+/// same version.
+Flavour built_flavour(const HostView& host, const std::string& kernel);
+/// Of the driver that is loaded.
+Flavour running_flavour(const HostView& host);
+/// " (proprietary kernel modules)" for what is not the flavour that is needed, "" for what is, or may be.
+std::string wrong_flavour(Flavour needed, Flavour is);
 
 /// A Linux guest driver that fits a host driver.
 struct GuestDriver {
@@ -42,7 +52,14 @@ std::vector<GuestDriver> guest_versions(std::string_view version);
 /// What is installed, as one word: "535.161.05"; "535.161.05 (half installed)" and the like for what has to be installed again;
 /// nullopt when nothing is.
 std::optional<std::string> installed_nvidia(const HostView& host);
-inline constexpr const char* nvidia_dir = "/var/lib/pve-gpu/nvidia_driver";
+inline constexpr const char* nvidia_note = "nvidia_driver";  ///< the module that notes what it began
+
+extern const DriverKind nvidia_kind;
+inline constexpr const char* nvidia_installer_log = "/var/log/nvidia-installer.log";
+/// Runs the installer `copy`. The error says what the logs do.
+Result<> run_nvidia_installer(Host& host, const std::string& copy, const std::string& version, const std::vector<std::string>& options);
+/// A step that gets the daemons up that guests need, and at boot. `fresh`: an earlier step brings them.
+void plan_vgpu_daemons(const HostView& host, const std::vector<std::string>& cards, bool fresh, Plan& out);
 
 /// Packages and modules of others that stand in the way: a sentence, "" when there are none.
 std::string rival_driver(const HostView& host, const std::string& kernel);

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT
-// /var/lib/pve-gpu/hostpci/VMID-SLOT.json
+// The note of a guest's hostpciN.
 #include "common/guest/hostpci_memory.hpp"
 
 #include "common/core/journal.hpp"
-#include "common/base/json.hpp"
 #include "common/guest/hostpci_rules.hpp"
-#include "common/host/trust.hpp"
 
 #include <algorithm>
 
 namespace pvegpu::gpu {
-namespace {
-
-std::string directory() { return std::string(state_dir) + "/hostpci"; }
-std::string path_of(std::int64_t vmid, unsigned slot) { return fmt::format("{}/{}-{}.json", directory(), vmid, slot); }
-
-}  // namespace
-
 bool HostPciMemory::wrote(const std::optional<std::string>& value) const {
   return value && std::find(ours.begin(), ours.end(), canonical_hostpci(*value)) != ours.end();
 }
@@ -29,39 +20,22 @@ HostPciMemory remember(const std::optional<HostPciMemory>& old, const std::optio
   return out;
 }
 
-std::optional<HostPciMemory> read_hostpci_memory(const HostView& host, std::int64_t vmid, unsigned slot) {
-  trusted_below(host, state_dir, path_of(vmid, slot)).or_fail(fmt::format("what hostpci{} was before", slot));
-  const auto bytes = host.read_file(path_of(vmid, slot));
-  const auto parsed = bytes ? parse_json(*bytes) : Result<json>(bytes.error());
-  if (!parsed || !parsed->is_object() || !parsed->contains("before") || !parsed->contains("ours")) return std::nullopt;
-  const json &before = (*parsed)["before"], &ours = (*parsed)["ours"];
+NoteName hostpci_note(std::int64_t vmid, unsigned slot) {
+  const std::string key = fmt::format("{}-{}", vmid, slot);
+  return {"hostpci", key, fmt::format("{}/hostpci/{}.json", state_dir, key)};
+}
+
+json to_json(const HostPciMemory& memory) { return {{"before", memory.before ? json(*memory.before) : json(nullptr)}, {"ours", memory.ours}}; }
+
+std::optional<HostPciMemory> hostpci_memory(const std::optional<json>& note) {
+  if (!note || !note->is_object() || !note->contains("before") || !note->contains("ours")) return std::nullopt;
+  const json &before = (*note)["before"], &ours = (*note)["ours"];
   if (!(before.is_null() || before.is_string()) || !ours.is_array()) return std::nullopt;
   HostPciMemory out;
   if (before.is_string()) out.before = before.get<std::string>();
   for (const json& each : ours)
     if (each.is_string()) out.ours.push_back(each.get<std::string>());
   return out;
-}
-
-bool has_hostpci_memory(const HostView& host, std::int64_t vmid, unsigned slot) {
-  const std::string path = path_of(vmid, slot);
-  const auto names = host.list_dir(directory());
-  return names && (names->empty() || host.exists(path) || host.exists(path + temporary_suffix));
-}
-
-Result<> write_hostpci_memory(Host& host, std::int64_t vmid, unsigned slot, const HostPciMemory& memory) {
-  for (const std::string& each : {std::string(state_dir), directory()})
-    if (!host.exists(each)) (void)PVEGPU_TRY(host.make_dir(each, 0700));
-  const json content{{"before", memory.before ? json(*memory.before) : json(nullptr)}, {"ours", memory.ours}};
-  return host.write_file(path_of(vmid, slot), dump_json(content) + "\n", {.mode = 0600});
-}
-
-Result<> remove_hostpci_memory(Host& host, std::int64_t vmid, unsigned slot) {
-  const std::string path = path_of(vmid, slot);
-  for (const std::string& each : {path, path + temporary_suffix})
-    if (host.exists(each)) (void)PVEGPU_TRY(host.remove_file(each));
-  if (const auto names = host.list_dir(directory()); names && names->empty()) (void)PVEGPU_TRY(host.remove_dir(directory()));
-  return journal::tidy(host);
 }
 
 }  // namespace pvegpu::gpu

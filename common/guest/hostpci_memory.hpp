@@ -2,13 +2,11 @@
 // What undo knows of a guest's hostpciN.
 #pragma once
 
-#include "common/host/host.hpp"
-
-#include <optional>
+#include "common/core/plan.hpp"
 
 namespace pvegpu::gpu {
 
-/// Kept in a file of ours on this node: a guest's configuration has no place for it.
+/// Kept in a note on this node: a guest's configuration has no place for it.
 struct HostPciMemory {
   std::optional<std::string> before;  ///< what others had put there
   std::vector<std::string> ours;      ///< what we wrote since, canonical
@@ -20,10 +18,10 @@ struct HostPciMemory {
 /// The memory after writing `wanted` where `now` stands.
 HostPciMemory remember(const std::optional<HostPciMemory>& old, const std::optional<std::string>& now, const std::string& wanted);
 
-std::optional<HostPciMemory> read_hostpci_memory(const HostView& host, std::int64_t vmid, unsigned slot);
-/// Whether there is one, or what a killed run left of one.
-bool has_hostpci_memory(const HostView& host, std::int64_t vmid, unsigned slot);
-Result<> write_hostpci_memory(Host& host, std::int64_t vmid, unsigned slot, const HostPciMemory& memory);
-Result<> remove_hostpci_memory(Host& host, std::int64_t vmid, unsigned slot);
+/// Where it is noted.
+NoteName hostpci_note(std::int64_t vmid, unsigned slot);
+json to_json(const HostPciMemory& memory);
+/// nullopt for no note, and for one that is none of these.
+std::optional<HostPciMemory> hostpci_memory(const std::optional<json>& note);
 
 }  // namespace pvegpu::gpu

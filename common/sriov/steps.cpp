@@ -67,34 +67,11 @@ Result<> give_back(Host& host, const std::string& address) {
 }
 
 /// One write for each step: a run that ends in between tells the truth about what it did.
-void plan_driver(Plan& out, const std::string& address, const std::optional<std::string>& now, const std::optional<std::string>& wanted) {
-  Step step;
-  step.target = "driver of " + address;
-  step.current = now;
-  step.desired = wanted;
-  step.observe = [address](const HostView& host) -> Observed { return driver_of(host, address); };
-  step.apply = [address, now, wanted](Host& host) {
-    return wanted ? bind_to_nvidia(host, address) : host.write_attr(drivers + *now + "/unbind", address);
-  };
-  step.within = std::chrono::seconds(5);
-  out.effect(std::move(step));
-}
-
 void plan_driver_of_card(Plan& out, const Gpu& gpu) {
   if (gpu.driver == "nvidia") return;
-  if (gpu.driver) plan_driver(out, gpu.address, gpu.driver, std::nullopt);
-  if (gpu.driver_override == stub) {
-    Step step;
-    step.target = "driver_override of " + gpu.address;
-    step.current = stub;
-    step.desired = "(null)";
-    step.observe = [path = dir_of(gpu.address) + "/driver_override"](const HostView& host) -> Observed {
-      return std::optional(PVEGPU_TRY(host.read_attr(path)));
-    };
-    step.apply = [address = gpu.address](Host& host) { return forget_override(host, address); };
-    out.effect(std::move(step));
-  }
-  plan_driver(out, gpu.address, std::nullopt, "nvidia");
+  out.ensure_bound(gpu.address, std::nullopt);
+  if (gpu.driver_override == stub) out.ensure_override(gpu.address, std::nullopt);
+  out.ensure_bound(gpu.address, "nvidia", BindBy::name);
 }
 
 /// One run of NVIDIA's script. What it says is kept: it is all there is to tell when exit code 0 had no effect.
@@ -205,7 +182,7 @@ void plan_vfs(Plan& out, const SriovCard& card) {
   // VFs that no driver took: guests would get no vGPU on them.
   if (!changes && script)
     for (const Vf& vf : gpu.sriov.vfs)
-      if (!vf.driver) plan_driver(out, vf.address, std::nullopt, "nvidia");
+      if (!vf.driver) out.ensure_bound(vf.address, "nvidia", BindBy::name);
 }
 
 }  // namespace pvegpu::gpu

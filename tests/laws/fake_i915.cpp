@@ -77,7 +77,7 @@ void add_i915(FakeHost& host, const json& knobs) {
   const std::string mode = knobs.value("build", "ok");
   for (const std::string& name : host.list_dir("/root").value_or({})) {
     const auto file = driver::parse_i915_file(name);
-    const std::string copy = fmt::format("{}/{}", driver::i915_dir, text::sha256_hex(host.bytes("/root/" + name)));
+    const std::string copy = fmt::format("{}/{}", driver::copies_of(driver::i915_kind), text::sha256_hex(host.bytes("/root/" + name)));
     if (file.kind == driver::I915File::Kind::package)
       host.program("dpkg --install " + copy,
                    [version = file.version, mode](FakeHost& h, const Argv&) { return install(h, version, mode); });

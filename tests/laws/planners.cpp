@@ -115,7 +115,7 @@ std::vector<Subject> planners() {
       },
       [](const HostView&, Plan& plan) {
         plan.ensure_file("/etc/default/grub", "GRUB_TIMEOUT=1\n", {.meta = {.mode = 0600, .uid = 0, .gid = 0}, .then = {follow_up_grub()}});
-        plan.ensure_absent("/etc/modprobe.d/old.conf", {.then = {follow_up_initramfs()}});
+        plan.ensure_file("/etc/modprobe.d/old.conf", "", {.then = {follow_up_initramfs()}});
         plan.ensure_file("/etc/bytes", "text\n");
       },
       withdraw_all_then({follow_up_grub(), follow_up_initramfs()}));
@@ -180,14 +180,18 @@ std::vector<Subject> planners() {
       [] {
         FakeHost host = bare_world();
         host.file("/lib/modules/6.8.12-4-pve/kernel/drv.ko", "ELF").file("/sys/card/state", "off\n");
+        host.on_module("drv", [](FakeHost& world, bool) -> Result<> {
+          world.file("/sys/module/drv/version", "2.0\n", 0444);
+          return {};
+        });
         host.attribute("/sys/card/state", [](FakeHost& world, const std::string& value) -> Result<> {
           world.after(seconds(3), [value](FakeHost& later) { later.file("/sys/card/state", value + "\n"); });
           return {};
         });
         return host;
       },
-      [](const HostView&, Plan& plan) {
-        plan.ensure_loaded("drv");
+      [](const HostView& host, Plan& plan) {
+        if (!host.exists("/sys/module/drv/initstate")) plan.ensure_loaded({"drv"}, "2.0");
         plan.ensure_attr("/sys/card/state", "on", {.within = seconds(10)});
       });
 
@@ -244,25 +248,55 @@ std::vector<Subject> planners() {
         });
         return host;
       },
-      [](const HostView& host, Plan& plan) {
+      [](const HostView&, Plan& plan) {
         const auto version = [](const HostView& h) -> Result<std::optional<std::string>> {
           if (auto now = h.read_attr("/usr/lib/driver")) return std::optional<std::string>(*now);
           return std::optional<std::string>();
         };
-        const auto now = *version(host);
-        if (now == "2.0") return;
         Step step;
         step.target = "driver";
-        step.current = now;
         step.desired = "2.0";
         step.observe = version;
-        step.apply = [](Host& h) -> Result<> {
-          const CommandResult done = PVEGPU_TRY(h.run({{"install-driver", "2.0"}}));
-          if (done.exit_code != 0) return Error{"the installer failed: " + done.err};
-          return {};
-        };
-        plan.effect(step);
+        plan.ensure_program(step, {{{"install-driver", "2.0"}}});
       });
+
+  // What the host does not show: a note says what was done, from before it is done until the module forgets it.
+  const NoteName note{"noted", "tool", "/var/lib/pve-gpu/noted/tool.json"};
+  const auto set = [note](const char* value, bool keep) {
+    return [note, value, keep](const HostView& host, Plan& plan) {
+      const auto known = plan.note(note);
+      const std::string now = host.read_attr("/etc/firmware").or_fail("read the mode");
+      const std::string wanted = keep ? value : known ? known->at("before").get<std::string>() : now;
+      Step step;
+      step.target = "mode";
+      step.current = now;
+      step.desired = wanted;
+      step.observe = [](const HostView& h) -> Result<std::optional<std::string>> { return std::optional(PVEGPU_TRY(h.read_attr("/etc/firmware"))); };
+      step.apply = [wanted](Host& h) -> Result<> {
+        const CommandResult done = PVEGPU_TRY(h.run({{"set-mode", wanted}}));
+        return done.exit_code == 0 ? Result<>() : Result<>(Error{"the tool failed"});
+      };
+      if (keep) step.note_before = NoteChange{note, json{{"before", known ? known->at("before") : json(now)}}};
+      if (now != wanted) plan.effect(std::move(step));
+      if (!keep) plan.ensure_note(note, std::nullopt, "note of the mode");
+    };
+  };
+  const auto firmware = [] {
+    FakeHost host = bare_world();
+    host.file("/etc/firmware", "on\n");
+    host.program("set-mode", [](FakeHost& world, const std::vector<std::string>& argv) {
+      world.file("/etc/firmware", argv.at(1) + "\n");
+      return CommandResult{};
+    });
+    return host;
+  };
+  add("noted", firmware, set("off", true), set("", false));
+
+  // The note of a version that kept it in a file of its own.
+  add(
+      "noted_elsewhere",
+      [firmware] { return firmware().file("/etc/firmware", "off\n").file("/var/lib/pve-gpu/noted/tool.json", R"({"before": "on"})", 0600); },
+      set("dark", true));
 
   return out;
 }

@@ -4,6 +4,7 @@
 import typing
 
 EXECUTOR, JOURNAL, PLAN = 'common/core/executor.cpp', 'common/core/journal.cpp', 'common/core/plan.cpp'
+PLAN_KERNEL, PLAN_PROGRAMS = 'common/core/plan_kernel.cpp', 'common/core/plan_programs.cpp'
 PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/base/json.cpp', 'common/core/follow_up.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
 CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
@@ -89,7 +90,7 @@ MUTANTS = [
     mutant('a change that died before its write is not ours', JOURNAL, law('L4'), '|| now == old_bytes()', '|| (!MUTANT && now == old_bytes())'),
     mutant('a version of ours before the last one is foreign', JOURNAL, law('L4'), '(!earlier.empty() && fingerprint(now) == earlier)',
            '(!MUTANT && !earlier.empty() && fingerprint(now) == earlier)'),
-    mutant('a running unit that is not enabled is enough', PLAN, 'Plan.units*', *never('wish.at_boot == UnitWish::AtBoot::enabled')),
+    mutant('a running unit that is not enabled is enough', PLAN_PROGRAMS, 'Plan.units*', *never('wish.at_boot == UnitWish::AtBoot::enabled')),
     # --- steps: looked at before and after
     mutant('steps are not verified', EXECUTOR, 'Executor.exit_code_zero_proves_nothing', 'done(step.target);\n        verify(step);', 'done(step.target);\n        if (!MUTANT) verify(step);'),
     mutant('late effects are not waited for', EXECUTOR, law('L2'), '+ step.within;', '+ (MUTANT ? std::chrono::seconds(0) : step.within);'),
@@ -122,6 +123,22 @@ MUTANTS = [
     mutant('undo of one module makes the other see a foreign edit', JOURNAL, 'Executor.two_modules*', *never('it->after == fingerprint(before)')),
     mutant('the state directory stays', EXECUTOR, law('L6'), *dropped('must(journal::tidy(host_), "tidy /var/lib/pve-gpu");')),
     mutant('what killed writes left in the state directory stays', JOURNAL, law('L4'), *never('name.ends_with(temporary_suffix)) (void)')),
+    # --- the words: what modules remember, what programs and the kernel did
+    mutant('what is to be remembered is noted after the effect', EXECUTOR, law('L4'), *never('step.note_before) {'),
+           'must(std::move(applied), step.target);\n  }\n\n  static bool differs(', 'must(std::move(applied), step.target);\n    if (MUTANT && step.note_before) must(journal::keep_note(host_, *step.note_before), step.target);\n  }\n\n  static bool differs('),
+    mutant('what came to nothing is remembered', EXECUTOR, 'Executor.note_of_what_came_to_nothing*', *never('now && step.note_before)')),
+    mutant('what was done is not remembered', EXECUTOR, 'Executor.note_after*', *never('applied && step.note_after) {')),
+    mutant('what versions before remember is not moved', EXECUTOR, 'Planners/PlannerLaw.L4*/noted_elsewhere:Executor.note_is_moved*', 'for (const NoteName& name : plan.notes_to_move())', 'if (!MUTANT) for (const NoteName& name : plan.notes_to_move())'),
+    mutant('what versions before remember is forgotten', JOURNAL, 'Journal.note_where*', 'for (const std::string& path : {note_file(name), name.formerly}) {\n    if (path.empty())',
+           'for (const std::string& path : {note_file(name), name.formerly}) {\n    if (path.empty() || (MUTANT && path == name.formerly))'),
+    mutant('what is forgotten is still where versions before kept it', JOURNAL, 'Journal.note_where*', *always('old.empty()) return {};')),
+    mutant('notes of one module are those of another', JOURNAL, 'Journal.notes_are_kept*', 'name.module + "\\x1f" + name.key', '(MUTANT ? std::string() : name.module) + "\\x1f" + name.key'),
+    mutant('notes stay in the state directory', EXECUTOR, law('L6'), *never('applied && step.note_after) {')),
+    mutant('a program runs although all is so', PLAN_PROGRAMS, 'Plan.a_program*', *never('step.current == step.desired) return *this;\n  }\n  step.apply = [programs')),
+    mutant('a program runs although its turn finds it done', PLAN_PROGRAMS, 'Plan.a_program*', *never('holds && holds(host)')),
+    mutant('how programs end is not looked at', PLAN_PROGRAMS, law('L4'), 'if (done) continue;\n      if (!programs', 'if (done || MUTANT) continue;\n      if (!programs'),
+    mutant('what an earlier step takes away is there', PLAN, 'Plan.the_driver_that*', *never('it->target == step.target)')),
+    mutant('the version of a loaded module is any', PLAN_KERNEL, 'Plan.modules_are_loaded*', *always('now == version) return {};')),
     # --- revert
     mutant('revert skips a file', EXECUTOR, 'Executor.revert_puts*', 'owed.images.rbegin();', 'owed.images.rbegin() + (MUTANT ? 1 : 0);'),
     mutant('revert leaves undo records', EXECUTOR, 'Executor.revert_leaves*', *dropped('must(journal::restore_undo_record(')),

@@ -696,13 +696,79 @@ TEST(Executor, unprivileged_run_is_told_to_become_root_and_may_check) {
   EXPECT_TRUE(checked["changed"]);
 }
 
+// --- what modules remember
+
+const NoteName noted{"m", "thing", "/var/lib/pve-gpu/m/thing.json"};
+
+Step noting(std::optional<json> before, std::optional<json> after) {
+  Step step;
+  step.target = "thing";
+  step.desired = "new";
+  step.observe = [](const HostView& host) -> Result<std::optional<std::string>> {
+    const auto now = host.read_attr("/etc/thing");
+    return now ? std::optional(*now) : std::nullopt;
+  };
+  step.apply = [](Host& host) -> Result<> {
+    const CommandResult done = PVEGPU_TRY(host.run({{"make-thing"}}));
+    return done.exit_code == 0 ? Result<>() : Result<>(Error{"can't be made"});
+  };
+  if (before) step.note_before = NoteChange{noted, *before};
+  if (after) step.note_after = NoteChange{noted, *after};
+  return step;
+}
+
+FakeHost world_with_thing(int exit_code, bool made) {
+  FakeHost host = bare_world();
+  host.program("make-thing", [=](FakeHost& world, const std::vector<std::string>&) {
+    if (made) world.file("/etc/thing", "new\n");
+    return CommandResult{exit_code, false, "", ""};
+  });
+  return host;
+}
+
+TEST(Executor, note_of_what_came_to_nothing_is_as_before) {
+  for (const bool earlier : {false, true}) {
+    FakeHost host = world_with_thing(1, false);
+    if (earlier) (void)journal::keep_note(host, {noted, json("earlier")}).or_fail("keep");
+    EXPECT_TRUE(run(host, [](const HostView&, Plan& plan) { plan.effect(noting("begun", {})); }).contains("failed"));
+    EXPECT_EQ(journal::note(host, noted).or_fail("note"), earlier ? std::optional<json>("earlier") : std::nullopt);
+  }
+  FakeHost host = world_with_thing(1, true);
+  const json answer = run(host, [](const HostView&, Plan& plan) { plan.effect(noting("begun", {})); });
+  EXPECT_TRUE(answer["changed"].get<bool>());
+  EXPECT_EQ(journal::note(host, noted).or_fail("note"), json("begun"));
+}
+
+TEST(Executor, note_after_the_effect_is_kept_when_it_was_done_only) {
+  const Planner planner = [](const HostView& host, Plan& plan) {
+    if (!host.exists("/etc/thing")) plan.effect(noting("begun", "done"));
+  };
+  FakeHost host = world_with_thing(0, true);
+  EXPECT_FALSE(run(host, planner).contains("failed"));
+  EXPECT_EQ(journal::note(host, noted).or_fail("note"), json("done"));
+  FakeHost other = world_with_thing(1, true);
+  EXPECT_TRUE(run(other, planner).contains("failed"));
+  EXPECT_EQ(journal::note(other, noted).or_fail("note"), json("begun"));
+}
+
+TEST(Executor, note_is_moved_without_a_step) {
+  FakeHost host = bare_world().file(noted.formerly, "{\"a\": 1}", 0600);
+  const Planner planner = [](const HostView&, Plan& plan) { plan.report("note", plan.note(noted).value_or(nullptr)); };
+  EXPECT_FALSE(run(host, planner)["changed"].get<bool>());
+  EXPECT_FALSE(host.exists("/var/lib/pve-gpu/m"));
+  host.restart();
+  EXPECT_EQ(run(host, planner)["note"], (json{{"a", 1}}));
+  EXPECT_TRUE(host.effects().empty());
+}
+
 // --- what the answer shows
 // --------------------------------------------------------------------------------------------------------------------------
 
 TEST(Executor, diff_shows_both_sides_and_hides_what_is_sensitive) {
   FakeHost host = bare_world().file("/etc/x", "old\n");
   const json answer = run(host, [](const HostView&, Plan& plan) {
-    plan.ensure_file("/etc/x", "new\n").ensure_file("/etc/key", "-----BEGIN", {.sensitive = true}).ensure_absent("/etc/hostname");
+    plan.ensure_file("/etc/x", "new\n").ensure_file("/etc/key", "-----BEGIN", {.sensitive = true});
+    plan.withdraw("/etc/hostname", [](const std::string&) { return std::optional<std::string>(); });
   });
   const json& diff = answer["diff"];
   ASSERT_EQ(diff.size(), 3u);

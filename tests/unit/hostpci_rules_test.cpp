@@ -60,22 +60,16 @@ TEST(HostPciMemory, what_others_had_is_remembered_through_our_changes) {
   EXPECT_EQ(memory.before, std::nullopt);
 }
 
-TEST(HostPciMemory, is_kept_and_leaves_nothing) {
-  FakeHost host;
-  host.dir("/var/lib");
-  EXPECT_FALSE(has_hostpci_memory(host, 201, 0));
-  ASSERT_TRUE(write_hostpci_memory(host, 201, 0, {"41:00.0", {"mapping=a"}}));
-  ASSERT_TRUE(write_hostpci_memory(host, 201, 1, {std::nullopt, {"mapping=b"}}));
-  EXPECT_EQ(read_hostpci_memory(host, 201, 0)->before, "41:00.0");
-  EXPECT_EQ(read_hostpci_memory(host, 201, 1)->before, std::nullopt);
-  EXPECT_TRUE(read_hostpci_memory(host, 201, 1)->wrote("mapping=b"));
-  EXPECT_FALSE(has_hostpci_memory(host, 20, 0));
-  ASSERT_TRUE(remove_hostpci_memory(host, 201, 0));
-  EXPECT_TRUE(has_hostpci_memory(host, 201, 1));
-  ASSERT_TRUE(remove_hostpci_memory(host, 201, 1));
-  EXPECT_FALSE(host.exists("/var/lib/pve-gpu"));
-  host.file("/var/lib/pve-gpu/hostpci/201-0.json", "{\"before\": 3}");
-  EXPECT_FALSE(read_hostpci_memory(host, 201, 0));
+TEST(HostPciMemory, is_noted) {
+  for (const HostPciMemory& memory : {HostPciMemory{"41:00.0", {"mapping=a"}}, HostPciMemory{std::nullopt, {"mapping=b"}}}) {
+    const auto read = hostpci_memory(to_json(memory));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->before, memory.before);
+    EXPECT_EQ(read->ours, memory.ours);
+  }
+  EXPECT_FALSE(hostpci_memory(std::nullopt));
+  EXPECT_FALSE(hostpci_memory(json{{"before", 3}}));
+  EXPECT_NE(hostpci_note(201, 0).key, hostpci_note(20, 10).key);
 }
 
 constexpr const char* conf = "/etc/pve/nodes/pve1/qemu-server/201.conf";

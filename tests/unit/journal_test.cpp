@@ -108,6 +108,53 @@ TEST(Journal, damaged_undo_record_is_not_passed_over) {
   }
 }
 
+TEST(Journal, notes_are_kept_until_they_are_forgotten) {
+  FakeHost host = bare_world();
+  const NoteName one{"m", "one"}, other{"m", "other"}, same_key{"n", "one"};
+  EXPECT_FALSE(journal::note(host, one).or_fail("note"));
+  ASSERT_TRUE(journal::keep_note(host, {one, json{{"a", 1}}}));
+  ASSERT_TRUE(journal::keep_note(host, {same_key, json("text")}));
+  EXPECT_EQ(journal::note(host, one).or_fail("note"), (json{{"a", 1}}));
+  EXPECT_EQ(journal::note(host, same_key).or_fail("note"), json("text"));
+  EXPECT_FALSE(journal::note(host, other).or_fail("note"));
+  EXPECT_EQ(host.stat("/var/lib/pve-gpu/notes").or_fail("stat").mode, 0700u);
+  ASSERT_TRUE(journal::keep_note(host, {one, std::nullopt}));
+  ASSERT_TRUE(journal::keep_note(host, {other, std::nullopt}));
+  EXPECT_FALSE(journal::note(host, one).or_fail("note"));
+  ASSERT_TRUE(journal::tidy(host));
+  EXPECT_TRUE(host.exists("/var/lib/pve-gpu/notes"));
+  ASSERT_TRUE(journal::keep_note(host, {same_key, std::nullopt}));
+  ASSERT_TRUE(journal::tidy(host));
+  EXPECT_FALSE(host.exists(state_dir));
+}
+
+TEST(Journal, note_where_versions_before_kept_it) {
+  const std::string old = "/var/lib/pve-gpu/m/one.json";
+  const NoteName name{"m", "one", old};
+  FakeHost host = bare_world().file(old, R"({"a": 1})", 0600);
+  EXPECT_EQ(journal::note(host, name).or_fail("note"), (json{{"a", 1}}));
+  ASSERT_TRUE(journal::keep_note(host, {name, json{{"a", 2}}}));
+  EXPECT_FALSE(host.exists("/var/lib/pve-gpu/m"));
+  EXPECT_EQ(journal::note(host, name).or_fail("note"), (json{{"a", 2}}));
+
+  host.file(old, R"({"a": 1})", 0600).file("/var/lib/pve-gpu/m/copy", "of something");
+  EXPECT_EQ(journal::note(host, name).or_fail("note"), (json{{"a", 2}})) << "of a run that was killed while it moved it";
+  ASSERT_TRUE(journal::keep_note(host, {name, std::nullopt}));
+  EXPECT_FALSE(journal::note(host, name).or_fail("note"));
+  EXPECT_EQ(host.list_dir("/var/lib/pve-gpu/m").or_fail("list"), std::vector<std::string>{"copy"});
+
+  for (const char* text : {"{", "[]", ""}) {
+    host.file(old, text, 0600);
+    const auto damaged = journal::note(host, name);
+    ASSERT_FALSE(damaged) << text;
+    EXPECT_TRUE(text::contains(damaged.error().message, old)) << damaged.error().message;
+  }
+  host.file(old, "{}", 0622);
+  EXPECT_FALSE(journal::note(host, name)) << "what others may write is not taken";
+  FakeHost other = bare_world().file(old, "{}", 0600).dir(state_dir, 0700).user(1000);
+  EXPECT_FALSE(journal::note(other, name).or_fail("what only root may see is none for others"));
+}
+
 TEST(Journal, what_a_killed_write_left_beside_a_file_goes) {
   FakeHost host = bare_world();
   ASSERT_TRUE(journal::record_undo(host, "m", FileChange{FileChange::Kind::write, "/etc/x", "new\n"}));

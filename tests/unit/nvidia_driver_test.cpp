@@ -2,6 +2,7 @@
 #include "common/driver/nvidia.hpp"
 
 #include "common/host/real_host.hpp"
+#include "tests/laws/fake_host.hpp"
 
 #include <gtest/gtest.h>
 
@@ -39,8 +40,8 @@ catalogue::Board board(std::string_view architecture, bool open_only = false) {
 
 TEST(Flavours, options_are_those_of_the_version) {
   const auto options = [](Flavour flavour, const char* version, std::vector<catalogue::Board> boards) {
-    const auto result = flavour_options(flavour, version, boards);
-    return result ? fmt::format("{}", fmt::join(*result, " ")) : "error";
+    const auto needed = needed_flavour(flavour, version, boards);
+    return needed ? fmt::format("{}", fmt::join(flavour_options(*needed, version), " ")) : "error";
   };
   const auto pascal = board("Pascal"), ampere = board("Ampere"), blackwell = board("Blackwell", true);
   EXPECT_EQ(options(Flavour::automatic, "535.216.01", {pascal}), "-m=kernel");
@@ -53,6 +54,39 @@ TEST(Flavours, options_are_those_of_the_version) {
   EXPECT_EQ(options(Flavour::open, "535.216.01", {pascal}), "error");
   EXPECT_EQ(options(Flavour::proprietary, "580.65.05", {blackwell}), "error");
   EXPECT_EQ(options(Flavour::automatic, "580.65.05", {pascal, blackwell}), "error");
+}
+
+TEST(Flavours, what_is_built_is_told_by_the_licence_and_else_by_what_runs) {
+  FakeHost host;
+  const std::string kernel = "6.8.12-4-pve", file = "/lib/modules/6.8.12-4-pve/updates/dkms/nvidia.ko";
+  host.release(kernel).dir("/lib/modules/" + kernel);
+  EXPECT_EQ(built_flavour(host, kernel), Flavour::automatic);
+  EXPECT_EQ(running_flavour(host), Flavour::automatic);
+  host.file(file, "version=580.65.05\nlicense=NVIDIA\n");
+  EXPECT_EQ(built_flavour(host, kernel), Flavour::proprietary);
+  host.file(file, "version=580.65.05\nlicense=Dual MIT/GPL\n");
+  EXPECT_EQ(built_flavour(host, kernel), Flavour::open);
+  // What runs is of another installation than the file.
+  host.file("/proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.05  Release Build\n");
+  host.file("/sys/module/nvidia/version", "580.65.05\n");
+  EXPECT_EQ(running_flavour(host), Flavour::proprietary);
+  EXPECT_EQ(built_flavour(host, kernel), Flavour::open);
+  host.file(file, "version=580.65.05\n");
+  EXPECT_EQ(built_flavour(host, kernel), Flavour::proprietary);
+  host.file(file, "version=580.105.06\n");
+  EXPECT_EQ(built_flavour(host, kernel), Flavour::automatic);
+  host.file("/proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.05  Release Build\n");
+  EXPECT_EQ(running_flavour(host), Flavour::open);
+}
+
+TEST(Flavours, one_that_is_not_known_is_not_wrong) {
+  EXPECT_EQ(wrong_flavour(Flavour::open, Flavour::proprietary), " (proprietary kernel modules)");
+  EXPECT_EQ(wrong_flavour(Flavour::proprietary, Flavour::open), " (open kernel modules)");
+  for (const Flavour any : {Flavour::automatic, Flavour::open, Flavour::proprietary}) {
+    EXPECT_EQ(wrong_flavour(any, Flavour::automatic), "");
+    EXPECT_EQ(wrong_flavour(Flavour::automatic, any), "");
+    EXPECT_EQ(wrong_flavour(any, any), "");
+  }
 }
 
 TEST(TellingLines, are_few_and_say_why) {
