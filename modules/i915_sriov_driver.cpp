@@ -301,9 +301,8 @@ class DriverPlanner {
 
   bool can_build() {
     const int release = facts_.pve ? facts_.pve->major : 8;
-    return std::all_of(build_for_.begin(), build_for_.end(), [&](const std::string& kernel) {
-      return is_served(kernel) || setup_.has_tools(kernel, release, params_.missing);
-    });
+    return std::all_of(build_for_.begin(), build_for_.end(),
+                       [&](const std::string& kernel) { return is_served(kernel) || setup_.has_tools(kernel, release, params_.missing); });
   }
 
   // --- steps -------------------------------------------------------------------------------------------------------------------
@@ -356,7 +355,8 @@ class DriverPlanner {
 
   void await_reboot() {
     if (!out_.reboot_reason()) return;
-    const std::string advice = setup_.signing == driver::Signing::requested ? "; " + driver::signing_advice(host_, setup_.signing) : std::string();
+    const std::string advice =
+        setup_.signing == driver::Signing::requested ? "; " + driver::signing_advice(host_, setup_.signing) : std::string();
     out_.later({"reboot", *out_.reboot_reason() + advice});
   }
 

@@ -131,8 +131,7 @@ class DriverPlanner {
     report();
     if (!suits_boards() || !suits_kernels() || is_kept_away()) return;
     const bool install = setup_.is_wanted();
-    if (install && !flavour) return (void)refuse(flavour.error().message);
-    const bool fits = (!install || can_install()) && ((!install && runs_) || can_load());
+    const bool fits = (!install || (can_install() && (flavour || refuse(flavour.error().message)))) && ((!install && runs_) || can_load());
     answer_.lacks = driver::Lacks{setup_.file.missing, setup_.lacks_packages};
     out_.report(answer_);
     if (!fits) return;
@@ -142,8 +141,7 @@ class DriverPlanner {
     if (loaded_ && (install || !runs_) && !stop()) return;  // what runs may be of a broken installation
     if (install) run_installer();
     build_for_kernels(install);
-    if (install || !runs_ || lacks_vfio())
-      out_.ensure_loaded({"nvidia", "nvidia_vgpu_vfio"}, version_, "see dmesg for NVRM");
+    if (install || !runs_ || lacks_vfio()) out_.ensure_loaded({"nvidia", "nvidia_vgpu_vfio"}, version_, "see dmesg for NVRM");
     driver::plan_vgpu_daemons(host_, addresses(), install, out_);
     if (out_.empty()) prove();
   }
@@ -352,8 +350,7 @@ class DriverPlanner {
   void build_for_kernels(bool install) {
     for (const std::string& kernel : kernels()) {
       if (install ? kernel == host_.kernel_release() : is_built(kernel)) continue;
-      setup_.build(kernel, "NVIDIA driver for kernel " + kernel,
-                   install ? std::nullopt : driver::built_version(host_, "nvidia", kernel),
+      setup_.build(kernel, "NVIDIA driver for kernel " + kernel, install ? std::nullopt : driver::built_version(host_, "nvidia", kernel),
                    [kernel, version = version_](const HostView& host) -> Result<> {
                      const auto built = driver::built_version(host, "nvidia", kernel);
                      if (built == version) return {};
@@ -484,7 +481,8 @@ PVEGPU_MODULE(
             {.doc = "The boards that shall do vGPU, by address or by name; by default all that can. Other cards of the host are ignored."})
         .param("kernel_module_type", &Params::kernel_module_type,
                {.doc = "Which of NVIDIA's kernel modules to install. V(auto) takes the open ones where only they drive a board, the "
-                       "proprietary ones where only these do or the driver is older than 560, and else what the installer prefers."})
+                       "proprietary ones where only these do or the driver is older than 560, and else what the installer prefers. Another "
+                       "flavour that is installed is replaced."})
         .param("allow_unsupported_kernel", &Params::allow_unsupported_kernel,
                {.doc = "Try to build although the driver is known not to build on the kernel."})
         .param(

@@ -403,7 +403,8 @@ Result<> clear_torn(Host& host) {
 }
 
 Result<> tidy(Host& host) {
-  for (const std::string& each : {directory("pending"), directory("undo"), directory("waits"), directory("notes"), std::string(state_dir)}) {
+  for (const std::string& each :
+       {directory("pending"), directory("undo"), directory("waits"), directory("notes"), std::string(state_dir)}) {
     auto names = host.list_dir(each);
     if (!names) continue;
     PVEGPU_TRY(trusted_record(host, each));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the executor remembers between runs, below /var/lib/pve-gpu: follow-ups that are owed (pending/), what files were before
-// we changed them (undo/), since which boot a task waits (waits/), and what modules remember (notes/). One JSON file each, written before the effect it is for.
+// we changed them (undo/), since which boot a task waits (waits/), and what modules remember (notes/). One JSON file each, written before
+// the effect it is for.
 #pragma once
 
 #include "common/core/plan.hpp"

@@ -47,11 +47,12 @@ struct Step {
   std::function<Result<>(const HostView&)> verify = {};
   std::chrono::milliseconds within{0};  ///< how late the effect may show
   std::vector<FollowUp> then = {};
-  std::optional<FileChange> file = {};     ///< set: the executor applies it itself, with its undo record
-  std::optional<NoteChange> note_before = {};  ///< kept before `apply`; when that fails and nothing came of it, what was kept before is back
-  std::optional<NoteChange> note_after = {};   ///< kept when `apply` has done its work
-  bool sensitive = false;                  ///< its contents are left out of diffs
-  std::vector<std::string> warnings = {};  ///< what else comes of it: told when it is done, and before
+  std::optional<FileChange> file = {};  ///< set: the executor applies it itself, with its undo record
+  std::optional<NoteChange> note_before =
+      {};                                     ///< kept before `apply`; when that fails and nothing came of it, what was kept before is back
+  std::optional<NoteChange> note_after = {};  ///< kept when `apply` has done its work
+  bool sensitive = false;                     ///< its contents are left out of diffs
+  std::vector<std::string> warnings = {};     ///< what else comes of it: told when it is done, and before
 };
 
 struct FileOptions {
@@ -74,14 +75,14 @@ enum class BindBy {
 /// Programs that a step runs, one after another, until one fails.
 struct Programs {
   std::vector<std::vector<std::string>> commands;
-  std::chrono::seconds timeout{600};                                               ///< for each
+  std::chrono::seconds timeout{600};                                             ///< for each
   std::function<std::string(const HostView&, const std::string&)> explain = {};  ///< a better message than this one, of one that failed
 };
 struct CopiesGone {
-  std::string target = {};                     ///< of the step; by default "directory PATH"
-  std::string shown = "kept";                  ///< for the diff
-  bool after_use = false;                      ///< an earlier step of this plan makes one
-  std::optional<NoteName> note = {};           ///< is forgotten with them
+  std::string target = {};            ///< of the step; by default "directory PATH"
+  std::string shown = "kept";         ///< for the diff
+  bool after_use = false;             ///< an earlier step of this plan makes one
+  std::optional<NoteName> note = {};  ///< is forgotten with them
 };
 
 struct UnitWish {
@@ -128,8 +129,8 @@ class Plan {
   Plan& ensure_override(const std::string& address, const std::optional<std::string>& driver);
   /// A systemd unit is enabled or disabled, active or not.
   Plan& ensure_unit(const std::string& unit, UnitWish wish);
-  /// Programs make the difference. `step`: what they shall change, without `apply`. An exit code proves nothing: `observe` or `verify` does.
-  /// No step where `observe` reads as `desired` already; not run where `verify` already holds when its turn comes.
+  /// Programs make the difference. `step`: what they shall change, without `apply`. An exit code proves nothing: `observe` or `verify`
+  /// does. No step where `observe` reads as `desired` already; not run where `verify` already holds when its turn comes.
   Plan& ensure_program(Step step, Programs programs);
   /// Our own copy of a user's file, below /var/lib/pve-gpu under its SHA-256: what is run, for the original may change meanwhile.
   Plan& ensure_copy(const std::string& source, const std::string& copy);

@@ -51,10 +51,10 @@ Plan& Plan::ensure_loaded(const std::vector<std::string>& names, const std::stri
       const auto done = host.load_module(name);
       if (done) continue;
       const bool untrusted = done.error().code == EKEYREJECTED;
-      return Error{fmt::format(
-          "{}; {}", done.error().message,
-          untrusted ? "the kernel does not trust its signature (Secure Boot): see mokutil --list-enrolled"
-                    : done.error().code == ENODEV ? "it finds no device that it drives, or another driver has it: " + help : help)};
+      return Error{fmt::format("{}; {}", done.error().message,
+                               untrusted ? "the kernel does not trust its signature (Secure Boot): see mokutil --list-enrolled"
+                               : done.error().code == ENODEV ? "it finds no device that it drives, or another driver has it: " + help
+                                                             : help)};
     }
     return {};
   };
@@ -81,9 +81,9 @@ Plan& Plan::ensure_unloaded(const std::string& name, const std::string& devices)
     const auto done = host.unload_module(name);
     if (done) return {};
     const auto holders = host.list_dir(fmt::format("/sys/module/{}/holders", name)).value_or({});
-    return Error{fmt::format("{}; {}", done.error().message,
-                             holders.empty() ? "find who uses it with: fuser -v " + devices
-                                             : fmt::format("used by {}", fmt::join(holders, ", ")))};
+    return Error{
+        fmt::format("{}; {}", done.error().message,
+                    holders.empty() ? "find who uses it with: fuser -v " + devices : fmt::format("used by {}", fmt::join(holders, ", ")))};
   };
   step.within = seconds(5);
   return effect(std::move(step));
@@ -97,8 +97,7 @@ Plan& Plan::ensure_bound(const std::string& address, const std::optional<std::st
   step.current = expected(step);
   if (step.current == driver) return *this;
   step.apply = [address, driver, how](Host& host) -> Result<> {
-    if (const auto has = PVEGPU_TRY(driver_now(host, address)))
-      (void)PVEGPU_TRY(host.write_attr(driver_dir(*has) + "/unbind", address));
+    if (const auto has = PVEGPU_TRY(driver_now(host, address))) (void)PVEGPU_TRY(host.write_attr(driver_dir(*has) + "/unbind", address));
     if (!driver) return {};
     return host.write_attr(how == BindBy::kernel ? "/sys/bus/pci/drivers_probe" : driver_dir(*driver) + "/bind", address);
   };

@@ -54,7 +54,8 @@ const DriverKind i915_kind = {.module = i915_note,
                               .remove = remove_i915};
 
 Result<> install_i915(Host& host, const std::string& copy, const std::string& version, bool package) {
-  const auto done = package ? run_checked(host, {"dpkg", "--install", copy}, std::chrono::seconds(3600)) : unpack_source(host, copy, version);
+  const auto done =
+      package ? run_checked(host, {"dpkg", "--install", copy}, std::chrono::seconds(3600)) : unpack_source(host, copy, version);
   if (done) return {};
   const auto log = host.read_file(fmt::format("/var/lib/dkms/{}/{}/build/make.log", i915_package, version));
   const auto lines = telling_lines(log.value_or(""));

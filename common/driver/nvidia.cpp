@@ -90,8 +90,7 @@ Result<Flavour> needed_flavour(Flavour wished, std::string_view version, const s
     else if (!closed_only.empty() || series < 560)
       out = Flavour::proprietary;
   }
-  if (out == Flavour::open && series < 515)
-    return Error{fmt::format("driver {} has no open kernel modules: they came with 515", version)};
+  if (out == Flavour::open && series < 515) return Error{fmt::format("driver {} has no open kernel modules: they came with 515", version)};
   return out;
 }
 
@@ -112,7 +111,8 @@ Flavour running_flavour(const HostView& host) {
 Flavour built_flavour(const HostView& host, const std::string& kernel) {
   const auto module = host.kernel_module("nvidia", kernel);
   if (!module || !module->available) return Flavour::automatic;
-  if (!module->license.empty()) return text::contains(module->license, "GPL") ? Flavour::open : Flavour::proprietary;
+  if (module->license == "NVIDIA") return Flavour::proprietary;
+  if (module->license == "Dual MIT/GPL") return Flavour::open;
   const bool runs = kernel == host.kernel_release() && host.read_attr("/sys/module/nvidia/version").value_or("") == module->version;
   return runs ? running_flavour(host) : Flavour::automatic;
 }
@@ -226,8 +226,10 @@ void plan_unload(const HostView& host, const std::vector<std::string>& cards_wit
     Step step;
     step.target = "VFs of " + address;
     step.desired = "0";
-    step.observe = [count = fmt::format("/sys/bus/pci/devices/{}/sriov_numvfs", address)](const HostView& now)
-        -> Result<std::optional<std::string>> { return std::optional<std::string>(PVEGPU_TRY(now.read_attr(count))); };
+    step.observe =
+        [count = fmt::format("/sys/bus/pci/devices/{}/sriov_numvfs", address)](const HostView& now) -> Result<std::optional<std::string>> {
+      return std::optional<std::string>(PVEGPU_TRY(now.read_attr(count)));
+    };
     step.within = std::chrono::seconds(5);
     out.ensure_program(std::move(step), {{{"/usr/lib/nvidia/sriov-manage", "-d", address}}, std::chrono::seconds(300)});
   }

@@ -64,7 +64,10 @@ Result<> daemons_serve(const HostView& host, const std::vector<std::string>& sel
   }
   const std::string state = unit_state(host, vgpu_manager);
   return Error{fmt::format("{} is {}; see journalctl -b -u {}", vgpu_manager,
-                           state.empty() ? "not there" : state == "active" ? *now : state, vgpu_manager)};
+                           state.empty()       ? "not there"
+                           : state == "active" ? *now
+                                               : state,
+                           vgpu_manager)};
 }
 
 }  // namespace

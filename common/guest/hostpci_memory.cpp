@@ -25,7 +25,9 @@ NoteName hostpci_note(std::int64_t vmid, unsigned slot) {
   return {"hostpci", key, fmt::format("{}/hostpci/{}.json", state_dir, key)};
 }
 
-json to_json(const HostPciMemory& memory) { return {{"before", memory.before ? json(*memory.before) : json(nullptr)}, {"ours", memory.ours}}; }
+json to_json(const HostPciMemory& memory) {
+  return {{"before", memory.before ? json(*memory.before) : json(nullptr)}, {"ours", memory.ours}};
+}
 
 std::optional<HostPciMemory> hostpci_memory(const std::optional<json>& note) {
   if (!note || !note->is_object() || !note->contains("before") || !note->contains("ours")) return std::nullopt;

@@ -271,7 +271,9 @@ std::vector<Subject> planners() {
       step.target = "mode";
       step.current = now;
       step.desired = wanted;
-      step.observe = [](const HostView& h) -> Result<std::optional<std::string>> { return std::optional(PVEGPU_TRY(h.read_attr("/etc/firmware"))); };
+      step.observe = [](const HostView& h) -> Result<std::optional<std::string>> {
+        return std::optional(PVEGPU_TRY(h.read_attr("/etc/firmware")));
+      };
       step.apply = [wanted](Host& h) -> Result<> {
         const CommandResult done = PVEGPU_TRY(h.run({{"set-mode", wanted}}));
         return done.exit_code == 0 ? Result<>() : Result<>(Error{"the tool failed"});
@@ -295,7 +297,9 @@ std::vector<Subject> planners() {
   // The note of a version that kept it in a file of its own.
   add(
       "noted_elsewhere",
-      [firmware] { return firmware().file("/etc/firmware", "off\n").file("/var/lib/pve-gpu/noted/tool.json", R"({"before": "on"})", 0600); },
+      [firmware] {
+        return firmware().file("/etc/firmware", "off\n").file("/var/lib/pve-gpu/noted/tool.json", R"({"before": "on"})", 0600);
+      },
       set("dark", true));
 
   return out;

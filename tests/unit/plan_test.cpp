@@ -16,9 +16,7 @@ using laws::bare_world;
 TEST(Plan, what_is_so_is_no_step) {
   FakeHost host = bare_world().file("/etc/x", "x\n", 0640, 1, 2).file("/sys/a", "1  \n");
   Plan plan(host, "m");
-  plan.ensure_file("/etc/x", "x\n")
-      .ensure_file("/etc/x", "x\n", {.meta = {.mode = 0640, .uid = 1, .gid = 2}})
-      .ensure_attr("/sys/a", "1");
+  plan.ensure_file("/etc/x", "x\n").ensure_file("/etc/x", "x\n", {.meta = {.mode = 0640, .uid = 1, .gid = 2}}).ensure_attr("/sys/a", "1");
   EXPECT_TRUE(plan.empty());
   EXPECT_TRUE(host.effects().empty());
 }
@@ -68,11 +66,13 @@ TEST(Plan, what_can_not_be_read_ends_the_task_with_its_name) {
 }
 
 json result_of(FakeHost& host, const std::function<void(Plan&)>& plan) {
-  return execute({"m", "m"}, [&](const HostView&, Plan& out) { plan(out); }, {}, host);
+  return execute(
+      {"m", "m"}, [&](const HostView&, Plan& out) { plan(out); }, {}, host);
 }
 
 TEST(Plan, modules_are_loaded_in_order_and_the_first_in_its_version) {
-  FakeHost host = bare_world().file("/lib/modules/6.8.12-4-pve/kernel/drv.ko", "ELF").file("/lib/modules/6.8.12-4-pve/kernel/more.ko", "ELF");
+  FakeHost host =
+      bare_world().file("/lib/modules/6.8.12-4-pve/kernel/drv.ko", "ELF").file("/lib/modules/6.8.12-4-pve/kernel/more.ko", "ELF");
   host.on_module("drv", [](FakeHost& world, bool) -> Result<> { return world.file("/sys/module/drv/version", "1.0\n"), Result<>(); });
   const auto load = [](Plan& plan) { plan.ensure_loaded({"drv", "more"}, "2.0"); };
   EXPECT_EQ(result_of(host, load)["msg"], "kernel module drv: did not take effect: loaded is 1.0");
@@ -88,7 +88,9 @@ TEST(Plan, a_program_is_judged_by_what_it_changed) {
   Step step;
   step.target = "thing";
   step.desired = "b";
-  step.observe = [](const HostView& view) -> Result<std::optional<std::string>> { return std::optional(PVEGPU_TRY(view.read_attr("/etc/thing"))); };
+  step.observe = [](const HostView& view) -> Result<std::optional<std::string>> {
+    return std::optional(PVEGPU_TRY(view.read_attr("/etc/thing")));
+  };
   const auto run_tool = [&](Plan& plan) { plan.ensure_program(step, {{{"tool"}}}); };
   host.file("/etc/thing", "a\n");
   EXPECT_EQ(result_of(host, run_tool)["msg"], "thing: did not take effect: it is 'a', not 'b'");
@@ -97,7 +99,9 @@ TEST(Plan, a_program_is_judged_by_what_it_changed) {
   EXPECT_EQ(host.times("run tool"), 1);
 
   step.observe = {};
-  step.verify = [](const HostView& view) { return view.read_attr("/etc/thing").value_or("") == "b" ? Result<>() : Result<>(Error{"not b"}); };
+  step.verify = [](const HostView& view) {
+    return view.read_attr("/etc/thing").value_or("") == "b" ? Result<>() : Result<>(Error{"not b"});
+  };
   bool first = true;
   const auto once = [&](Plan& plan) {
     if (first) plan.ensure_program(step, {{{"no-such-tool"}}});
