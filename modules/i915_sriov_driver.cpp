@@ -132,10 +132,7 @@ class DriverPlanner {
     const bool goes = (setup_.record && setup_.installed) || !driver::module_makes_vfs(host_, "i915", host_.kernel_release());
     out_.reboot_if(goes && facts_.i915.max_vfs, "the i915 of i915-sriov-dkms runs until the next boot");
     setup_.take_back();
-    auto withdrawn = all_parameters();
-    for (text::KernelParameter& each : left_of_lists())
-      if (std::find(withdrawn.begin(), withdrawn.end(), each) == withdrawn.end()) withdrawn.push_back(std::move(each));
-    boot::plan_cmdline(host_, out_, {.module = "i915_sriov_driver", .withdrawn = std::move(withdrawn)});
+    boot::plan_cmdline(host_, out_, driver::without_igpu_cmdline(host_, out_, facts_.boot, devices()));
   }
 
  private:
@@ -218,13 +215,9 @@ class DriverPlanner {
         if (install || !is_served(kernel)) plan_build(kernel);
     }
     needs_reboot();
-    boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
-    wish.present = driver::i915_parameters(max_vfs_);
-    if (wants_blacklist()) wish.present.push_back(blacklist("xe", "i915"));
-    wish.forbidden = {{"i915.enable_gvt", "1"}};
-    forbid_blocks(wish);
-    withdraw_others(wish);
-    boot::plan_cmdline(host_, out_, wish);
+    auto parameters = driver::i915_parameters(max_vfs_);
+    if (wants_blacklist()) parameters.push_back(blacklist("xe", "i915"));
+    boot::plan_cmdline(host_, out_, driver::igpu_cmdline(host_, facts_.boot, own_, std::move(parameters), params_.conflicts, devices()));
     await_reboot();
     if (out_.empty() && out_.waits().empty()) prove();
   }
@@ -376,7 +369,7 @@ class DriverPlanner {
     report_lacks();
     if (params_.file) out_.warn("the file is not used: xe is part of the kernel");
     if (!is_free() || is_kept_away()) return;
-    boot::CmdlineWish wish{.module = "i915_sriov_driver", .conflicts = params_.conflicts};
+    std::vector<text::KernelParameter> parameters;
     for (const gpu::Gpu* gpu : gpus_) {
       for (const std::string& kernel : kernels_) {
         const auto series = catalogue::parse_major_minor(kernel);
@@ -397,39 +390,17 @@ class DriverPlanner {
           if (const std::string why = driver::why_no_vfs(host_, "xe", kernel); !why.empty()) out_.warn(why);
         }
       }
-      if (gpu->intel->xe_force_probe) wish.present.push_back({"xe.force_probe", gpu::hex4(gpu->ids.device)});
-      if (gpu->intel->xe_force_probe && gpu->intel->integrated) wish.present.push_back(blacklist("i915", "xe"));
+      if (gpu->intel->xe_force_probe) parameters.push_back({"xe.force_probe", gpu::hex4(gpu->ids.device)});
+      if (gpu->intel->xe_force_probe && gpu->intel->integrated) parameters.push_back(blacklist("i915", "xe"));
     }
-    if (params_.max_vfs) wish.present.push_back({"xe.max_vfs", std::to_string(max_vfs_)});
-    forbid_blocks(wish);
-    withdraw_others(wish);
+    if (params_.max_vfs) parameters.push_back({"xe.max_vfs", std::to_string(max_vfs_)});
     out_.reboot_if(!driver_has_gpus(), fmt::format("{} has {}, not xe", gpus_[0]->driver.value_or("no driver"), gpus_[0]->address));
-    boot::plan_cmdline(host_, out_, wish);
+    boot::plan_cmdline(host_, out_, driver::igpu_cmdline(host_, facts_.boot, own_, std::move(parameters), params_.conflicts, devices()));
     await_reboot();
     if (out_.empty() && out_.waits().empty()) prove();
   }
 
   // --- the command line ----------------------------------------------------------------------------------------------------------
-  /// Words that keep the wished driver away, now or at the next boot, contradict the wish.
-  void forbid_blocks(boot::CmdlineWish& wish) const {
-    for (const std::string& line : {facts_.boot.cmdline.value_or(""), next_command_line(host_, facts_.boot)})
-      for (const text::KernelParameter& word : blocking_words(line, own_)) {
-        if (std::find(wish.forbidden.begin(), wish.forbidden.end(), word) != wish.forbidden.end()) continue;
-        wish.forbidden.push_back(word);
-        const auto rest = without_module(word, own_);
-        const bool there = std::any_of(wish.present.begin(), wish.present.end(),
-                                       [&](const text::KernelParameter& each) { return rest && text::same_key(each.key, rest->key); });
-        if (rest && !there && params_.conflicts == boot::Conflicts::remove) wish.present.push_back(*rest);
-      }
-  }
-
-  /// What this module left of lists of others when it took the wished driver out of them.
-  std::vector<text::KernelParameter> left_of_lists() const {
-    auto ours = boot::contributed(host_, out_, "i915_sriov_driver");
-    std::erase_if(ours, [](const auto& each) { return !text::same_key(each.key, "module_blacklist") && each.key != "modprobe.blacklist"; });
-    return ours;
-  }
-
   /// Lines of modprobe.d that keep the wished driver away are not ours to change.
   bool is_kept_away() {
     if (!driver_has_gpus())  // the first reason is the one that is told
@@ -448,18 +419,12 @@ class DriverPlanner {
     return driver::blacklisted(facts_.boot.cmdline.value_or(""), rival, own);
   }
 
-  /// All that this module may ever have put there.
-  std::vector<text::KernelParameter> all_parameters() const {
-    std::vector<std::string> devices;
+  /// Ids of all Intel GPUs.
+  std::vector<std::string> devices() const {
+    std::vector<std::string> out;
     for (const gpu::Gpu& gpu : hardware_.gpus)
-      if (gpu.is_intel()) devices.push_back(gpu::hex4(gpu.ids.device));
-    return driver::every_igpu_parameter(facts_.boot.cmdline.value_or(""), devices);
-  }
-
-  /// Those of the other driver, or of other numbers.
-  void withdraw_others(boot::CmdlineWish& wish) const {
-    for (text::KernelParameter& each : all_parameters())
-      if (std::find(wish.present.begin(), wish.present.end(), each) == wish.present.end()) wish.withdrawn.push_back(std::move(each));
+      if (gpu.is_intel()) out.push_back(gpu::hex4(gpu.ids.device));
+    return out;
   }
 
   // --- what is told --------------------------------------------------------------------------------------------------------------

@@ -65,16 +65,4 @@ text::KernelParameter blacklisted(std::string_view cmdline, std::string_view riv
   return {"module_blacklist", fmt::format("{}", fmt::join(names, ","))};
 }
 
-std::vector<text::KernelParameter> every_igpu_parameter(std::string_view cmdline, const std::vector<std::string>& devices) {
-  std::vector<text::KernelParameter> out = {{"i915.enable_guc", "3"}};
-  for (std::int64_t count = 1; count <= most_vfs; ++count) out.push_back({"i915.max_vfs", std::to_string(count)});
-  for (std::int64_t count = 1; count <= most_xe_vfs; ++count) out.push_back({"xe.max_vfs", std::to_string(count)});
-  for (const std::string& device : devices) out.push_back({"xe.force_probe", device});
-  for (const auto& [rival, own] : {std::pair("xe", "i915"), std::pair("i915", "xe")}) {
-    out.push_back({"module_blacklist", rival});
-    out.push_back(blacklisted(cmdline, rival, own));
-  }
-  return out;
-}
-
 }  // namespace pvegpu::driver

@@ -2,6 +2,7 @@
 // Intel's SR-IOV: strongtz's i915-sriov-dkms on this host, and the kernel parameters that it takes. GPU-FACTS 5.1.
 #pragma once
 
+#include "common/boot/cmdline.hpp"
 #include "common/driver/installation.hpp"
 #include "common/text/kernel_cmdline.hpp"
 
@@ -43,7 +44,14 @@ inline constexpr std::int64_t most_xe_vfs = 63;
 std::vector<text::KernelParameter> i915_parameters(std::int64_t max_vfs);
 /// module_blacklist= as it is on this command line, with `rival` and without `driver`. The kernel takes the last one only.
 text::KernelParameter blacklisted(std::string_view cmdline, std::string_view rival, std::string_view driver);
-/// All that the module for these GPUs (their device ids) may ever have put on the command line.
-std::vector<text::KernelParameter> every_igpu_parameter(std::string_view cmdline, const std::vector<std::string>& devices);
+
+/// The command line for the driver `own` (i915 or xe) of these GPUs (their device ids): `present`, nothing that keeps it away, and nothing
+/// else that the module may ever have put there.
+boot::CmdlineWish igpu_cmdline(const HostView& host, const BootFacts& facts, const std::string& own,
+                               std::vector<text::KernelParameter> present, boot::Conflicts conflicts,
+                               const std::vector<std::string>& devices);
+/// The same when the module's part goes: also what it left of lists of others when it took the driver out of them.
+boot::CmdlineWish without_igpu_cmdline(const HostView& host, const Plan& plan, const BootFacts& facts,
+                                       const std::vector<std::string>& devices);
 
 }  // namespace pvegpu::driver

@@ -2,6 +2,7 @@
 // NVIDIA's vGPU host driver.
 #include "common/driver/nvidia.hpp"
 
+#include "common/facts/nvidia_state.hpp"
 #include "common/host/units.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/base/strings.hpp"
@@ -111,8 +112,7 @@ Flavour running_flavour(const HostView& host) {
 Flavour built_flavour(const HostView& host, const std::string& kernel) {
   const auto module = host.kernel_module("nvidia", kernel);
   if (!module || !module->available) return Flavour::automatic;
-  if (module->license == "NVIDIA") return Flavour::proprietary;
-  if (module->license == "Dual MIT/GPL") return Flavour::open;
+  if (const auto open = gpu::is_open_license(module->license)) return *open ? Flavour::open : Flavour::proprietary;
   const bool runs = kernel == host.kernel_release() && host.read_attr("/sys/module/nvidia/version").value_or("") == module->version;
   return runs ? running_flavour(host) : Flavour::automatic;
 }

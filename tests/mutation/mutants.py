@@ -128,7 +128,7 @@ MUTANTS = [
            'must(std::move(applied), step.target);\n  }\n\n  static bool differs(', 'must(std::move(applied), step.target);\n    if (MUTANT && step.note_before) must(journal::keep_note(host_, *step.note_before), step.target);\n  }\n\n  static bool differs('),
     mutant('what came to nothing is remembered', EXECUTOR, 'Executor.note_of_what_came_to_nothing*', *never('now && step.note_before)')),
     mutant('what was done is not remembered', EXECUTOR, 'Executor.note_after*', *never('applied && step.note_after) {')),
-    mutant('what versions before remember is not moved', EXECUTOR, 'Planners/PlannerLaw.L4*/noted_elsewhere:Executor.note_is_moved*', 'for (const NoteName& name : plan.notes_to_move())', 'if (!MUTANT) for (const NoteName& name : plan.notes_to_move())'),
+    mutant('what versions before remember is not moved', EXECUTOR, 'Executor.note_is_moved*', 'for (const NoteName& name : plan.notes_to_move())', 'if (!MUTANT) for (const NoteName& name : plan.notes_to_move())'),
     mutant('what versions before remember is forgotten', JOURNAL, 'Journal.note_where*', 'for (const std::string& path : {note_file(name), name.formerly}) {\n    if (path.empty())',
            'for (const std::string& path : {note_file(name), name.formerly}) {\n    if (path.empty() || (MUTANT && path == name.formerly))'),
     mutant('what is forgotten is still where versions before kept it', JOURNAL, 'Journal.note_where*', *always('old.empty()) return {};')),

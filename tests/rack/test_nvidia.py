@@ -194,10 +194,14 @@ class NvidiaTest(NvidiaRack):
         self.succeed(self.module('a40', 'vgpu', types=['NVIDIA A40-4Q']), pending_on='sriov')
         self.succeed(self.driver('a40', '17.6'), reboot_required=False)
         self.assertEqual(self.loaded('a40'), '550.163.02')
-        self.assertEqual(self.ssh('a40', 'ls /var/lib/pve-gpu/nvidia_driver | wc -l').strip(), '2')
+        self.assertEqual(self.ssh('a40', 'ls /var/lib/pve-gpu/nvidia_driver | wc -l').strip(), '1', 'the copy of the version before goes')
         self.succeed(self.driver('a40', '17.5'))
         self.assertEqual(self.loaded('a40'), '550.144.02')
         self.succeed(self.driver('a40', '17.5'), changed=False)
+        done = self.succeed(self.driver('a40', '17.5', kernel_module_type='open'), changed=True)
+        self.assertIn('NVIDIA vGPU host driver', done['steps'])
+        self.succeed(self.driver('a40', '17.5', kernel_module_type='open'), changed=False)
+        self.succeed(self.driver('a40', '17.5'), changed=True)  # before 560 a vGPU host takes the proprietary ones
 
     def test_a2000_beside_a5000(self):
         self.reset('a5000')
@@ -213,7 +217,7 @@ class NvidiaTest(NvidiaRack):
         self.refused(self.module('ws', 'display_mode', **tool), 'Falcon')
         self.ssh('ws', 'echo devmem >/run/rack/display')
         self.refused(self.module('ws', 'display_mode', **tool), 'keeps /dev/mem closed')
-        self.assertEqual(self.ssh('ws', 'cat /var/lib/rack/firmware/* 2>/dev/null; ls /var/lib/pve-gpu/display_mode/*.json 2>/dev/null; true'), '',
+        self.assertEqual(self.ssh('ws', 'cat /var/lib/rack/firmware/* 2>/dev/null; ls /var/lib/pve-gpu/notes 2>/dev/null; true'), '',
                          'nothing was written into a card, and nothing waits to be proven')
         self.ssh('ws', 'echo version 1.67.0 >/run/rack/display')
         self.succeed(self.module('ws', 'display_mode', **tool), pending_on='reboot', reboot_required=True, changed=True)

@@ -265,7 +265,7 @@ class SriovTest(unittest.TestCase):
         self.ssh(node, 'rm /run/rack/gpu-in-use; echo 1 >/run/rack/sriov-stub; /usr/lib/nvidia/sriov-manage -e %s' % A5000)
         self.assertEqual(self.driver(node, A5000), 'pci-pf-stub')
         made = self.works(self.run_module(node, 'sriov', device=A5000), True)
-        self.assertIn('driver_override of ' + A5000, made['steps'])
+        self.assertIn('attribute /sys/bus/pci/devices/%s/driver_override' % A5000, made['steps'])
         self.assert_vfs(node)
 
         # the unit by itself: the first try leaves the stub, the second works
