@@ -48,7 +48,8 @@ options:
   kernel_module_type:
     description:
       - Which of NVIDIA's kernel modules to install. C(auto) takes the open ones where only they drive a board, the proprietary
-        ones where only these do or the driver is older than 560, and else what the installer prefers.
+        ones where only these do or the driver is older than 560, and else what the installer prefers. Another flavour
+        that is installed is replaced.
     type: str
     default: auto
     choices:
