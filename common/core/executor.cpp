@@ -258,6 +258,11 @@ class Execution {
     }
   }
 
+  void put_back(const NoteChange& note, const std::optional<json>& before, const std::string& step) {
+    must(journal::keep_note(host_, {note.name, before}), step);
+    must(journal::tidy(host_), step);
+  }
+
   void act(const Step& step) {
     std::optional<json> remembered;
     if (step.note_before) {
@@ -273,7 +278,7 @@ class Execution {
       if (now && *now != step.current)
         touch(step);  // what failed at its end may have done its work
       else if (now && step.note_before)
-        must(journal::keep_note(host_, {step.note_before->name, remembered}), step.target);
+        put_back(*step.note_before, remembered, step.target);
     }
     must(std::move(applied), step.target);
   }

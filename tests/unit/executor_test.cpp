@@ -732,6 +732,7 @@ TEST(Executor, note_of_what_came_to_nothing_is_as_before) {
     if (earlier) (void)journal::keep_note(host, {noted, json("earlier")}).or_fail("keep");
     EXPECT_TRUE(run(host, [](const HostView&, Plan& plan) { plan.effect(noting("begun", {})); }).contains("failed"));
     EXPECT_EQ(journal::note(host, noted).or_fail("note"), earlier ? std::optional<json>("earlier") : std::nullopt);
+    EXPECT_EQ(host.exists(state_dir), earlier) << "a run that did nothing leaves nothing";
   }
   FakeHost host = world_with_thing(1, true);
   const json answer = run(host, [](const HostView&, Plan& plan) { plan.effect(noting("begun", {})); });
