@@ -4,6 +4,7 @@
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/passthrough/binding.hpp"
+#include "common/facts/holders.hpp"
 #include "common/facts/host_use.hpp"
 #include "common/passthrough/passthrough.hpp"
 
@@ -125,6 +126,7 @@ class Planner {
     } else {
       for (const text::VfioClaim& old : recorded_)
         if (!is_listed(old.address)) wanted.push_back(old);
+      if (!params_.devices.empty()) tell_other_holders();
     }
     if (params_.follow_ups == FollowUps::later) out_.put_off_next_boot_work();
     give_back(wanted);
@@ -172,6 +174,17 @@ class Planner {
         wanted.push_back(*known);
       else
         wanted.push_back({function.address, function.ids, function.driver.value_or(""), function.driver_override == vfio_driver});
+    }
+  }
+
+  /// Cards that are named and that others hold for vfio-pci: giving back what this module took changes nothing about them.
+  void tell_other_holders() {
+    for (const gpu::Gpu& gpu : facts_.gpus) {
+      if (gpu.driver != vfio_driver || !is_listed(gpu.address)) continue;
+      for (const gpu::Holder& holder : gpu::read_holders(reader_, gpu))
+        if (!holder.ours)
+          return (void)out_.warn(fmt::format("{} ({}) stays on vfio-pci: {} ({}); take that line away ('{}'), then reboot", gpu.address,
+                                             gpu.name, holder.how(), holder.where(), holder.text));
     }
   }
 

@@ -200,6 +200,11 @@ class TypeCheck {
       return Lack{"", fmt::format("{} does not offer {}: it is a MIG type, which is there only in MIG mode and with a free GPU instance "
                                   "(nvidia-smi -mig 1); it offers {}",
                                   who, fmt::join(missing, ", "), offers)};
+    readiness::Question wish = question;
+    wish.vgpu_type = missing[0];
+    if (const auto unmet = readiness::first_unmet(wish, readiness::Rung::mapping);
+        unmet && unmet->cause.find("is not offered") == std::string::npos)
+      return Lack{"", fmt::format("{}; it offers {}", readiness::told(*unmet, who), offers)};
     return Lack{"", fmt::format("{} does not offer {}: driver {} has no such type for it; it offers {}", who, fmt::join(missing, ", "),
                                 machine_.facts.nvidia.version.value_or("(version unknown)"), offers)};
   }

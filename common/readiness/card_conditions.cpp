@@ -77,10 +77,11 @@ void no_reserved_memory(const Question& q, Condition& out) {
   if (!regions) return out.skip();
   if (regions->empty()) return out.see("no memory is reserved for its IOMMU group by the firmware (RMRR)");
   for (const gpu::Evidence& region : *regions) out.see(region.str());
-  out.fail("the firmware has reserved memory for a device of its IOMMU group (RMRR), so the kernel gives it to no guest",
-           task("kernel_cmdline", {{"parameters", {"intel_iommu=on,relax_rmrr"}}}, BroughtBy::reboot,
-                "switch that off for its slot in the BIOS setup (HPE: conrep, 'shared memory'); else pve.gpu.kernel_cmdline with "
-                "parameters=[\"intel_iommu=on,relax_rmrr\"], which Proxmox's kernels know and which gives up that protection, then a reboot"));
+  out.fail(
+      "the firmware has reserved memory for a device of its IOMMU group (RMRR), so the kernel gives it to no guest",
+      task("kernel_cmdline", {{"parameters", {"intel_iommu=on,relax_rmrr"}}}, BroughtBy::reboot,
+           "switch that off for its slot in the BIOS setup (HPE: conrep, 'shared memory'); else pve.gpu.kernel_cmdline with "
+           "parameters=[\"intel_iommu=on,relax_rmrr\"], which Proxmox's kernels know and which gives up that protection, then a reboot"));
 }
 
 void no_firmware_framebuffer(const Question& q, Condition& out) {
@@ -88,10 +89,15 @@ void no_firmware_framebuffer(const Question& q, Condition& out) {
   if (console.in_card != true) return out.skip();
   out.see(console.evidence.str());
   if (console.given) return out.doubt(fmt::format("the firmware's console is in its memory although {} was given", console.parameter));
-  out.fail("the firmware's console is in its memory, so vfio-pci can't take it",
-           task("kernel_cmdline", {{"parameters", {console.parameter}}}, BroughtBy::reboot,
-                fmt::format("let the firmware use another card for the console, or pve.gpu.kernel_cmdline with parameters=[{}], then a reboot",
-                            console.parameter)));
+  // From Linux 6.0 on vfio-pci takes the console away when it gets a VGA card (vfio_pci_core.c: aperture_remove_conflicting_pci_devices);
+  // what is still there once it has the card stays.
+  const auto kernel = catalogue::parse_major_minor(q.facts().kernel);
+  if (kernel && !(*kernel < catalogue::MajorMinor{6, 0}) && q.gpu->driver != "vfio-pci") return;
+  out.fail(
+      "the firmware's console is in its memory, so vfio-pci can't take it",
+      task("kernel_cmdline", {{"parameters", {console.parameter}}}, BroughtBy::reboot,
+           fmt::format("let the firmware use another card for the console, or pve.gpu.kernel_cmdline with parameters=[{}], then a reboot",
+                       console.parameter)));
 }
 
 void can_be_reset(const Question& q, Condition& out) {

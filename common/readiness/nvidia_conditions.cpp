@@ -40,6 +40,31 @@ bool is_loaded(const Question& q, Condition& out) {
   return q.facts().nvidia.loaded;
 }
 
+/// Unset: it can't do MIG, or nobody knows.
+std::optional<std::vector<unsigned>> gpu_instances(const Question& q) {
+  const catalogue::Board* board = q.gpu->board();
+  if (!board || board->mig_slices == 0) return std::nullopt;
+  Reader reader(q.host);
+  return gpu::read_nvidia_state(reader, *q.gpu).gpu_instances;
+}
+
+std::string counted_instances(const std::vector<unsigned>& instances) {
+  return gpu::counted(static_cast<std::int64_t>(instances.size()), "GPU instance");
+}
+
+/// With GPU instances only their types can be made: the others are there, and hidden.
+bool hidden_by_mig(const Question& q, Condition& out) {
+  const auto known = catalogue::find_type(q.vgpu_type);
+  if (!known || known->backing != catalogue::Backing::time_sliced) return false;
+  const auto instances = gpu_instances(q);
+  if (!instances || instances->empty()) return false;
+  out.fail(
+      fmt::format("it is in MIG mode ({}), in which no time-sliced type such as {} can be made", counted_instances(*instances),
+                  q.vgpu_type),
+      hands(fmt::format("take a type of a GPU instance, or leave MIG mode while no vGPU runs: nvidia-smi -i {} -mig 0", q.gpu->address)));
+  return true;
+}
+
 /// A board that can do MIG offers nothing at all: in MIG mode the types are those of the GPU instances, and there are none.
 bool lacks_instance(const Question& q, Condition& out) {
   const catalogue::Board* board = q.gpu->board();
@@ -260,7 +285,7 @@ void nvidia_vf_drivers(const Question& q, Condition& out) {
   if (!first) return out.see(fmt::format("{}: the driver nvidia", q.sysfs("virtfn*/driver")));
   out.fail(fmt::format("{} of its {} VFs are not on the driver nvidia: {} has {} instead of nvidia", wrong, q.gpu->sriov.vfs.size(),
                        first->address, first->driver ? "the driver " + *first->driver : "none"),
-           task("sriov", {{"device", q.gpu->address}}, BroughtBy::sriov, "pve.gpu.sriov, which makes the card's VFs anew"));
+           task("sriov", {{"device", q.gpu->address}}, BroughtBy::sriov, "pve.gpu.sriov, which gives them to it or makes them anew"));
 }
 
 void nvidia_types(const Question& q, Condition& out) {
@@ -270,6 +295,8 @@ void nvidia_types(const Question& q, Condition& out) {
   if (gpu.framework != Framework::none && !gpu.vgpu_types.empty() && gpu.problems.empty()) return;
   if (!gpu.vgpu_types.empty()) return;
   const std::string problem = gpu.problems.empty() ? "the driver offers no vGPU types on it" : gpu.problems[0];
+  if (const auto instances = gpu_instances(q); instances && !instances->empty())
+    return out.see(fmt::format("it has {}, on which nothing more fits", counted_instances(*instances)));
   if (lacks_instance(q, out)) return;
   const bool failed = q.asks_programs && unit_state(q.host, driver::vgpu_daemon) == "failed";
   out.fail(failed ? problem + ": the service nvidia-vgpud failed" : problem,
@@ -279,7 +306,9 @@ void nvidia_types(const Question& q, Condition& out) {
 
 void wanted_type(const Question& q, Condition& out) {
   const gpu::Gpu& gpu = *q.gpu;
-  if (q.vgpu_type.empty() || gpu.vgpu_types.empty()) return out.skip();
+  if (q.vgpu_type.empty()) return out.skip();
+  if (hidden_by_mig(q, out)) return;
+  if (gpu.vgpu_types.empty()) return out.skip();
   const auto holds = [&] {
     return q.guest && gpu.used_by && std::any_of(gpu.used_by->begin(), gpu.used_by->end(), [&](const gpu::Use& use) {
              return use.vmid == q.guest->vmid && use.running;

@@ -191,13 +191,14 @@ void add_nvidia(FakeHost& host, const json& knobs) {
     const auto file = driver::parse_nvidia_file(name);
     if (file.version.empty()) continue;
     const std::string sum = text::sha256_hex(host.bytes("/root/" + name));
-    host.program(fmt::format("{}/{}", driver::copies_of(driver::nvidia_kind), sum), [version = file.version, mode](FakeHost& h, const Argv& argv) {
-      if (std::find(argv.begin(), argv.end(), "--uninstall") != argv.end()) {
-        uninstall(h);
-        return CommandResult{};
-      }
-      return install(h, version, mode, argv);
-    });
+    host.program(fmt::format("{}/{}", driver::copies_of(driver::nvidia_kind), sum),
+                 [version = file.version, mode](FakeHost& h, const Argv& argv) {
+                   if (std::find(argv.begin(), argv.end(), "--uninstall") != argv.end()) {
+                     uninstall(h);
+                     return CommandResult{};
+                   }
+                   return install(h, version, mode, argv);
+                 });
   }
   host.program("/usr/bin/nvidia-uninstall", [](FakeHost& h, const Argv&) {
     uninstall(h);
