@@ -521,6 +521,7 @@ Result<KernelModule> FakeHost::kernel_module(const std::string& name, const std:
   if (const auto known = modules_.find({name, release}); known != modules_.end()) return known->second;
   if (!disk_.empty() && RealHost(disk_).exists("/lib/modules/" + release)) {
     KernelModule out = PVEGPU_TRY(RealHost(disk_).kernel_module(name, release));
+    if (!out.file.empty() && !exists(out.file)) out = {};  // its file was taken away meanwhile
     out.loaded = live || out.built_in;
     return out;
   }
