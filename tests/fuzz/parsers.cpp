@@ -5,6 +5,7 @@
 
 #include "common/apt/update_output.hpp"
 #include "common/base/json.hpp"
+#include "common/core/follow_up.hpp"
 #include "common/host/real_host.hpp"
 #include "common/text/apt_sources.hpp"
 #include "common/text/corosync_conf.hpp"
