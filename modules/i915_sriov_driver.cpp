@@ -3,6 +3,7 @@
 #include "common/boot/cmdline.hpp"
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
+#include "common/readiness/judge.hpp"
 #include "common/facts/machine.hpp"
 #include "common/driver/i915.hpp"
 #include "common/facts/kernels.hpp"
@@ -160,23 +161,22 @@ class DriverPlanner {
              "Graphics')";
     const gpu::Gpu& gpu = *all[0];
     gpus_ = {&gpu};
-    if (!gpu.intel) return fmt::format("{} ({}) is not in the list of Intel GPUs with SR-IOV", gpu.address, gpu.name);
-    if (driver_ == Driver::xe || !by_xe.empty())
-      return fmt::format("{} ({}) is of {}, which {} gives no VFs{}", gpu.address, gpu.name, gpu.intel->platform,
-                         driver_ == Driver::xe ? "the kernel's driver xe" : "i915-sriov-dkms",
-                         driver_ == Driver::xe ? by_i915.empty() ? "" : ": take i915-sriov-dkms (driver=i915)" : ": take driver=xe");
-    return fmt::format(
-        "{} ({}) is of {}, which has no SR-IOV: Intel's processors have it from the 12th generation on, and of the 11th the mobile ones "
-        "(Tiger Lake), not Rocket Lake; it can be passed through whole (module vfio)",
-        gpu.address, gpu.name, gpu.intel->platform);
+    if (const readiness::Condition board = readiness::judge(asked(gpu), "intel_board"); board.state == readiness::State::unmet)
+      return readiness::told(board, fmt::format("{} ({})", gpu.address, gpu.name));
+    return fmt::format("{} ({}) is of {}, which {} gives no VFs{}", gpu.address, gpu.name,
+                       gpu.intel ? gpu.intel->platform : "no known platform",
+                       driver_ == Driver::xe ? "the kernel's driver xe" : "i915-sriov-dkms",
+                       driver_ == Driver::xe ? by_i915.empty() ? "" : ": take i915-sriov-dkms (driver=i915)" : ": take driver=xe");
+  }
+
+  readiness::Question asked(const gpu::Gpu& gpu) const {
+    return {.host = host_, .machine = hardware_, .gpu = &gpu, .way = readiness::Way::intel_vgpu};
   }
 
   bool is_free() {
     for (const gpu::Gpu* gpu : gpus_)
-      if (gpu->driver == "vfio-pci")
-        return refuse(
-            fmt::format("{} ({}) is bound to vfio-pci, to be passed through whole: give it back before (module vfio, state=absent)",
-                        gpu->address, gpu->name));
+      if (const readiness::Condition held = readiness::judge(asked(*gpu), "not_on_vfio"); held.state == readiness::State::unmet)
+        return refuse(readiness::told(held, fmt::format("{} ({})", gpu->address, gpu->name)));
     return true;
   }
 

@@ -393,10 +393,11 @@ PVEGPU_MODULE(
         .param("vfs_of", &Params::vfs_of,
                {.doc = "Cards by address or by model, whose virtual functions are mapped. Where a card has none yet, the task "
                        "answers C(pending_on=sriov), and what is mapped of that node stays."})
-        .param("model", &Params::model,
-               {.doc = "All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless it "
-                       "offers mediated devices itself or its slot has other functions too: virtual ones, or those of a processor with "
-                       "graphics. Then the GPU's own function is mapped."})
+        .param(
+            "model", &Params::model,
+            {.doc = "All GPUs of a model (V(A40), V(NVIDIA A40), V(10de:2235)). A card with several functions is mapped whole, unless it "
+                    "offers mediated devices itself or its slot has other functions too: virtual ones, or those of a processor with "
+                    "graphics. Then the GPU's own function is mapped."})
         .param("whole_device", &Params::whole_device,
                {.doc = "Whether O(devices) and O(model) mean the whole card, whatever is written or found."})
         .param("cards", &Params::cards,

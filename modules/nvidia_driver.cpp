@@ -3,6 +3,7 @@
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/facts/kernels.hpp"
+#include "common/readiness/judge.hpp"
 #include "common/driver/nvidia.hpp"
 #include "common/host/units.hpp"
 #include "common/base/strings.hpp"
@@ -189,24 +190,19 @@ class DriverPlanner {
     if (!hardware_.facts.unlock.traces.empty())
       return refuse(
           fmt::format("vgpu_unlock is installed ({}), which is not supported: remove it and reboot", hardware_.facts.unlock.traces[0]));
-    const auto branch = catalogue::branch_of(version_);
-    if (!branch) {
-      out_.warn(fmt::format("driver {} belongs to no known vGPU branch: whether it serves these cards is not known", version_));
-      return true;
-    }
     for (const gpu::Gpu* card : cards_) {
-      if (card->boards.empty()) {
-        out_.warn(
-            fmt::format("{} ({}) is not in the catalogue: whether driver {} serves it is not known", card->address, card->name, version_));
-        continue;
-      }
-      const auto service = catalogue::branch_serves(card->boards[0], branch->branch);
-      if (service.verdict == Verdict::no)
-        return refuse(fmt::format("driver {} (branch {}) does not serve {} ({}): {}{}", version_, branch->branch, card->address, card->name,
-                                  service.reason, branches_that_serve()));
-      if (service.verdict == Verdict::unknown) out_.warn(fmt::format("{}: {}", card->address, service.reason));
+      readiness::Question question = asked(*card);
+      question.nvidia = version_;
+      const readiness::Condition branch = readiness::judge(question, "nvidia_branch");
+      if (branch.state == readiness::State::unmet)
+        return refuse(fmt::format("{} ({}): {}{}", card->address, card->name, branch.cause, branches_that_serve()));
+      if (branch.state == readiness::State::unknown) out_.warn(fmt::format("{} ({}): {}", card->address, card->name, branch.cause));
     }
     return true;
+  }
+
+  readiness::Question asked(const gpu::Gpu& card) const {
+    return {.host = host_, .machine = hardware_, .gpu = &card, .way = readiness::Way::nvidia_vgpu};
   }
 
   /// "; branch 16 serves all of them, 535.216.01 for example builds on 6.8.12-9-pve"
@@ -271,14 +267,13 @@ class DriverPlanner {
           !setup_.has_tools(kernel, pve_release(), params_.missing))
         return false;
     for (const gpu::Gpu* card : cards_)
-      if (card->driver == "vfio-pci" || card->driver == "pci-stub")
-        return refuse(fmt::format("{} ({}) is bound to {}, to be passed through whole: give it back before (module vfio, state=absent)",
-                                  card->address, card->name, *card->driver));
+      if (const readiness::Condition held = readiness::judge(asked(*card), "not_on_vfio"); held.state == readiness::State::unmet)
+        return refuse(readiness::told(held, fmt::format("{} ({})", card->address, card->name)));
     if (const auto users = gpu::running_users(cards_); !users.empty() && !runs_)
       return refuse(fmt::format("{}: shut {} down or move {} before the driver is changed", fmt::join(users, ", "),
                                 users.size() == 1 ? "it" : "them", users.size() == 1 ? "it" : "them"));
     for (const gpu::Gpu* card : cards_)
-      if (card->pci_class == 0x0300 && card->vgpu_class() == catalogue::VgpuClass::sriov_display_off)
+      if (readiness::judge(asked(*card), "outputs_off").state == readiness::State::unmet)
         out_.warn(
             fmt::format("the display outputs of {} ({}) are on: run display_mode before this driver is there", card->address, card->name));
     return setup_.is_signed(hardware_.facts.boot);

@@ -396,7 +396,7 @@ PVEGPU_MODULE(
                  "Addresses such as C(0000:41:00), C(0000:41:00.0) or C(41:00). One function of a GPU means its whole card; what else is "
                  "in its slot, as in that of a processor's graphics, is taken by its own address only. Devices that "
                  "share the IOMMU group of a card are listed here too. With O(state=absent) only these are given back."})
-        .param("model", &Params::model, {.doc = "All cards of this model, by the name that C(host_info) shows, but the boot display."})
+        .param("model", &Params::model, {.doc = "All cards of this model (V(A40), V(NVIDIA A40), V(10de:2235)), but the boot display."})
         .param(
             "all", &Params::all,
             {.doc =

@@ -2,6 +2,7 @@
 // NVIDIA's vGPU host driver.
 #include "common/driver/nvidia.hpp"
 
+#include "common/facts/select.hpp"
 #include "common/facts/nvidia_state.hpp"
 #include "common/host/units.hpp"
 #include "common/text/pci_address.hpp"
@@ -195,13 +196,9 @@ std::vector<const gpu::Gpu*> select_boards(const gpu::Machine& hardware, const s
     if (wanted.empty() && gpu.vgpu_class() != catalogue::VgpuClass::none) out.push_back(&gpu);
   }
   for (const std::string& word : wanted) {
-    const auto address = text::parse_pci_address(word);
     bool any = false;
     for (const gpu::Gpu& gpu : hardware.gpus) {
-      if (!gpu.is_nvidia()) continue;
-      const bool named = std::any_of(gpu.boards.begin(), gpu.boards.end(),
-                                     [&](const catalogue::Board& board) { return text::lower(board.name) == text::lower(word); });
-      if (!named && !(address && address->covers(gpu.address))) continue;
+      if (!gpu.is_nvidia() || !gpu::is_meant(gpu, word)) continue;
       any = true;
       if (std::find(out.begin(), out.end(), &gpu) == out.end()) out.push_back(&gpu);
     }

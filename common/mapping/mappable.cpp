@@ -5,6 +5,7 @@
 #include "common/facts/card_functions.hpp"
 #include "common/facts/gpu.hpp"
 #include "common/facts/scan.hpp"
+#include "common/facts/select.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
@@ -76,9 +77,7 @@ class Here final : public MappableHost {
     Reader reader(host_);
     std::vector<std::string> out;
     for (const Gpu& gpu : scan_gpus(reader, devices(), read_host_facts(reader, vendors_of(devices())))) {
-      const bool named =
-          text::lower(gpu.name) == text::lower(model) || (gpu.board() && text::lower(gpu.board()->name) == text::lower(model));
-      if (named && gpu.kind == Kind::gpu) out.push_back(gpu.address);
+      if (is_model(gpu, model) && gpu.kind == Kind::gpu) out.push_back(gpu.address);
     }
     return out;
   }
@@ -115,7 +114,7 @@ class Documented final : public MappableHost {
       if (vfs_in_slot > 0) beside.push_back(counted(vfs_in_slot, "virtual function"));
       card.beside = fmt::format("{}", fmt::join(beside, ", "));
       losses_.emplace(gpu.address, loss_of(gpu));
-      if (gpu.kind == Kind::gpu) models_.push_back({text::lower(gpu.board_name), text::lower(gpu.name), gpu.address});
+      if (gpu.kind == Kind::gpu) models_.push_back({{gpu.board_name, gpu.name}, card.id, gpu.address});
       functions_.emplace(gpu.address, std::move(card));
     }
     for (const auto& [address, function] : functions_)
@@ -136,8 +135,8 @@ class Documented final : public MappableHost {
   }
   std::vector<std::string> cards(const std::string& model) const override {
     std::vector<std::string> out;
-    for (const Card& card : models_)
-      if (card.board == text::lower(model) || card.name == text::lower(model)) out.push_back(card.address);
+    for (const Model& card : models_)
+      if (names_model(model, card.names, card.id)) out.push_back(card.address);
     return out;
   }
 
@@ -173,10 +172,11 @@ class Documented final : public MappableHost {
   std::map<std::string, HostLoss> losses_;  ///< by the GPU's address
   std::map<std::string, Mappable> functions_;
   std::map<std::string, std::vector<std::string>> vfs_;
-  struct Card {
-    std::string board, name, address;
+  struct Model {
+    std::vector<std::string> names;
+    std::string id, address;
   };
-  std::vector<Card> models_;
+  std::vector<Model> models_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "common/facts/card_functions.hpp"
 #include "common/facts/host_loss.hpp"
 #include "common/facts/scan.hpp"
+#include "common/facts/select.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
@@ -103,10 +104,10 @@ class Chooser {
 
   void choose_meant(const Gpu& gpu) {
     if (chosen(gpu.address)) {
-      model_seen_ = model_seen_ || is_model(gpu);
+      model_seen_ = model_seen_ || is_model(gpu, wish_.model);
       return;
     }
-    if (is_model(gpu)) {
+    if (is_model(gpu, wish_.model)) {
       model_seen_ = true;
       add_gpu(gpu, false);
     } else if (wish_.all && gpu.kind != Kind::virtual_display) {
@@ -114,14 +115,6 @@ class Chooser {
     } else {
       out_.left_alone.push_back({gpu.address, "not chosen"});
     }
-  }
-
-  bool is_model(const Gpu& gpu) const {
-    if (wish_.model.empty()) return false;
-    const std::string wanted = text::lower(wish_.model);
-    return text::lower(gpu.name) == wanted || std::any_of(gpu.boards.begin(), gpu.boards.end(), [&](const catalogue::Board& b) {
-             return text::lower(std::string(b.name)) == wanted;
-           });
   }
 
   void add_gpu(const Gpu& gpu, bool by_address) {

@@ -35,7 +35,9 @@ void intel_board(const Question& q, Condition& out) {
   const gpu::Gpu& gpu = *q.gpu;
   if (!gpu.is_intel()) return out.fail_for_ever("it is not an Intel GPU", "pass it through whole, or choose another GPU");
   if (gpu.sriov.total > 0) return;
-  const char* instead = "pass it through whole, or use a PC with Intel's 12th generation or later";
+  const char* instead =
+      "pass it through whole (pve.gpu.vfio); Intel's processors have SR-IOV from the 12th generation on, and of the 11th the mobile ones "
+      "(Tiger Lake), not Rocket Lake";
   if (!gpu.intel) return out.fail_for_ever(fmt::format("{} has no SR-IOV: it is not in the list of Intel GPUs that do", gpu.name), instead);
   if (!makes_vfs(*gpu.intel)) out.fail_for_ever(fmt::format("{} ({}) has no SR-IOV", gpu.name, gpu.intel->platform), instead);
 }

@@ -107,6 +107,12 @@ std::vector<Condition> judge(const Question& question) {
   return out;
 }
 
+Condition judge(const Question& question, std::string_view name) {
+  for (const Entry& entry : table)
+    if (name == entry.name && (entry.ways & bit(question.way)) != 0) return answer(entry, question);
+  throw std::logic_error(fmt::format("no condition {} for {}", name, name_of(question.way)));
+}
+
 const Condition* first_unmet(const std::vector<Condition>& conditions) {
   const auto found = std::find_if(conditions.begin(), conditions.end(),
                                   [](const Condition& each) { return each.state == State::unmet && !each.next_boot; });

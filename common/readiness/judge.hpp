@@ -14,6 +14,9 @@ std::vector<Condition> judge(const Question& question);
 /// only when something is not met. What `own` brings is passed over: it is the step of who asks.
 std::optional<Condition> first_unmet(const Question& question, Rung before, BroughtBy own = BroughtBy::nothing);
 
+/// One condition by its name, for a task that has more to say of it.
+Condition judge(const Question& question, std::string_view name);
+
 /// What a task does about it: nullopt, it has to refuse; else what it waits for.
 std::optional<Wait> wait_for(const Condition& condition, const std::string& who);
 /// "0000:41:00.0 (A40): its display outputs are on: pve.gpu.display_mode, then power off and on"

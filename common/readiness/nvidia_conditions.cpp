@@ -117,16 +117,22 @@ void nvidia_kernel(const Question& q, Condition& out) {
 
 void nvidia_branch(const Question& q, Condition& out) {
   const auto version = version_of(q);
-  if (!version || q.gpu->boards.empty()) return out.skip();
+  if (!version) return out.skip();
   out.see(fmt::format("the NVIDIA driver is {}", *version));
-  if (const auto branch = catalogue::branch_of(*version))
-    if (const auto service = catalogue::branch_serves(q.gpu->boards[0], branch->branch); service.verdict == Verdict::no)
-      return out.fail(fmt::format("driver {} (branch {}) does not serve {}: {}", *version, branch->branch, q.gpu->name, service.reason),
-                      another("pve.gpu.nvidia_driver with a branch that does"));
-  if (q.nvidia || q.facts().nvidia.loaded) return;
-  if (const auto answer = catalogue::builds_on(*version, q.facts().kernel); answer.builds == Verdict::no)
-    out.fail(fmt::format("driver {} does not build on kernel {}: {}", *version, q.facts().kernel, answer.evidence),
-             another("gpu_platform_kernel: a series on which it does, or another driver"));
+  const auto branch = catalogue::branch_of(*version);
+  if (!branch)
+    return out.doubt(fmt::format("driver {} belongs to no known vGPU branch: whether it serves this card is not known", *version));
+  if (q.gpu->boards.empty())
+    return out.doubt(fmt::format("it is not in the catalogue: whether driver {} serves it is not known", *version));
+  const auto service = catalogue::branch_serves(q.gpu->boards[0], branch->branch);
+  if (service.verdict == Verdict::no)
+    return out.fail(fmt::format("driver {} (branch {}) does not serve {}: {}", *version, branch->branch, q.gpu->name, service.reason),
+                    another("pve.gpu.nvidia_driver with a branch that does"));
+  if (!q.nvidia && !q.facts().nvidia.loaded)
+    if (const auto answer = catalogue::builds_on(*version, q.facts().kernel); answer.builds == Verdict::no)
+      return out.fail(fmt::format("driver {} does not build on kernel {}: {}", *version, q.facts().kernel, answer.evidence),
+                      another("gpu_platform_kernel: a series on which it does, or another driver"));
+  if (service.verdict == Verdict::unknown) out.doubt(service.reason);
 }
 
 void nvidia_outputs(const Question& q, Condition& out) {

@@ -3,6 +3,7 @@
 #include "common/sriov/cards.hpp"
 
 #include "common/facts/machine.hpp"
+#include "common/facts/select.hpp"
 #include "common/readiness/judge.hpp"
 #include "common/host/network.hpp"
 #include "common/text/pci_address.hpp"
@@ -20,19 +21,6 @@ constexpr const char* pci_root = "/sys/bus/pci/devices/";
 constexpr const char* bios_switches = "switch on SR-IOV and Above 4G decoding in the BIOS setup";
 
 std::string titled(const Gpu& gpu) { return gpu.name.empty() ? gpu.address : fmt::format("{} ({})", gpu.address, gpu.name); }
-
-/// Names differ in the maker's name and in case: "NVIDIA A40", "a40".
-std::string plain_name(const std::string& name) {
-  const std::string lower = text::lower(text::trim(name));
-  return lower.starts_with("nvidia ") ? lower.substr(7) : lower;
-}
-
-bool is_model(const Gpu& gpu, const std::string& wanted) {
-  if (text::lower(wanted) == fmt::format("{:04x}:{:04x}", gpu.ids.vendor, gpu.ids.device)) return true;
-  if (plain_name(gpu.name) == plain_name(wanted)) return true;
-  return std::any_of(gpu.boards.begin(), gpu.boards.end(),
-                     [&](const catalogue::Board& board) { return plain_name(std::string(board.name)) == plain_name(wanted); });
-}
 
 /// A function that is no GPU, as far as VFs go.
 Gpu other_device(Reader& reader, const PciDevice& device) {

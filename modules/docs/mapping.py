@@ -53,7 +53,7 @@ options:
     default: []
   model:
     description:
-      - 'All GPUs of a model, by the name that C(host_info) shows. A card with several functions is mapped whole, unless
+      - 'All GPUs of a model (C(A40), C(NVIDIA A40), C(10de:2235)). A card with several functions is mapped whole, unless
         it offers mediated devices itself or its slot has other functions too: virtual ones, or those of a processor with
         graphics. Then the GPU''s own function is mapped.'
     type: str

@@ -33,7 +33,7 @@ options:
     default: []
   model:
     description:
-      - All cards of this model, by the name that C(host_info) shows, but the boot display.
+      - All cards of this model (C(A40), C(NVIDIA A40), C(10de:2235)), but the boot display.
     type: str
     default: ''
   all:
