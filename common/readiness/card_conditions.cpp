@@ -190,9 +190,10 @@ void no_vgpus_on_whole_card(const Question& q, Condition& out) {
                                 gpu::counted(static_cast<std::int64_t>(q.gpu->mdevs.size()), "vGPU")),
                     hands("shut the guests down that have them"));
   const auto pve = q.facts().pve_version();
-  if (q.gpu->framework == gpu::Framework::mdev && pve && !(*pve < catalogue::MajorMinor{8, 4}))
+  const bool offers = q.gpu->framework == gpu::Framework::mdev && q.gpu->driver && q.gpu->driver != "vfio-pci";
+  if (offers && pve && !(*pve < catalogue::MajorMinor{8, 4}))
     out.fail(fmt::format("the driver {} offers vGPUs on it, and Proxmox VE from 8.4 on refuses a mapping of the whole card then",
-                         q.gpu->driver.value_or("(none)")),
+                         *q.gpu->driver),
              task("vfio", {{"devices", {q.gpu->address}}}, BroughtBy::reboot, "pve.gpu.vfio, which takes that driver away from it"));
 }
 
