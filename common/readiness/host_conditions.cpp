@@ -27,7 +27,8 @@ std::vector<KernelParameter> wanted_parameters(const Question& q) {
     const auto wanted = driver::i915_parameters(count);
     out.insert(out.end(), wanted.begin(), wanted.end());
   }
-  if (q.way == Way::intel_gvtg && q.gpu && q.gpu->intel && q.gpu->intel->gvtg) out.push_back({"i915.enable_gvt", "1"});
+  if (q.way == Way::intel_gvtg && q.gpu && q.gpu->intel && q.gpu->intel->gvtg && q.gpu->framework != gpu::Framework::mdev)
+    out.push_back({"i915.enable_gvt", "1"});  // where it offers vGPUs, it is in effect
   return out;
 }
 

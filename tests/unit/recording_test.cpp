@@ -231,9 +231,10 @@ FakeHost secretive() {
             "MAILTO=ops@tiger-corp.internal\n* * * * * jdoe curl -u jdoe:hunter2secret https://tiger-corp.internal\n@reboot root "
             "sriov-manage -e ALL\n");
   host.file("/run/qemu-server/201.pid", "77\n");
-  host.file("/proc/77/cmdline", std::string("kvm\0-name\0payroll-db\0-pidfile\0/run/qemu-server/201.pid\0-uuid\0"
-                                            "77aa88bb-1234-4321-8888-99990000aaaa\0",
-                                            106));
+  constexpr char words[] =
+      "kvm\0-name\0payroll-db\0-pidfile\0/run/qemu-server/201.pid\0-uuid\0"
+      "77aa88bb-1234-4321-8888-99990000aaaa";
+  host.file("/proc/77/cmdline", std::string(words, sizeof words));
   host.file("/sys/class/dmi/id/product_serial", "ZXCV998877\n");
   host.file("/proc/net/unix", "Num\n0: @/var/lib/lxc/300/command\n0: /home/jdoe/.gnupg/S.agent\n");
   const std::string old = "deb http://jdoe:hunter2secret@apt.tiger-corp.internal/old bookworm main\n";
