@@ -52,11 +52,13 @@ void make_plan(const Params& params, const HostView& host, Plan& plan) {
 #endif
 }
 
+const ModuleDoc doc{.name = "planner", .summary = "", .description = {}, .examples = ""};
+
 #if OFFENCE == 12
 void acting_plan(const Params&, Host& host, Plan&) { (void)host.remove_file("/etc/x"); }
-const ModuleOf<Params> module_of_offence{ModuleDoc{}, Spec<Params>{}, acting_plan};
+const ModuleOf<Params> module_of_offence{doc, Spec<Params>{}, acting_plan};
 #else
-const ModuleOf<Params> module_of_planner{ModuleDoc{}, Spec<Params>{}, make_plan};
+const ModuleOf<Params> module_of_planner{doc, Spec<Params>{}, make_plan};
 #endif
 
 }  // namespace pvegpu
