@@ -2,6 +2,7 @@
 // Guests and their GPUs.
 #include "common/facts/guests.hpp"
 
+#include "common/cluster/vm.hpp"
 #include "common/facts/scan.hpp"
 #include "common/base/strings.hpp"
 
@@ -12,13 +13,6 @@ namespace pvegpu::gpu {
 namespace {
 
 constexpr const char* run_dir = "/run/qemu-server";
-
-bool runs(Reader& reader, std::int64_t vmid) {
-  const std::string path = fmt::format("{}/{}.pid", run_dir, vmid);
-  const auto pid = reader.attr(path, "whether a guest runs");
-  // The file of a guest that died stays behind.
-  return pid && !pid->empty() && reader.host().exists("/proc/" + *pid);
-}
 
 std::optional<std::vector<Guest>> read_guests(Reader& reader, const HostFacts& facts) {
   if (!facts.node) return std::vector<Guest>();
@@ -48,7 +42,7 @@ std::optional<std::vector<Guest>> read_guests(Reader& reader, const HostFacts& f
     guest.config = text::parse_guest_config(*text);
     if (guest.config.hostpci.empty() && guest.config.warnings.empty()) continue;
     for (const std::string& warning : guest.config.warnings) reader.note(fmt::format("guest {}: {}", guest.vmid, warning));
-    guest.running = runs(reader, guest.vmid);
+    guest.running = cluster::vm_runs(reader.host(), guest.vmid);
     out.push_back(std::move(guest));
   }
   return out;
