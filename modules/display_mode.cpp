@@ -63,8 +63,10 @@ std::optional<std::uint64_t> bar1_size(const HostView& host, const std::string& 
 }
 
 /// The mode that the card shows in this boot; "" when its class says only that the outputs are on.
-std::string shown_mode(const HostView& host, const gpu::Gpu& card) {
+/// Where BAR1 can be resized its size is a choice of the firmware or the kernel, and says nothing of the mode.
+std::string shown_mode(const HostView& host, const gpu::Machine& machine, const gpu::Gpu& card) {
   if (card.pci_class != 0x0300) return word_of(Mode::disabled);
+  if (machine.card_state(host, card).bar1_resizable == true) return "";
   const auto bar1 = bar1_size(host, card.address);
   if (!bar1) return "";
   return word_of(*bar1 > (std::uint64_t{1} << 30) ? Mode::enabled_8gb : Mode::enabled_256mb);
@@ -137,7 +139,7 @@ class ModePlanner {
     std::vector<const gpu::Gpu*> todo;
     Answer answer;
     for (const gpu::Gpu* card : cards) {
-      const std::string shown = shown_mode(host_, *card);
+      const std::string shown = shown_mode(host_, hardware_, *card);
       const auto note = read_note(out_.note(note_of(*card)));
       answer.cards.push_back({card->address, card->name, card->pci_class, shown, note ? std::optional(note->mode) : std::nullopt});
       if (!plan_card(*card, shown, note)) todo.push_back(card), await(*card);
@@ -271,7 +273,7 @@ class ModePlanner {
   void change(const gpu::Gpu& card) {
     Step step;
     step.target = "display mode of " + card.address;
-    const std::string shown = shown_mode(host_, card);
+    const std::string shown = shown_mode(host_, hardware_, card);
     if (!shown.empty()) step.current = shown;
     step.desired = wanted_;
     step.apply = [this_card = card, copy = tool_.copy, wanted = wanted_](Host& host) -> Result<> {

@@ -39,7 +39,7 @@ Cpu read_cpu(Reader& reader) {
     const std::string key = text::trim(line.substr(0, colon));
     if (key == "vendor_id") out.vendor = text::trim(line.substr(colon + 1));
     if (key == "model name") out.model = text::trim(line.substr(colon + 1));
-    if (key == "flags") out.runs_guests = text::contains(line + " ", out.amd() ? " svm " : " vmx ");
+    if (key == "flags") out.runs_guests = text::contains(line + " ", " svm ") || text::contains(line + " ", " vmx ");
   }
   return out;
 }
@@ -108,8 +108,10 @@ NvidiaDriver read_nvidia(Reader& reader, const std::string& kernel) {
     out.open_modules = text::contains(*text, "Open Kernel Module");
   if (auto gpus = reader.host().list_dir("/proc/driver/nvidia/gpus"))
     out.gpus = *std::move(gpus);
-  else if (gpus.error().not_found())
+  else if (gpus.error().not_found() && host.exists("/proc/driver/nvidia"))
     out.gpus.emplace();
+  else if (gpus.error().not_found())
+    reader.note("the driver nvidia is loaded and there is no /proc/driver/nvidia: what it says of its GPUs is not known");
   else
     reader.add_unreadable("/proc/driver/nvidia/gpus", "GPUs of the NVIDIA driver", std::strerror(gpus.error().code));
   if (!out.version) return out;

@@ -217,12 +217,14 @@ class NodeSetup:
         return spec
 
     def firmware(self, spec):
-        """What displaymodeselector wrote into cards: their class from this boot on (GPU-FACTS 4)."""
+        """What displaymodeselector wrote into cards: their class and the size of BAR1 from this boot on (GPU-FACTS 4)."""
         for card in spec.get('cards', []):
             mode = bootfiles.read(self.at('var/lib/rack/firmware/' + card['slot'])).strip()
             if mode:
                 off = mode == 'physical_display_disabled'
                 card['class'] = '0302' if off else '0300'
+                if mode.endswith('8GB_bar1'):
+                    card['bars'] = {**(card.get('bars') or {}), 1: '8G'}
                 if off:
                     card['audio'] = False
                     for key in ('connectors', 'connected', 'drm', 'boot_vga'):
