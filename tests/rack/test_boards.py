@@ -68,9 +68,9 @@ class Boards(test_nvidia.NvidiaRack):
         for index, (board, kind) in enumerate(BOARDS):
             answer = answers[index]
             if expected(board, kind, release, driver) is None:
-                self.refused(answer, 'does not serve %s (%s)' % (slot(index), board), 'last served by branch 16')
+                self.refused(answer, '%s (%s): driver' % (slot(index), board), 'does not serve ' + board, 'last served by branch 16')
                 self.assertFalse(answer['changed'])
-                rows.append((board, release, driver, '-', '-', 'refused: ' + answer['msg'].split(': ', 1)[1].split(';')[0]))
+                rows.append((board, release, driver, '-', '-', 'refused: ' + answer['msg'].split(': ', 2)[2].split(';')[0]))
                 continue
             self.succeed(answer)
             unknown = [text for text in answer.get('warnings', []) if 'not known' in text]

@@ -240,7 +240,7 @@ class NvidiaTest(NvidiaRack):
             ('t4', '17.6', {'sha256': '0' * 64}, ('has the SHA-256',)),
             ('t4', 'guest', {}, ('is the driver for guests',)),
             ('t4', '16.4', {}, ('does not build on kernel ' + KERNEL,)),
-            ('p4', '17.6', {}, ('does not serve 0000:01:00.0', 'branch 16')),
+            ('p4', '17.6', {}, ('0000:01:00.0 (Tesla P4): driver', 'does not serve Tesla P4', 'branch 16')),
             ('secure', '17.6', {}, ('Secure Boot', 'dkms generate_mok', 'Enroll MOK')),
         ]
         for node, release, parameters, words in cases:
