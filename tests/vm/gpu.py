@@ -19,7 +19,7 @@ import vm
 HERE = pathlib.Path(__file__).resolve().parent
 STANDINS = HERE.parent / 'rack' / 'standins'
 BASE = 'bookworm-grub'
-DRIVERS = ('test_cards', 'nvidia', 'i915')
+DRIVERS = ('test_cards', 'nvidia', 'nvidia_vgpu_vfio', 'i915')
 
 Card = collections.namedtuple('Card', 'address vendor device subsystem pci_class vfs')
 A40 = Card('0000:01:00.0', '10de', '2235', '10de:145a', '030200', 4)
@@ -62,6 +62,7 @@ modprobe qemu_fw_cfg
 read -r cards </sys/firmware/qemu_fw_cfg/by_name/opt/pve-gpu/cards/raw
 modprobe test_cards "cards=$cards"
 ''',
+    'etc/modules-load.d/nvidia-vgpu.conf': 'nvidia_vgpu_vfio\n',
     'etc/tmpfiles.d/pve-gpu-test.conf': 'd /run/rack\n',
     # NVIDIA's daemons and Proxmox VE's start of guests, as far as others are ordered by them. Guests tell what they find.
     'usr/lib/systemd/system/nvidia-vgpud.service': '[Unit]\nDescription=NVIDIA vGPU Daemon\n\n[Service]\nType=oneshot\nExecStart=sleep 1\n\n'
