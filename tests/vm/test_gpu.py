@@ -171,12 +171,12 @@ class Shared(Journey):
         return {**told, 'began': int(told['ExecMainStartTimestampMonotonic']), 'ended': int(told['ExecMainExitTimestampMonotonic'])}
 
     def guest(self, vmid, hostpci, group):
-        """A program that holds a group of VFIO, as a guest does."""
+        """A program that holds a group of VFIO, as a guest does, and has its pid file among its words."""
         self.machine.ssh('''printf 'name: desktop\\nmachine: q35\\nhostpci0: %s\\n' >/etc/pve/nodes/vm/qemu-server/%d.conf
 mkdir -p /run/qemu-server
 group=/dev/vfio/$(basename $(readlink %s))
-(exec 9<>$group; exec sleep infinity) >/dev/null 2>&1 & echo $! >/run/qemu-server/%d.pid
-sleep 1; [ "$(readlink /proc/$!/fd/9)" = $group ]''' % (hostpci, vmid, group, vmid))
+(exec 9<>$group; exec tail -f /dev/null /run/qemu-server/%d.pid) >/dev/null 2>&1 & echo $! >/run/qemu-server/%d.pid
+sleep 1; [ "$(readlink /proc/$!/fd/9)" = $group ]''' % (hostpci, vmid, group, vmid, vmid))
 
     def spares_guests(self):
         uuid = '00000000-0000-0000-0000-000000000101'
