@@ -2,7 +2,9 @@
 // The host, read once.
 #include "common/facts/machine.hpp"
 
+#include "common/facts/kernels.hpp"
 #include "common/facts/scan.hpp"
+#include "common/host/units.hpp"
 
 namespace pvegpu::gpu {
 namespace {
@@ -27,6 +29,16 @@ const CardState& Machine::card_state(const HostView& host, const Gpu& gpu) const
     state = std::make_shared<const CardState>(read_card_state(reader, gpu));
   }
   return *state;
+}
+
+std::optional<bool> Machine::unit_runs(const HostView& host, const std::string& unit) const {
+  const auto known = units_.find(unit);
+  return known != units_.end() ? known->second : units_.emplace(unit, pvegpu::unit_runs(host, unit)).first->second;
+}
+
+bool Machine::needs_intel_iommu_on(const HostView& host) const {
+  if (!needs_intel_iommu_on_) needs_intel_iommu_on_ = driver::needs_intel_iommu_on(host, facts.kernel);
+  return *needs_intel_iommu_on_;
 }
 
 const PciDevice* Machine::device(const std::string& address) const {

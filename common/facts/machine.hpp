@@ -17,11 +17,16 @@ struct Machine {
 
   /// Of a GPU of this machine, read when it is first asked for.
   const CardState& card_state(const HostView& host, const Gpu& gpu) const;
+  /// pvegpu::unit_runs and driver::needs_intel_iommu_on of the running kernel, asked once for all GPUs and ways.
+  std::optional<bool> unit_runs(const HostView& host, const std::string& unit) const;
+  bool needs_intel_iommu_on(const HostView& host) const;
   /// nullptr: there is none at this address.
   const PciDevice* device(const std::string& address) const;
 
  private:
   mutable std::map<std::string, std::shared_ptr<const CardState>> card_states_ = {};  ///< by address
+  mutable std::map<std::string, std::optional<bool>> units_ = {};
+  mutable std::optional<bool> needs_intel_iommu_on_ = {};
 };
 
 /// What can't be read is noted with the reader; without PCI devices there are no GPUs.

@@ -3,7 +3,6 @@
 #include "common/base/strings.hpp"
 #include "common/boot/cmdline.hpp"
 #include "common/driver/i915.hpp"
-#include "common/facts/kernels.hpp"
 #include "common/readiness/conditions.hpp"
 #include "common/text/kernel_parameters.hpp"
 
@@ -18,7 +17,7 @@ using text::KernelParameter;
 std::vector<KernelParameter> wanted_parameters(const Question& q) {
   std::vector<KernelParameter> out;
   const gpu::HostFacts& facts = q.facts();
-  if (facts.cpu.intel() && driver::needs_intel_iommu_on(q.host, facts.kernel)) out.push_back({"intel_iommu", "on"});
+  if (facts.cpu.intel() && q.machine.needs_intel_iommu_on(q.host)) out.push_back({"intel_iommu", "on"});
   if (q.way == Way::intel_vgpu && q.gpu && q.gpu->driver != "xe" && (facts.i915.max_vfs || facts.i915.installed_has_max_vfs)) {
     std::int64_t count = 7;  // or as many as somebody wanted
     for (const KernelParameter& parameter : text::parse_kernel_cmdline(facts.boot.cmdline.value_or("")))

@@ -258,7 +258,7 @@ void nvidia_initialised(const Question& q, Condition& out) {
   if (!state.initialised) return out.skip();
   out.see(state.information.str());
   // NVIDIA's daemons open every GPU; before they have run none is initialised.
-  if (!*state.initialised && unit_runs(q.host, driver::vgpu_manager) == true)
+  if (!*state.initialised && q.machine.unit_runs(q.host, driver::vgpu_manager) == true)
     out.fail("the driver nvidia has it and could not initialise it", hands(nvrm));
 }
 
@@ -271,7 +271,7 @@ void nvidia_vgpu_vfio(const Question& q, Condition& out) {
 
 void nvidia_manager(const Question& q, Condition& out) {
   if (!is_loaded(q, out)) return;
-  const auto runs = unit_runs(q.host, driver::vgpu_manager);
+  const auto runs = q.machine.unit_runs(q.host, driver::vgpu_manager);
   if (!runs) return out.doubt("nobody says whether nvidia-vgpu-mgr runs");
   out.see(fmt::format("nvidia-vgpu-mgr is {}active", *runs ? "" : "not "));
   if (!*runs)
