@@ -50,26 +50,14 @@ std::optional<Note> read_note(const std::optional<json>& note) {
 
 std::string boot_id(const HostView& host) { return host.read_attr("/proc/sys/kernel/random/boot_id").value_or("unknown"); }
 
-/// Size of the memory window that guests' frame buffers are reached through; nullopt when it is not told.
-std::optional<std::uint64_t> bar1_size(const HostView& host, const std::string& address) {
-  const auto resource = host.read_file(fmt::format("/sys/bus/pci/devices/{}/resource", address));
-  const auto lines = text::lines(resource.value_or(""));
-  if (lines.size() < 2) return std::nullopt;
-  const auto words = text::words(lines[1]);
-  if (words.size() < 2) return std::nullopt;
-  const auto start = std::strtoull(words[0].c_str(), nullptr, 16), end = std::strtoull(words[1].c_str(), nullptr, 16);
-  if (end <= start) return std::nullopt;
-  return end - start + 1;
-}
-
 /// The mode that the card shows in this boot; "" when its class says only that the outputs are on.
 /// Where BAR1 can be resized its size is a choice of the firmware or the kernel, and says nothing of the mode.
 std::string shown_mode(const HostView& host, const gpu::Machine& machine, const gpu::Gpu& card) {
   if (card.pci_class != 0x0300) return word_of(Mode::disabled);
-  if (machine.card_state(host, card).bar1_resizable == true) return "";
-  const auto bar1 = bar1_size(host, card.address);
-  if (!bar1) return "";
-  return word_of(*bar1 > (std::uint64_t{1} << 30) ? Mode::enabled_8gb : Mode::enabled_256mb);
+  const gpu::CardState& state = machine.card_state(host, card);
+  const gpu::Bar* bar1 = state.bar(1);
+  if (state.bar1_resizable == true || !bar1 || !bar1->assigned || bar1->size == 0) return "";
+  return word_of(bar1->size > (std::uint64_t{1} << 30) ? Mode::enabled_8gb : Mode::enabled_256mb);
 }
 
 std::string why(text::ModeOutcome outcome, const gpu::Gpu& card, const std::string& mode, const CommandResult& done) {

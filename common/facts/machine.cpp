@@ -6,6 +6,8 @@
 #include "common/facts/scan.hpp"
 #include "common/host/units.hpp"
 
+#include <algorithm>
+
 namespace pvegpu::gpu {
 namespace {
 
@@ -65,6 +67,10 @@ Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address) 
       if (address.covers(vf.address)) return {&gpu, &vf};
   }
   return {};
+}
+
+bool in_use(const Gpu& gpu) {
+  return gpu.used_by && std::any_of(gpu.used_by->begin(), gpu.used_by->end(), [](const Use& use) { return use.running; });
 }
 
 std::vector<std::string> running_users(const std::vector<const Gpu*>& cards) {

@@ -41,6 +41,9 @@ struct Place {
 };
 Place find_place(const std::vector<Gpu>& gpus, const text::PciAddress& address);
 
+/// A guest runs that has the card or something of it; false also where the guests can't be read.
+bool in_use(const Gpu& gpu);
+
 /// "guest 101 (desktop) has 0000:41:00.4": the running guests that have one of the cards or something of it.
 std::vector<std::string> running_users(const std::vector<const Gpu*>& cards);
 

@@ -20,10 +20,6 @@ std::string model_of(const Gpu& gpu) {
 
 bool offers_intel_vfs(const Gpu& gpu) { return gpu.is_intel() && gpu.sriov.enabled > 0; }
 
-bool in_use(const Gpu& gpu) {
-  return gpu.used_by && std::any_of(gpu.used_by->begin(), gpu.used_by->end(), [](const Use& use) { return use.running; });
-}
-
 std::int64_t free_vfs(const Gpu& gpu) {
   return std::count_if(gpu.sriov.vfs.begin(), gpu.sriov.vfs.end(), [](const Vf& vf) { return vf.is_free(); });
 }

@@ -31,17 +31,13 @@ std::string why_no_start(const Question& q, const std::vector<text::GuestSection
   return gpu::why_not_together(*start, q.guest->vmid, slots);
 }
 
-bool runs_now(const gpu::Gpu& gpu) {
-  return gpu.used_by && std::any_of(gpu.used_by->begin(), gpu.used_by->end(), [](const gpu::Use& use) { return use.running; });
-}
-
 /// Of the mapping's cards of this node.
 bool another_is_free(const Question& q) {
   if (!q.mapping) return false;
   return std::any_of(q.mapping->entries.begin(), q.mapping->entries.end(), [&](const text::PciMapEntry& entry) {
     if (entry.node != q.facts().node) return false;
     const gpu::Gpu* gpu = gpu::find_place(q.machine.gpus, entry.members[0]).gpu;
-    return gpu && gpu->used_by && !runs_now(*gpu);
+    return gpu && gpu->used_by && !gpu::in_use(*gpu);
   });
 }
 

@@ -40,12 +40,11 @@ bool is_loaded(const Question& q, Condition& out) {
   return q.facts().nvidia.loaded;
 }
 
-/// Unset: it can't do MIG, or nobody knows.
-std::optional<std::vector<unsigned>> gpu_instances(const Question& q) {
-  const catalogue::Board* board = q.gpu->board();
-  if (!board || board->mig_slices == 0) return std::nullopt;
+bool does_mig(const gpu::Gpu& gpu) { return gpu.board() && gpu.board()->mig_slices > 0; }
+
+gpu::NvidiaState nvidia_state(const Question& q) {
   Reader reader(q.host);
-  return gpu::read_nvidia_state(reader, *q.gpu).gpu_instances;
+  return gpu::read_nvidia_state(reader, *q.gpu);
 }
 
 std::string counted_instances(const std::vector<unsigned>& instances) {
@@ -56,7 +55,8 @@ std::string counted_instances(const std::vector<unsigned>& instances) {
 bool hidden_by_mig(const Question& q, Condition& out) {
   const auto known = catalogue::find_type(q.vgpu_type);
   if (!known || known->backing != catalogue::Backing::time_sliced) return false;
-  const auto instances = gpu_instances(q);
+  if (!does_mig(*q.gpu)) return false;
+  const auto instances = nvidia_state(q).gpu_instances;
   if (!instances || instances->empty()) return false;
   out.fail(
       fmt::format("it is in MIG mode ({}), in which no time-sliced type such as {} can be made", counted_instances(*instances),
@@ -65,13 +65,17 @@ bool hidden_by_mig(const Question& q, Condition& out) {
   return true;
 }
 
-/// A board that can do MIG offers nothing at all: in MIG mode the types are those of the GPU instances, and there are none.
-bool lacks_instance(const Question& q, Condition& out) {
-  const catalogue::Board* board = q.gpu->board();
-  if (!board || board->mig_slices == 0 || q.gpu->framework != Framework::vendor_vfio) return false;
-  Reader reader(q.host);
-  const gpu::NvidiaState state = gpu::read_nvidia_state(reader, *q.gpu);
-  if (!state.gpu_instances || !state.gpu_instances->empty()) return false;
+/// A board that can do MIG offers nothing: its GPU instances are full, or there are none, without which MIG mode has no types. Whether it
+/// was told.
+bool told_by_mig(const Question& q, Condition& out) {
+  if (!does_mig(*q.gpu)) return false;
+  const gpu::NvidiaState state = nvidia_state(q);
+  if (!state.gpu_instances) return false;
+  if (!state.gpu_instances->empty()) {
+    out.see(fmt::format("it has {}, on which nothing more fits", counted_instances(*state.gpu_instances)));
+    return true;
+  }
+  if (q.gpu->framework != Framework::vendor_vfio) return false;
   const gpu::NvidiaMode mig = q.asks_programs ? gpu::ask_nvidia_modes(q.host, *q.gpu).mig : gpu::NvidiaMode{};
   if (mig.on == false) return false;
   out.see(state.capabilities.str());
@@ -250,11 +254,9 @@ void nvidia_initialised(const Question& q, Condition& out) {
   const auto& gpus = q.facts().nvidia.gpus;
   if (!is_loaded(q, out) || q.gpu->driver != "nvidia" || !gpus) return out.skip();
   if (!std::binary_search(gpus->begin(), gpus->end(), q.gpu->address))
-    return out.fail(fmt::format("the driver nvidia has it and does not list it in /proc/driver/nvidia/gpus: it failed to start it"),
-                    hands(nvrm));
+    return out.fail("the driver nvidia has it and does not list it in /proc/driver/nvidia/gpus: it failed to start it", hands(nvrm));
   if (q.gpu->framework != Framework::none) return out.skip();  // it offers vGPUs, so it runs
-  Reader reader(q.host);
-  const gpu::NvidiaState state = gpu::read_nvidia_state(reader, *q.gpu);
+  const gpu::NvidiaState state = nvidia_state(q);
   if (!state.initialised) return out.skip();
   out.see(state.information.str());
   // NVIDIA's daemons open every GPU; before they have run none is initialised.
@@ -298,12 +300,9 @@ void nvidia_types(const Question& q, Condition& out) {
   const gpu::Gpu& gpu = *q.gpu;
   out.see(fmt::format("framework {}, {}", catalogue::to_text(gpu.framework),
                       gpu::counted(static_cast<std::int64_t>(gpu.vgpu_types.size()), "vGPU type")));
-  if (gpu.framework != Framework::none && !gpu.vgpu_types.empty() && gpu.problems.empty()) return;
   if (!gpu.vgpu_types.empty()) return;
   const std::string problem = gpu.problems.empty() ? "the driver offers no vGPU types on it" : gpu.problems[0];
-  if (const auto instances = gpu_instances(q); instances && !instances->empty())
-    return out.see(fmt::format("it has {}, on which nothing more fits", counted_instances(*instances)));
-  if (lacks_instance(q, out)) return;
+  if (told_by_mig(q, out)) return;
   const bool failed = q.asks_programs && unit_state(q.host, driver::vgpu_daemon) == "failed";
   out.fail(failed ? problem + ": the service nvidia-vgpud failed" : problem,
            hands(failed ? "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there"

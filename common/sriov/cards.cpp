@@ -130,13 +130,14 @@ class Chooser {
                  ? "it shows an SR-IOV capability, but its vGPUs are mediated devices on the card itself: its VFs are not touched"
                  : "its vGPUs are mediated devices on the card itself";
     if (gpu.is_amd()) return "AMD's driver gim makes its VFs by itself (its parameter vf_num), sriov_numvfs does not";
-    if (is_graphics(gpu))
-      for (const readiness::Condition& each : readiness::judge(asked(gpu))) {
-        if (each.state == readiness::State::unmet && each.never && (gpu.is_nvidia() || gpu.is_intel() || gpu.kind != Kind::gpu))
-          return each.cause;
-        if (each.name == "boot_display" && each.state == readiness::State::unmet && gpu.is_nvidia())
-          return fmt::format("{}: {}", each.cause, each.cure.text);
-      }
+    if (is_graphics(gpu)) {
+      std::vector<const char*> names = {"no_console"};
+      if (gpu.is_nvidia()) names.insert(names.end(), {"nvidia_board", "boot_display"});
+      if (gpu.is_intel()) names.push_back("intel_board");
+      for (const char* name : names)
+        if (const readiness::Condition each = readiness::judge(asked(gpu), name); each.state == readiness::State::unmet)
+          return each.never ? each.cause : fmt::format("{}: {}", each.cause, each.cure.text);
+    }
     if (!gpu.is_nvidia() && !gpu.is_intel() && !gpu.sriov.capable)
       return fmt::format("it shows no SR-IOV capability; if it has one, {}", bios_switches);
     return {};
