@@ -150,10 +150,8 @@ int dispatch(const std::vector<std::string>& words, const std::string& called_as
   }
   if (known(words[0])) {
     // "--recorded" without its file must not become a run on this machine.
-    if (words.size() > 2 || (words.size() == 2 && words[1].starts_with("--"))) {
-      std::fputs("pve-gpu: a module takes one file of arguments, and --recorded FILE at the end\n", stderr);
-      return 2;
-    }
+    if (words.size() > 2 || (words.size() == 2 && words[1].starts_with("--")))
+      return answer(failed_answer("a module takes one file of arguments, and --recorded FILE at the end"));
     if (words.size() > 1 && words[1] != "-") return run(modules, words[0], read_file(words[1]), host);
     if (words.size() == 1 && ::isatty(0)) return run(modules, words[0], std::string("{}"), host);
     auto args = read_all(0);

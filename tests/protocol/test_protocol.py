@@ -337,7 +337,8 @@ class Ways(unittest.TestCase):
         self.refused('--nonsense')
         self.refused('x' * 100000)
         self.refused(b'\xff\xfe'.decode('utf-8', 'surrogateescape'))
-        self.assertEqual(self.answer('information', self.file({}), 'and', 'more')['changed'], False)
+        self.assertIn('one file of arguments', self.refused('information', self.file({}), 'and', 'more'))
+        self.assertIn('one file of arguments', self.refused('information', '--recorded'))
 
     def test_standard_input_closed_or_a_directory(self):
         self.refused('information', '-', close=(0,))

@@ -152,13 +152,13 @@ def write_function(machine, tree, function):
         raise DescriptionError('%s.config: only "dead" can be described, it is %r' % (function.slot, spec['config']))
     if spec.get('config') == 'dead':
         tree.write(base + '/config', b'\xff' * 256)
-    if function.physfn or function.bridge_to is not None or function.pci_class >> 16 == 0x06:
+    if function.bridge_to is not None or function.pci_class >> 16 == 0x06:
         return  # the files below are there too, and nobody asks for them
-    # vfio-pci puts what nobody uses to sleep (its parameter disable_idle_d3)
-    idle = function.driver == 'vfio-pci' and not machine.in_use(function.slot)
+    # vfio-pci puts what nobody uses to sleep (its parameter disable_idle_d3); a VF has no power management of its own, and FLR only
+    idle = function.driver == 'vfio-pci' and not function.physfn and not machine.in_use(function.slot)
     tree.write(base + '/power_state', spec.get('power_state', 'D3hot' if idle else 'D0') + '\n', 0o444)
     if machine.kernel_at_least(5, 15):
-        tree.write(base + '/reset_method', spec.get('reset_method', 'flr bus' if function.address[1] else 'flr') + '\n')
+        tree.write(base + '/reset_method', spec.get('reset_method', 'flr bus' if function.address[1] and not function.physfn else 'flr') + '\n')
 
 
 def reserved_regions(machine, number):

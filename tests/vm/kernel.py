@@ -37,7 +37,7 @@ def compiled(root, log, packages, sources):
 
 def built():
     """A folder with vmlinuz, modules and tree (of TREE)."""
-    nvidia = [HERE / 'driver' / name for name in ('Makefile', 'nvidia.c', 'i915.c', 'test_cards.c')]
+    nvidia = sorted((HERE / 'driver').iterdir())
     recipe = {'version': 1, 'suite': SUITE, 'packages': PACKAGES, 'modules': MODULES, 'tree': TREE, 'nvidia': [file.read_text() for file in nvidia]}
 
     def build(folder):

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -117,6 +118,26 @@ std::uint32_t hex_file(Node& directory, const char* name) {
 unsigned number_file(Node& directory, const char* name) {
   const Node* node = Tree::child(directory, name);
   return node == nullptr ? 0 : static_cast<unsigned>(std::strtoul(node->data.c_str(), nullptr, 10));
+}
+
+// resource_show: 13 lines for all but bridges. What the PF has for its VFs (lines 7 to 12) is divided among all that there can be
+// (pci_iov_add_virtfn); a VF has no expansion ROM.
+std::string resources_of_vf(const std::string& physfn, unsigned long totalvfs, unsigned index) {
+  std::vector<std::string> lines(13, "0x0000000000000000 0x0000000000000000 0x0000000000000000");
+  std::istringstream text(physfn);
+  std::string line;
+  for (std::size_t number = 0; std::getline(text, line); ++number) {
+    unsigned long start = 0, end = 0, flags = 0;
+    if (number >= 7 && number < 13 && totalvfs != 0 && std::sscanf(line.c_str(), "%lx %lx %lx", &start, &end, &flags) == 3 && end > start) {
+      const unsigned long size = (end - start + 1) / totalvfs;
+      lines[number - 7] = format("0x%016lx 0x%016lx 0x%016lx", start + size * index, start + size * (index + 1) - 1, flags);
+    }
+  }
+  std::string out;
+  for (const std::string& each : lines) {
+    out += each + '\n';
+  }
+  return out;
 }
 
 void set_text(Node& directory, const char* name, std::string text) {
@@ -798,11 +819,14 @@ void Sysfs::add_vf(Device& physfn, unsigned index) {
     put(9, vf.pci_class), put(10, vf.pci_class >> 8U), put(11, vf.pci_class >> 16U), put(14, 0);
     put(44, vf.subvendor), put(45, vf.subvendor >> 8U), put(46, vf.subdevice), put(47, vf.subdevice >> 8U);
   }
-  std::string resources;  // resource_show: 13 lines for all but bridges
-  for (int line = 0; line < 13; ++line) {
-    resources += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+  if (const Node* resource = Tree::child(from, "resource")) {
+    set_text(directory, "resource", resources_of_vf(resource->data, physfn.hardware_vfs, index));
   }
-  set_text(directory, "resource", resources);
+  for (const auto& [name, text] : {std::pair("power_state", "D0\n"), std::pair("reset_method", "flr\n")}) {
+    if (Tree::child(directory, name) != nullptr) {
+      set_text(directory, name, text);
+    }
+  }
   if (vga) {
     tree_.make_file(directory, "boot_vga", "0\n", 0444);
   }
