@@ -4,7 +4,7 @@
 set(CMAKE_BUILD_TYPE MinSizeRel CACHE STRING "")
 set(BUILD_TESTING OFF CACHE BOOL "")
 set(PVE_GPU_STATIC_RUNTIME ON CACHE BOOL "")
-set(PVE_GPU_DOCUMENTATION OFF CACHE BOOL "")  # ansible-doc reads what was generated from the other one
+set(PVE_GPU_DOCUMENTATION OFF CACHE BOOL "")  # ansible-doc is told what pve-gpu-documented holds
 set(PVE_GPU_WERROR ON CACHE BOOL "")
 # Its size is what a warm task waits for, since its SHA-256 is checked each time. Optimised as a whole it is 10 % smaller; gold puts
 # functions whose code is the same together: 3 %.

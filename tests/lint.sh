@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Static checks: formatting, shell, YAML, spelling, Ansible content and the house rules. Prints what is wrong; exit 1 if anything is.
-# No file of ours has a blank in its name:
+# No file of ours and no link has a blank in its name:
 # shellcheck disable=SC2046
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -20,11 +20,18 @@ fi
 grep -nE '^#include <(iostream|fstream|sstream|regex|filesystem|locale)>' $(files 'common/*.[ch]pp' 'modules/*.cpp') && wrong "these headers are too large for the executable that travels"
 grep -niE 'check_?mode' /dev/null $(files 'modules/*.cpp') && wrong "check mode is the executor's: a module does not know of it"
 grep -nE '#include <fmt/' $(files 'common/*.[ch]pp' 'modules/*.cpp') | grep -v '^common/base/result.hpp:' && wrong "include fmt through common/base/result.hpp"
-for f in $(files '*.cpp' '*.hpp' '*.py' '*.sh' '*.cmake' 'dev' '.ci/run' | grep -v '^modules/docs/'); do
+for f in $(files '*.cpp' '*.hpp' '*.py' '*.sh' '*.cmake' 'dev' '.ci/run'); do
   head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || wrong "$f has no SPDX line"
 done
 for f in $(files '*'); do
   [ "$(head -c 4 "$f" | od -An -c | tr -d ' ')" = '177ELF' ] && wrong "$f is an executable: none is committed"
+done
+
+for f in $(files '*.md'); do
+  # shellcheck disable=SC2013
+  for link in $(grep -oE '\]\([^)]*' "$f" | sed 's/^](//; s/#.*//' | grep -v '^[a-z]*:'); do
+    [ -n "$(files "$(dirname "$f")/$link")" ] || wrong "$f links to $link, which the repository does not have"
+  done
 done
 
 python3 tests/architecture.py || wrong "architecture"

@@ -36,11 +36,16 @@ def write(path, text):
     path.write_text(text, encoding='utf-8')
 
 
+def linked(text, collection):
+    """the text with those links only that lead somewhere in the collection, which has no sources"""
+    return re.sub(r'\[([^]]*)\]\(([^):#]+)\)', lambda link: link[0] if (collection / link[2]).exists() else link[1], text)
+
+
 def copy_tree(source, target):
     shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns('__pycache__', '*.pyc', '.*'))
 
 
-def assemble(executable, root, docs=generate_docs.DOCS):
+def assemble(executable, root, documented):
     """the collection's folder, made anew below root"""
     with open(executable, 'rb') as f:
         if f.read(4) != ELF:
@@ -50,6 +55,9 @@ def assemble(executable, root, docs=generate_docs.DOCS):
     if said != version:
         raise SystemExit(f'{executable} is version {said}, CMakeLists.txt says {version}: build it again')
     names = sorted(generate_docs.modules(executable))
+    sidecars = generate_docs.sidecars(documented)
+    if sorted(sidecars) != names:
+        raise SystemExit(f'{documented} does not have the modules of {executable}: build both again')
 
     # Ansible and ansible-test find a collection only below a folder of this name.
     collection = root / 'ansible_collections' / 'pve' / 'gpu'
@@ -68,10 +76,7 @@ def assemble(executable, root, docs=generate_docs.DOCS):
     for name in names:
         (plugins / 'modules' / name).symlink_to('../native/pve-gpu')
         (plugins / 'native' / name).symlink_to('pve-gpu')
-        sidecar = docs / f'{name}.py'  # the executable that travels carries no documentation
-        if not sidecar.exists():
-            raise SystemExit(f'{sidecar} is missing: ./dev docs makes it')
-        shutil.copyfile(sidecar, plugins / 'modules' / f'{name}.py')
+        write(plugins / 'modules' / f'{name}.py', sidecars[name])
     (plugins / 'action').mkdir()
     shutil.copyfile(REPOSITORY / 'common' / 'controller' / 'native.py', plugins / 'action' / 'native.py')
     # Under each module's name Ansible loads the action plugin once and its workers inherit it; one that meta/runtime.yml names
@@ -82,9 +87,10 @@ def assemble(executable, root, docs=generate_docs.DOCS):
     for folder in ('roles', 'playbooks', 'changelogs'):
         if (REPOSITORY / folder).is_dir():
             copy_tree(REPOSITORY / folder, collection / folder)
-    for pattern in ('README.md', 'LICENSE', 'CHANGELOG*'):
+    for pattern in ('LICENSE', 'CHANGELOG*'):
         for path in REPOSITORY.glob(pattern):
             shutil.copyfile(path, collection / path.name)
+    write(collection / 'README.md', linked((REPOSITORY / 'README.md').read_text(encoding='utf-8'), collection))
     copy_tree(TEMPLATES / 'sanity', collection / 'tests' / 'sanity')
     for minor in range(14, 23):
         write(collection / 'tests' / 'sanity' / f'ignore-2.{minor}.txt', fill('ignore.txt.in', MODULES='\n'.join(
@@ -104,11 +110,13 @@ def main():
     parser = argparse.ArgumentParser(description='Make the collection pve.gpu and its archive.')
     parser.add_argument('--executable', required=True, type=pathlib.Path, help='the built pve-gpu that travels: the portable one')
     parser.add_argument('--out', default=REPOSITORY / 'build' / 'collection', type=pathlib.Path, help='default: build/collection')
-    parser.add_argument('--docs', default=generate_docs.DOCS, type=pathlib.Path, help='the modules\' sidecars NAME.py; default: modules/docs')
+    parser.add_argument('--documented', type=pathlib.Path, help='the executable that holds the documentation, which the one that travels does not; '
+                                                                'default: the same')
     parser.add_argument('--no-archive', action='store_true', help='only the folder, which ANSIBLE_COLLECTIONS_PATH=OUT finds')
     arguments = parser.parse_args()
     output = arguments.out.resolve()
-    collection = assemble(arguments.executable.resolve(), output, arguments.docs)
+    executable = arguments.executable.resolve()
+    collection = assemble(executable, output, (arguments.documented or executable).resolve())
     print(collection if arguments.no_archive else pack(collection, output))
     return 0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# Writes each module's documentation sidecar (NAME.py, for ansible-doc) and reference page (NAME.md) from `pve-gpu --describe`.
+# What ansible-doc reads beside a module that is an executable: a sidecar NAME.py, made from `pve-gpu --describe NAME`.
 import argparse
 import json
 import pathlib
@@ -10,12 +10,10 @@ import sys
 
 import yaml
 
-DOCS = pathlib.Path(__file__).resolve().parents[2] / 'modules' / 'docs'
-
 SIDECAR = """\
 #!/usr/bin/python
 # SPDX-License-Identifier: MIT
-# Documentation of pve.gpu.{name}: the module itself is compiled. Written by `./dev docs` from modules/{name}.cpp; do not edit.
+# Documentation of pve.gpu.{name}: the module itself is compiled. Made from modules/{name}.cpp.
 from __future__ import (absolute_import, division, print_function)
 __metaclass__ = type
 
@@ -86,10 +84,6 @@ def old_markup(text):
     return MARKUP.sub(lambda m: f"{'I' if m[1] in 'IO' else 'C'}({m[2]})", text)
 
 
-def markdown(text):
-    return MARKUP.sub(lambda m: f'`{m[2]}`', text)
-
-
 def sidecar(name, described):
     texts = {
         'documentation': old_markup(to_yaml(documentation_of(described))),
@@ -100,58 +94,6 @@ def sidecar(name, described):
         if "'''" in text:
             raise SystemExit(f"{name}: three single quotes in {what} would end the sidecar's string: write them another way in modules/{name}.cpp")
     return SIDECAR.format(name=name, **texts)
-
-
-def sentences(value):
-    return markdown(' '.join(value) if isinstance(value, list) else str(value))
-
-
-def cell(text):
-    return markdown(text).replace('|', '\\|').replace('\n', ' ')
-
-
-def option_rows(options, prefix=''):
-    for name, option in options.items():
-        kind = option.get('type', 'str') + (f" of {option['elements']}" if 'elements' in option else '')
-        facts = []
-        if option.get('required'):
-            facts.append('required')
-        if 'choices' in option:
-            facts.append('one of ' + ', '.join(f'`{json.dumps(c) if isinstance(c, bool) else c}`' for c in option['choices']))
-        if 'default' in option:
-            facts.append(f"default `{json.dumps(option['default'])}`")
-        if option.get('aliases'):
-            facts.append('also called ' + ', '.join(f'`{a}`' for a in option['aliases']))
-        yield f"| `{prefix}{name}` | {kind} | {cell('; '.join(facts))} | {cell(sentences(option['description']))} |"
-        yield from option_rows(option.get('suboptions', {}), f'{prefix}{name}.')
-
-
-def return_rows(returns, prefix=''):
-    for name, value in (returns or {}).items():
-        kind = value.get('type', '') + (f" of {value['elements']}" if 'elements' in value else '')
-        yield f"| `{prefix}{name}` | {kind} | {cell(value.get('returned', ''))} | {cell(sentences(value['description']))} |"
-        contains = value.get('contains')
-        if contains:
-            yield from return_rows(contains, f"{prefix}{name}{'[]' if value.get('type') == 'list' else ''}.")
-
-
-def page(name, described):
-    doc = documentation_of(described)
-    description = doc['description'] if isinstance(doc['description'], list) else [doc['description']]
-    lines = [f'<!-- Written by `./dev docs` from modules/{name}.cpp; do not edit. -->', f'# pve.gpu.{name}', '', f"{doc['short_description']}.", '']
-    for paragraph in description:
-        lines += [markdown(paragraph), '']
-    if doc.get('options'):
-        lines += ['## Parameters', '', '| name | type | | |', '|---|---|---|---|', *option_rows(doc['options']), '']
-    if doc.get('attributes'):
-        lines += ['## Attributes', '', '| name | support | |', '|---|---|---|']
-        lines += [f"| `{key}` | {a['support']} | {cell(sentences(a['description']))} |" for key, a in doc['attributes'].items()]
-        lines.append('')
-    if doc.get('notes'):
-        lines += ['## Notes', '', *(f'- {markdown(note)}' for note in doc['notes']), '']
-    lines += ['## Examples', '', '```yaml', block(described['EXAMPLES']).rstrip('\n'), '```', '']
-    lines += ['## Results', '', '| key | type | returned | |', '|---|---|---|---|', *return_rows(described['RETURN']), '']
-    return '\n'.join(lines)
 
 
 def ask(executable, *arguments):
@@ -166,29 +108,23 @@ def describe(executable, name):
     return json.loads(ask(executable, '--describe', name))
 
 
-def generate(executable):
-    """{file name: content} of all sidecars and pages"""
-    files = {}
-    for name in modules(executable):
-        described = describe(executable, name)
-        files[f'{name}.py'] = sidecar(name, described)
-        files[f'{name}.md'] = page(name, described)
-    return files
+def sidecars(executable):
+    """{module: content of its sidecar} of an executable that holds its modules' documentation"""
+    return {name: sidecar(name, describe(executable, name)) for name in modules(executable)}
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Write the documentation of all modules from the executable.')
-    parser.add_argument('executable', type=pathlib.Path, help='a built pve-gpu')
-    parser.add_argument('--out', default=DOCS, type=pathlib.Path, help='a folder that holds nothing else; default: modules/docs')
+    parser = argparse.ArgumentParser(description='Write NAME.py, which ansible-doc reads, of each module.')
+    parser.add_argument('executable', type=pathlib.Path, help='a built pve-gpu that holds its modules\' documentation')
+    parser.add_argument('out', type=pathlib.Path, help='a folder that holds nothing else')
     arguments = parser.parse_args()
-    files = generate(arguments.executable.resolve())
+    files = {f'{name}.py': content for name, content in sidecars(arguments.executable.resolve()).items()}
     arguments.out.mkdir(parents=True, exist_ok=True)
     for path in arguments.out.iterdir():
         if path.name not in files:
             path.unlink()
     for name, content in files.items():
         (arguments.out / name).write_text(content, encoding='utf-8')
-    print(f'{len(files)} files in {arguments.out}')
     return 0
 
 

@@ -54,10 +54,10 @@ json ReplyBase::print_from(const void* whole) const {
   for (const Field& field : fields_) {
     if (!field.kind) continue;
     const void* value = static_cast<const char*>(whole) + field.offset;
-    const bool may_lack = field.options.when.given || field.options.null_if_empty;
+    const bool may_lack = field.options.when.given() || field.options.null_if_empty;
     if (!may_lack || !field.kind->has || field.kind->has(value))
       out[field.name] = field.kind->print(value);
-    else if (!field.options.when.given)
+    else if (!field.options.when.given())
       out[field.name] = nullptr;
   }
   return out;
@@ -72,8 +72,6 @@ bool ReplyBase::read_into(void* whole, const json& told) const {
   return true;
 }
 
-#ifndef PVEGPU_WITHOUT_DOCUMENTATION
-
 json ReplyBase::describe(bool top) const {
   json out = json::object();
   for (const Field& field : fields_) {
@@ -82,28 +80,26 @@ json ReplyBase::describe(bool top) const {
       json all = field.nested().describe(top);
       for (auto& [name, entry] : all.items()) {
         entry.erase("contains");
-        if (options.when.given) entry["returned"] = options.when.text;
-        if (options.doc.given) entry["description"] = fmt::format("{} {}", entry["description"].get<std::string>(), options.doc.text);
+        if (options.when.given()) entry["returned"] = options.when.text();
+        if (options.doc.given()) entry["description"] = fmt::format("{} {}", entry["description"].get<std::string>(), options.doc.text());
         out[name] = std::move(entry);
       }
       continue;
     }
-    if (!options.doc.given) continue;
-    json entry{{"description", options.doc.text}};
-    if (top || options.when.given) entry["returned"] = options.when.given ? options.when.text : "always";
+    if (!options.doc.given()) continue;
+    json entry{{"description", options.doc.text()}};
+    if (top || options.when.given()) entry["returned"] = options.when.given() ? options.when.text() : "always";
     const Kind& kind = *field.kind;
     entry["type"] = kind.type;
     if (kind.elements) entry["elements"] = kind.elements;
-    if (options.sample.given)
+    if (options.sample.given())
       entry["sample"] =
-          std::string_view(kind.type) == "str" ? json(options.sample.text) : parse_json(options.sample.text).or_fail(field.name);
+          std::string_view(kind.type) == "str" ? json(options.sample.text()) : parse_json(options.sample.text()).or_fail(field.name);
     if (kind.nested)
       if (json contains = kind.nested().describe(false); !contains.empty()) entry["contains"] = std::move(contains);
     out[field.name] = std::move(entry);
   }
   return out;
 }
-
-#endif
 
 }  // namespace pvegpu::replies

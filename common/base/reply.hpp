@@ -3,38 +3,16 @@
 // the JSON of another task that is taken in, and what ansible-doc shows (RETURN) come of one table.
 #pragma once
 
+#include "common/base/documentation.hpp"
 #include "common/base/enum_names.hpp"
 #include "common/base/json.hpp"
+#include "common/base/told.hpp"
 
 #include <map>
 #include <optional>
 #include <vector>
 
 namespace pvegpu {
-
-#ifdef PVEGPU_WITHOUT_DOCUMENTATION
-/// The executable that travels takes no text for ansible-doc along, which reads what was generated from another one.
-struct DocText {
-  constexpr DocText(const char* text) : given(*text != '\0') {}
-  bool given;
-};
-struct DocTexts {
-  constexpr DocTexts(std::initializer_list<const char*>) {}
-};
-#else
-struct DocText {
-  constexpr DocText(const char* written) : given(*written != '\0'), text(written) {}
-  bool given;
-  const char* text;
-};
-using DocTexts = std::vector<const char*>;
-#endif
-
-template <class T, bool is_document = false>
-class Reply;
-/// A Reply that other modules take in.
-template <class T>
-using Document = Reply<T, true>;
 
 /// A struct is told by its `static void fields(Reply<T>& out)`, or fields(Document<T>& out).
 template <class T>
@@ -98,9 +76,9 @@ template <class T>
 inline constexpr Kind kind = kind_of<T>();
 
 struct FieldOptions {
-  DocText doc = "";            ///< none: not for users, or told by the doc of the dict that it is in
-  DocText sample = "";         ///< as JSON; of a string its text
-  DocText when = "";           ///< "when there are any": then what is empty or unset is left out
+  DocText doc = {};            ///< none: not for users, or told by the doc of the dict that it is in
+  DocText sample = {};         ///< as JSON; of a string its text
+  DocText when = {};           ///< "when there are any": then what is empty or unset is left out
   bool null_if_empty = false;  ///< "" is null
 };
 
@@ -138,10 +116,8 @@ class ReplyBase {
   const std::vector<Field>& fields() const { return fields_; }
   /// False: it is no object.
   bool read_into(void* whole, const json& told) const;
-#ifndef PVEGPU_WITHOUT_DOCUMENTATION
   /// RETURN, or `contains` of one of its entries.
   json describe(bool top = true) const;
-#endif
 
  protected:
   void add(const char* name, const Kind& kind, std::size_t offset, const FieldOptions& options);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Lookups in catalogue_data.inc. Its rows name strings by their offset in one pool: no relocations, nothing runs at start-up.
+// Lookups in catalogue_data.inc, which generate.py makes. Its rows name strings by their offset in one pool: no relocations, nothing runs
+// at start-up.
 #include "common/catalogue/catalogue.hpp"
 
 #include <algorithm>
@@ -66,7 +67,7 @@ struct IntelGpuRow {
   std::uint8_t platform;
 };
 
-#include "common/catalogue/catalogue_data.inc"
+#include "catalogue_data.inc"
 
 constexpr std::uint8_t none = 0xff;  // no board; an open end; a minor release number that was not seen
 constexpr std::uint16_t intel = 0x8086;

@@ -2,11 +2,11 @@
 // What is known about boards, vGPU types, driver branches and kernels: constant data, compiled in, looked up by small functions.
 //
 // The facts live in the CSV files of this directory, each row with its source and confidence; schema.json says what every column
-// means and what every source is; generate.py turns them into catalogue_data.inc. Every std::string_view points into that constant
-// data and stays valid for ever. "Unknown" is an answer: a caller tells it apart from "no".
+// means and what every source is; in the build, generate.py turns them into catalogue_data.inc. Every std::string_view points into that
+// constant data and stays valid for ever. "Unknown" is an answer: a caller tells it apart from "no".
 #pragma once
 
-#include "common/base/reply.hpp"
+#include "common/base/told.hpp"
 
 #include <cstdint>
 #include <optional>

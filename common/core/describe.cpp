@@ -4,13 +4,6 @@
 #include "common/core/outcome.hpp"
 
 namespace pvegpu {
-
-#ifdef PVEGPU_WITHOUT_DOCUMENTATION
-
-std::optional<json> Module::describe() const { return std::nullopt; }
-
-#else
-
 namespace {
 
 /// With what every module answers (outcome.hpp).
@@ -34,12 +27,13 @@ json sentences(const DocTexts& texts) {
 }  // namespace
 
 std::optional<json> Module::describe() const {
+  if (!documented()) return std::nullopt;
   const bool changes = doc_.effects == Effects::allowed;
   const json full_check{{"support", "full"}, {"description", "Can run in check mode: it plans and changes nothing."}};
   const json diff = changes ? json{{"support", "full"}, {"description", "Returns what it changed, or would change, file by file."}}
                             : json{{"support", "none"}, {"description", "It changes nothing, so there is no difference to show."}};
   json documentation{{"module", doc_.name},
-                     {"short_description", doc_.summary.text},
+                     {"short_description", doc_.summary.text()},
                      {"version_added", "0.1.0"},
                      {"description", sentences(doc_.description)},
                      {"author", json::array({"the pve.gpu authors (@pve-gpu)"})}};
@@ -51,9 +45,7 @@ std::optional<json> Module::describe() const {
                                  {"diff_mode", diff},
                                  {"platform", {{"support", "full"}, {"description", "Proxmox VE 7, 8 and 9."}, {"platforms", "debian"}}}};
   documentation["options"] = options();
-  return json{{"DOCUMENTATION", std::move(documentation)}, {"EXAMPLES", doc_.examples.text}, {"RETURN", returns(doc_)}};
+  return json{{"DOCUMENTATION", std::move(documentation)}, {"EXAMPLES", doc_.examples.text()}, {"RETURN", returns(doc_)}};
 }
-
-#endif
 
 }  // namespace pvegpu

@@ -175,6 +175,10 @@ std::string own_name(const char* argv0) {
 
 }  // namespace
 
+#ifdef PVEGPU_WITHOUT_DOCUMENTATION
+bool pvegpu::documented() noexcept { return false; }
+#endif
+
 /// In the place of libstdc++'s own, which brings its demangler along: 45 kB.
 void __gnu_cxx::__verbose_terminate_handler() {
   std::fputs("pve-gpu: an exception could not be handled; please report it\n", stderr);

@@ -73,14 +73,6 @@ def documented_paths(documented, where=''):
 
 @unittest.skipIf(MISSING, MISSING)
 class Documentation(unittest.TestCase):
-    def test_committed_files_are_fresh(self):
-        committed = {path.name: path.read_text(encoding='utf-8') for path in generate_docs.DOCS.glob('*')}
-        generated = generate_docs.generate(EXECUTABLE)
-        self.assertEqual(sorted(committed), sorted(generated), 'run ./dev docs and commit modules/docs')
-        for name, content in generated.items():
-            with self.subTest(name):
-                self.assertEqual(committed[name].splitlines(), content.splitlines(), 'run ./dev docs and commit modules/docs')
-
     def test_documentation_is_whole(self):
         for name in modules():
             documentation = described(name)['DOCUMENTATION']
@@ -161,21 +153,46 @@ class Results(unittest.TestCase):
             self.assertEqual(unknown, [], 'the core documents keys that nothing returns')
 
 
+def texts(described):
+    """every text of a documentation, long enough to be told from other words of the program"""
+    if isinstance(described, dict):
+        described = described.values()
+    elif not isinstance(described, list):
+        return {described} if isinstance(described, str) and len(described) > 40 else set()
+    return set().union(*map(texts, described))
+
+
 class Portable(unittest.TestCase):
-    def test_what_travels_keeps_to_its_budget(self):
-        executable = REPOSITORY / 'build' / 'portable' / 'pve-gpu'
-        if not executable.is_file():
+    EXECUTABLE = REPOSITORY / 'build' / 'portable' / 'pve-gpu'
+    DOCUMENTED = EXECUTABLE.with_name('pve-gpu-documented')
+
+    def setUp(self):
+        if not self.EXECUTABLE.is_file():
             self.skipTest('build/portable/pve-gpu is not built')
-        self.assertLessEqual(executable.stat().st_size, 2_500_000)
+
+    def test_what_travels_keeps_to_its_budget(self):
+        self.assertLessEqual(self.EXECUTABLE.stat().st_size, 2_500_000)
+
+    @unittest.skipIf(MISSING, MISSING)
+    def test_documentation_does_not_travel(self):
+        self.assertEqual(generate_docs.modules(self.DOCUMENTED), generate_docs.modules(self.EXECUTABLE))
+        travels, documented = (path.read_bytes() for path in (self.EXECUTABLE, self.DOCUMENTED))
+        for name in modules():
+            done = subprocess.run([self.EXECUTABLE, '--describe', name], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (2, ''))
+            self.assertIn(f'ansible-doc pve.gpu.{name}', done.stderr)
+            said = generate_docs.describe(self.DOCUMENTED, name)
+            del said['DOCUMENTATION']['options']    # what is said of a parameter that is missing
+            written = {text for text in texts(said) if text.encode() in documented}    # others are put together
+            with self.subTest(name):
+                self.assertGreater(len(written), 2)
+                self.assertEqual([text for text in sorted(written) if text.encode() in travels], [])
 
     def test_what_travels_is_hardened(self):
-        executable = REPOSITORY / 'build' / 'portable' / 'pve-gpu'
-        if not executable.is_file():
-            self.skipTest('build/portable/pve-gpu is not built')
-        symbols = subprocess.run(['readelf', '--wide', '--dyn-syms', executable], capture_output=True, text=True, check=True).stdout
+        symbols = subprocess.run(['readelf', '--wide', '--dyn-syms', self.EXECUTABLE], capture_output=True, text=True, check=True).stdout
         self.assertIn('__stack_chk_fail@', symbols)    # -fstack-protector-strong
         self.assertRegex(symbols, r'\b__\w+_chk@')      # _FORTIFY_SOURCE
-        headers = subprocess.run(['readelf', '--wide', '--file-header', '--segments', '--dynamic', executable], capture_output=True, text=True,
+        headers = subprocess.run(['readelf', '--wide', '--file-header', '--segments', '--dynamic', self.EXECUTABLE], capture_output=True, text=True,
                                  check=True).stdout
         self.assertRegex(headers, r'Type:\s+DYN')       # at another address in each run
         self.assertRegex(headers, r'GNU_STACK.* RW ')
@@ -223,6 +240,9 @@ class Collection:
     def test_it_is_whole(self):
         for name in ('README.md', 'LICENSE', 'meta/runtime.yml', 'plugins/action/native.py', 'tests/sanity/README.md'):
             self.assertTrue((self.collection / name).is_file(), name)
+        links = re.findall(r'\]\(([^):#]+)\)', (self.collection / 'README.md').read_text(encoding='utf-8'))
+        self.assertIn('playbooks/examples', links)
+        self.assertEqual([link for link in links if not (self.collection / link).exists()], [])
         manifest = json.loads((self.collection / 'MANIFEST.json').read_text())['collection_info']
         self.assertEqual((manifest['namespace'], manifest['name'], manifest['license']), ('pve', 'gpu', ['MIT']))
         self.assertEqual(manifest['version'], generate_docs.ask(EXECUTABLE, '--version').split()[-1])

@@ -296,15 +296,13 @@ def build_standin(folder):
     # static: it starts on every Debian release
     subprocess.run(['cc', '-O2', '-static', '-s', f'-DVERSION="{version}"', '-o', str(program),
                     str(REPOSITORY / 'tests/controller/standin.c')], check=True)
-    subprocess.run([sys.executable, '-B', str(REPOSITORY / 'cmake/collection/generate_docs.py'), str(program),
-                    '--out', str(program.parent / 'docs')], check=True)
     return program
 
 
 def build_collection(program, output):
-    docs = program.parent / 'docs'    # of the stand-in
+    documented = program.with_name('pve-gpu-documented') if program == shipped() else program
     subprocess.run([sys.executable, '-B', str(REPOSITORY / 'cmake/collection/assemble.py'), '--executable', str(program),
-                    '--docs', str(docs if docs.exists() else REPOSITORY / 'modules/docs'), '--out', str(output), '--no-archive'],
+                    '--documented', str(documented), '--out', str(output), '--no-archive'],
                    check=True, stdout=subprocess.DEVNULL)
     return pathlib.Path(output)
 

@@ -17,7 +17,7 @@ die() { echo "roots: $*" >&2; exit 1; }
 recipe() {
   target='python3 python3-apt openssh-server sudo kmod pciutils mdevctl iproute2 procps ca-certificates gpgv'
   case $1 in
-    build-bullseye) echo "bullseye g++ cmake ninja-build pkg-config nlohmann-json3-dev libfmt-dev libpci-dev libkmod-dev" ;;
+    build-bullseye) echo "bullseye g++ cmake ninja-build python3 pkg-config nlohmann-json3-dev libfmt-dev libpci-dev libkmod-dev" ;;
     host-bullseye) echo "bullseye $target" ;;
     host-bookworm) echo "bookworm $target" ;;
     host-trixie) echo "trixie $target" ;;
