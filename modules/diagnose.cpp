@@ -260,7 +260,7 @@ class Diagnosis {
         question.gpu = place.gpu;
         if (place.gpu) question.way = way_for(*place.gpu, line.mdev.empty() && !place.vf, !line.mdev.empty());
       }
-      out.push_back({fmt::format("guest {}, hostpci{}", guest->vmid, line.index), question});
+      out.push_back({fmt::format("guest {}, {}", guest->vmid, line.key()), question});
     }
   }
 

@@ -22,7 +22,7 @@ namespace hostpci {
 namespace {
 
 using catalogue::MajorMinor;
-using gpu::canonical_hostpci;
+using text::canonical_hostpci;
 
 enum class Running { refuse, pending };
 enum class Driver { vfio, keep };
@@ -137,10 +137,10 @@ class HostPciPlanner {
     facts_ = gpu::read_host_facts(reader_, gpu::vendors_of(devices));
     const auto pve = facts_.pve_version();
     if (!pve) return refuse("this is no Proxmox VE host: /usr/share/perl5/PVE/pvecfg.pm says no version");
-    text::HostPciValue wish = described();
-    if (std::string why = gpu::why_not(wish, slot_, vm_.sections, params_.vmid, *pve); !why.empty()) return refuse(why);
+    text::HostPci wish = described();
+    if (std::string why = gpu::why_not(wish, vm_.sections, params_.vmid, *pve); !why.empty()) return refuse(why);
     const gpu::StartFacts start{host_, node_, devices, read_mappings(), *pve, facts_.iommu.active.value_or(true)};
-    auto device = gpu::resolve(start, slot_, wish);
+    auto device = gpu::resolve(start, wish);
     if (!device) return refuse(device.error().message);
     if (params_.mdev && !choose_type(*device, start)) return;
     if (std::string why = gpu::why_stale(start, *device); !why.empty()) return refuse(why);
@@ -148,7 +148,7 @@ class HostPciPlanner {
     if (device->is_whole() && !judge_loss(start, *device)) return;
     wish = device->value;
     if (!facts_.iommu.active.value_or(true)) out_.warn("the guest can't start with it now, there is no IOMMU: " + facts_.iommu.cause);
-    const std::string wanted = text::print_hostpci_value(wish);
+    const std::string wanted = text::print_hostpci(wish);
     tell_wanted(wanted);
     if (value_.next && canonical_hostpci(*value_.next) == wanted) return wait(*value_.next);
     if (!may_change()) return;
@@ -156,8 +156,8 @@ class HostPciPlanner {
     change(value_.now && canonical_hostpci(*value_.now) == wanted ? *value_.now : wanted, gpu::remember(memory_, value_.next, wanted));
   }
 
-  text::HostPciValue described() const {
-    text::HostPciValue out;
+  text::HostPci described() const {
+    text::HostPci out{slot_};
     for (const std::string& text : params_.host)
       for (const std::string& address : text::split(text, ';'))
         out.addresses.push_back(text::parse_pci_address(text::trim(address)).or_fail("parameter 'host'"));
@@ -200,7 +200,7 @@ class HostPciPlanner {
       return {};
     }
     others.push_back(own);
-    std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
+    std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.value.slot < b.value.slot; });
     return gpu::why_not_together(start, params_.vmid, others);
   }
 
@@ -267,10 +267,10 @@ class HostPciPlanner {
   }
 
   bool names_the_same(const std::string& value) const {
-    const auto parsed = text::parse_hostpci_value(value);
+    const auto parsed = text::parse_hostpci(value);
     if (!parsed) return false;
-    const auto device = [](const text::HostPciValue& whole) {
-      return text::print_hostpci_value({.addresses = whole.addresses, .mapping = whole.mapping});
+    const auto device = [](const text::HostPci& whole) {
+      return text::print_hostpci({.addresses = whole.addresses, .mapping = whole.mapping});
     };
     return device(*parsed) == device(described());
   }

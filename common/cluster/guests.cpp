@@ -172,13 +172,10 @@ class Judge {
   }
 
   void judge_hostpci() {
-    std::string lines;
-    for (const auto& [key, value] : sections_[0].values)
-      if (text::numbered_key(key) == "hostpci") lines += fmt::format("{}: {}\n", key, value);
-    const text::GuestConfig config = text::parse_guest_config(lines);
+    const text::GuestConfig config = text::current_config(sections_);
     for (const std::string& warning : config.warnings) pin(warning);
     for (const text::HostPci& entry : config.hostpci) {
-      const std::string key = fmt::format("hostpci{}", entry.index);
+      const std::string key = entry.key();
       if (!entry.mapping.empty()) {
         judge_mapped(key, entry.mapping, cluster_.pci);
         continue;

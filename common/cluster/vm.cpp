@@ -3,7 +3,6 @@
 #include "common/cluster/vm.hpp"
 
 #include "common/cluster/api_error.hpp"
-#include "common/text/hostpci.hpp"
 #include "common/base/sha1.hpp"
 #include "common/base/strings.hpp"
 

@@ -126,11 +126,11 @@ class Attacher {
     Use use;
     use.vmid = guest.vmid;
     use.name = guest.config.name;
-    use.via = fmt::format("hostpci{}", entry.index);
+    use.via = entry.key();
     use.mapping = entry.mapping;
     use.vgpu_type = entry.mdev.empty() ? std::string() : type_name(gpu_, entry.mdev);
     if (guest.running) {
-      const std::string now = running_at(uses, guest, entry.index);
+      const std::string now = running_at(uses, guest, entry.slot);
       // A whole card given by its address needs no proof of where it is; a mapping may have given another card.
       if (now.empty() && (!entry.mapping.empty() || !entry.mdev.empty())) return;
       use.running = true;

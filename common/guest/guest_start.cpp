@@ -74,7 +74,7 @@ bool StartDevice::is_mediated(const StartFacts& facts) const {
   });
 }
 
-Result<StartDevice> resolve(const StartFacts& facts, unsigned slot, const text::HostPciValue& value) {
+Result<StartDevice> resolve(const StartFacts& facts, const text::HostPci& value) {
   std::vector<std::vector<text::PciAddress>> alternatives;
   if (value.mapping.empty()) {
     alternatives.push_back(value.addresses);
@@ -86,7 +86,7 @@ Result<StartDevice> resolve(const StartFacts& facts, unsigned slot, const text::
       return Error{fmt::format("the mapping '{}' has no entry for {}, so no guest with it can start here; add one with pve.gpu.mapping",
                                value.mapping, facts.node)};
   }
-  StartDevice out{slot, value, {}};
+  StartDevice out{value};
   for (const auto& members : alternatives) {
     for (const text::PciAddress& member : members) {
       if (functions_behind({member}, facts.devices).empty())
@@ -106,11 +106,11 @@ Result<StartDevice> resolve(const StartFacts& facts, unsigned slot, const text::
 std::vector<StartDevice> slots_of(const StartFacts& facts, const std::vector<text::GuestSection>& guest, unsigned without,
                                   std::vector<std::string>& problems) {
   std::vector<StartDevice> out;
-  for (unsigned slot = 0; slot < hostpci_slots; ++slot) {
+  for (unsigned slot = 0; slot < text::hostpci_slots; ++slot) {
     const auto text = slot == without ? std::nullopt : text::guest_option(guest, fmt::format("hostpci{}", slot)).next;
-    const auto value = text ? text::parse_hostpci_value(*text) : Result<text::HostPciValue>(Error{"empty"});
-    if (!value) continue;
-    auto device = resolve(facts, slot, *value);
+    const auto value = text ? text::parse_hostpci(*text, slot) : Result<text::HostPci>(Error{"empty"});
+    if (!value || !value->names_device()) continue;
+    auto device = resolve(facts, *value);
     if (const std::string why = device ? why_stale(facts, *device) : device.error().message; !why.empty())
       problems.push_back(fmt::format("hostpci{}: {}", slot, why));
     if (device) out.push_back(*std::move(device));
@@ -149,17 +149,17 @@ std::string why_not_together(const StartFacts& facts, std::int64_t vmid, const s
         return fmt::format(
             "guest {} would not start: all {} entries of the mapping '{}' for {} are in its other slots before hostpci{} (Proxmox VE: "
             "\"could not find a free device for 'hostpci{}'\"); give it fewer devices, or the mapping more",
-            vmid, device.alternatives.size(), device.value.mapping, facts.node, device.slot, device.slot);
+            vmid, device.alternatives.size(), device.value.mapping, facts.node, device.value.slot, device.value.slot);
       chosen = &*free;
     }
     for (const std::string& function : *chosen) {
-      const auto [other, fresh] = used.try_emplace(function, device.slot);
+      const auto [other, fresh] = used.try_emplace(function, device.value.slot);
       if (!fresh)
         return fmt::format(
             "guest {} would not start: it would have {} twice, as hostpci{} and as hostpci{}{} (Proxmox VE: \"device '{}' assigned more "
             "than "
             "once\"); use one slot for it, or name another device",
-            vmid, function, other->second, device.slot,
+            vmid, function, other->second, device.value.slot,
             device.value.mapping.empty() ? std::string() : fmt::format(" (mapping '{}')", device.value.mapping), function);
     }
   }

@@ -5,6 +5,7 @@
 
 #include "common/catalogue/catalogue.hpp"
 #include "common/mapping/mappable.hpp"
+#include "common/text/guest_sections.hpp"
 #include "common/text/hostpci.hpp"
 
 namespace pvegpu::gpu {
@@ -21,8 +22,7 @@ struct StartFacts {
 
 /// One slot of a guest, with its functions.
 struct StartDevice {
-  unsigned slot = 0;
-  text::HostPciValue value = {};
+  text::HostPci value;
   /// Of a mapping an alternative for each of its entries for this node, in its order; the functions of one are passed together.
   std::vector<std::vector<std::string>> alternatives = {};
 
@@ -33,7 +33,7 @@ struct StartDevice {
 };
 
 /// Error: a sentence, why no guest starts with this value here, and what to do.
-Result<StartDevice> resolve(const StartFacts& facts, unsigned slot, const text::HostPciValue& value);
+Result<StartDevice> resolve(const StartFacts& facts, const text::HostPci& value);
 
 /// The slots of a guest as they will be at its next start, but `without` (16: all); what Proxmox VE would refuse each of them for goes to
 /// `problems`.

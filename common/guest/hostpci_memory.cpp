@@ -3,20 +3,20 @@
 #include "common/guest/hostpci_memory.hpp"
 
 #include "common/core/journal.hpp"
-#include "common/guest/hostpci_rules.hpp"
+#include "common/text/hostpci.hpp"
 
 #include <algorithm>
 
 namespace pvegpu::gpu {
 bool HostPciMemory::wrote(const std::optional<std::string>& value) const {
-  return value && std::find(ours.begin(), ours.end(), canonical_hostpci(*value)) != ours.end();
+  return value && std::find(ours.begin(), ours.end(), text::canonical_hostpci(*value)) != ours.end();
 }
 
 HostPciMemory remember(const std::optional<HostPciMemory>& old, const std::optional<std::string>& now, const std::string& wanted) {
   HostPciMemory out = old.value_or(HostPciMemory{now, {}});
   // Others changed it since.
   if (now != out.before && !out.wrote(now)) out.before = now;
-  if (!out.wrote(wanted)) out.ours.push_back(canonical_hostpci(wanted));
+  if (!out.wrote(wanted)) out.ours.push_back(text::canonical_hostpci(wanted));
   return out;
 }
 

@@ -9,14 +9,14 @@
 namespace pvegpu::gpu {
 namespace {
 
-using text::HostPciValue;
+using text::HostPci;
 
 std::string needs_release(const char* key, catalogue::MajorMinor first, catalogue::MajorMinor pve, const char* instead) {
   if (!(pve < first)) return {};
   return fmt::format("{} came with Proxmox VE {}, and this is {}; {}", key, to_string(first), to_string(pve), instead);
 }
 
-std::string by_release(const HostPciValue& value, catalogue::MajorMinor pve) {
+std::string by_release(const HostPci& value, catalogue::MajorMinor pve) {
   std::string why;
   if (!value.mapping.empty()) why = needs_release("mapping", {8, 0}, pve, "name the device by its address, with host");
   if (why.empty() && value.keep_driver) why = needs_release("driver=keep", {9, 1}, pve, "leave it out");
@@ -25,7 +25,7 @@ std::string by_release(const HostPciValue& value, catalogue::MajorMinor pve) {
   return why;
 }
 
-std::string igd_conflict(const HostPciValue& value, const std::optional<std::string>& vga, bool q35, std::int64_t vmid) {
+std::string igd_conflict(const HostPci& value, const std::optional<std::string>& vga, bool q35, std::int64_t vmid) {
   if (q35)
     return fmt::format("legacy_igd needs the machine type i440fx, and guest {0} has q35; while it is stopped: qm set {0} --delete machine",
                        vmid);
@@ -39,8 +39,7 @@ std::string igd_conflict(const HostPciValue& value, const std::optional<std::str
 
 }  // namespace
 
-std::string why_not(const HostPciValue& value, unsigned slot, const std::vector<text::GuestSection>& guest, std::int64_t vmid,
-                    catalogue::MajorMinor pve) {
+std::string why_not(const HostPci& value, const std::vector<text::GuestSection>& guest, std::int64_t vmid, catalogue::MajorMinor pve) {
   if (std::string why = by_release(value, pve); !why.empty()) return why;
   const std::string machine = guest_option(guest, "machine").next.value_or("");
   const bool q35 = text::contains(machine, "q35");
@@ -51,20 +50,15 @@ std::string why_not(const HostPciValue& value, unsigned slot, const std::vector<
         vmid, machine.empty() ? "the default, i440fx" : machine, vmid);
   if (value.legacy_igd)
     if (std::string why = igd_conflict(value, guest_option(guest, "vga").next, q35, vmid); !why.empty()) return why;
-  for (unsigned other = 0; other < hostpci_slots; ++other) {
-    if (other == slot) continue;
+  for (unsigned other = 0; other < text::hostpci_slots; ++other) {
+    if (other == value.slot) continue;
     const auto text = guest_option(guest, fmt::format("hostpci{}", other)).next;
-    const auto parsed = text ? text::parse_hostpci_value(*text) : Result<HostPciValue>(Error{"empty"});
+    const auto parsed = text ? text::parse_hostpci(*text, other) : Result<HostPci>(Error{"empty"});
     if (!parsed) continue;
     if (value.legacy_igd && parsed->legacy_igd)
       return fmt::format("hostpci{} of guest {} is in legacy-igd mode, and only one can be", other, vmid);
   }
   return {};
-}
-
-std::string canonical_hostpci(const std::string& value) {
-  const auto parsed = text::parse_hostpci_value(value);
-  return parsed ? text::print_hostpci_value(*parsed) : value;
 }
 
 }  // namespace pvegpu::gpu

@@ -3,20 +3,15 @@
 #pragma once
 
 #include "common/catalogue/catalogue.hpp"
+#include "common/text/guest_sections.hpp"
 #include "common/text/hostpci.hpp"
 
 #include <optional>
 
 namespace pvegpu::gpu {
 
-inline constexpr unsigned hostpci_slots = 16;
-
-/// A sentence: why a guest with this configuration would not take or not start with `value` in this slot, and what to do. Empty when
+/// A sentence: why a guest with this configuration would not take or not start with `value` in its slot, and what to do. Empty when
 /// nothing is against it. PVE::QemuServer::PCI (parse_hostpci_devices, choose_hostpci_devices, $hostpci_fmt by release).
-std::string why_not(const text::HostPciValue& value, unsigned slot, const std::vector<text::GuestSection>& guest, std::int64_t vmid,
-                    catalogue::MajorMinor pve);
-
-/// As text::print_hostpci_value has it; what can't be parsed stays as it is.
-std::string canonical_hostpci(const std::string& value);
+std::string why_not(const text::HostPci& value, const std::vector<text::GuestSection>& guest, std::int64_t vmid, catalogue::MajorMinor pve);
 
 }  // namespace pvegpu::gpu

@@ -5,7 +5,7 @@
 #include "common/cluster/api_error.hpp"
 #include "common/cluster/cluster_lock.hpp"
 #include "common/text/guest_sections.hpp"
-#include "common/text/property_string.hpp"
+#include "common/text/hostpci.hpp"
 #include "common/base/sha1.hpp"
 #include "common/base/strings.hpp"
 
@@ -123,11 +123,10 @@ std::vector<MappingUser> users_of_mapping(const HostView& host, const std::strin
         if (const std::string* given = section.find("name"); given && guest.empty()) guest = *given;
         for (const auto& [key, value] : section.values) {
           if (text::numbered_key(key) != "hostpci") continue;
-          const auto properties = text::parse_property_string(value, "host");
-          const std::string* mapping = properties ? properties->find("mapping") : nullptr;
+          const auto device = text::parse_hostpci(value);
           const std::string vmid = name.substr(0, name.size() - 5);
           const auto known = [&](const MappingUser& user) { return user.vmid == vmid && user.via == key; };
-          if (mapping && *mapping == id && std::none_of(out.begin(), out.end(), known)) out.push_back({vmid, guest, node, key});
+          if (device && device->mapping == id && std::none_of(out.begin(), out.end(), known)) out.push_back({vmid, guest, node, key});
         }
       }
     }

@@ -25,9 +25,9 @@ std::string why_no_start(const Question& q, const std::vector<text::GuestSection
   const auto start = start_facts(q.host, q.machine);
   if (!start) return {};
   std::vector<std::string> problems;
-  const auto slots = gpu::slots_of(*start, sections, gpu::hostpci_slots, problems);
+  const auto slots = gpu::slots_of(*start, sections, text::hostpci_slots, problems);
   for (const std::string& problem : problems)
-    if (q.hostpci->mapping.empty() && problem.starts_with(fmt::format("hostpci{}:", q.hostpci->index))) return problem;
+    if (q.hostpci->mapping.empty() && problem.starts_with(fmt::format("hostpci{}:", q.hostpci->slot))) return problem;
   return gpu::why_not_together(*start, q.guest->vmid, slots);
 }
 
@@ -66,7 +66,7 @@ void mapping_valid(const Question& q, Condition& out) {
 std::string why_refused(const HostView& host, const gpu::Machine& machine, const text::PciMapping& mapping) {
   const auto start = start_facts(host, machine);
   if (!start) return {};
-  const auto device = gpu::resolve(*start, 0, {.mapping = mapping.id});
+  const auto device = gpu::resolve(*start, {.mapping = mapping.id});
   const std::string why = device ? gpu::why_stale(*start, *device) : device.error().message;
   return why.empty() ? why : fmt::format("Proxmox VE refuses the mapping {}: {}", mapping.id, why);
 }
@@ -80,7 +80,7 @@ void guest_starts(const Question& q, Condition& out) {
   const auto bytes = q.host.read_file(path);
   if (!bytes) return out.doubt(path + " can't be read");
   const auto sections = text::parse_guest_sections(*bytes);
-  const std::string key = fmt::format("hostpci{}", q.hostpci->index);
+  const std::string key = fmt::format("hostpci{}", q.hostpci->slot);
   const std::string* value = sections[0].find(key);
   const std::string* machine = sections[0].find("machine");
   if (value) out.see(fmt::format("{}: {}: {}", path, key, *value));

@@ -2,7 +2,6 @@
 // PCI devices of guests.
 #include "common/text/guest_config.hpp"
 
-#include "common/text/property_string.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
@@ -17,39 +16,28 @@ bool parse_number(std::string_view text, T& out) {
   return number.ec == std::errc() && number.ptr == text.data() + text.size();
 }
 
-Result<HostPci> parse_hostpci(unsigned index, std::string_view value) {
-  const Properties properties = PVEGPU_TRY(parse_property_string(value, "host"));
-  HostPci out;
-  out.index = index;
-  if (const std::string* mapping = properties.find("mapping")) out.mapping = *mapping;
-  if (const std::string* mdev = properties.find("mdev")) out.mdev = *mdev;
-  if (const std::string* host = properties.find("host"))
-    for (const std::string& address : split(*host, ';')) out.addresses.push_back(PVEGPU_TRY(parse_pci_address(address)));
-  if (out.addresses.empty() == out.mapping.empty()) return Error{"exactly one of an address and mapping= is needed"};
+}  // namespace
+
+GuestConfig current_config(const std::vector<GuestSection>& sections) {
+  GuestConfig out;
+  for (const auto& [key, value] : sections.at(0).values) {
+    if (key == "name") out.name = value;
+    unsigned slot = 0;
+    if (numbered_key(key) != "hostpci" || !parse_number(std::string_view(key).substr(7), slot)) continue;
+    auto entry = parse_hostpci(value, slot);
+    if (entry && entry->names_device())
+      out.hostpci.push_back(*std::move(entry));
+    else
+      out.warnings.push_back(fmt::format("{} '{}': exactly one of an address and mapping= is needed", key, value));
+  }
+  std::sort(out.hostpci.begin(), out.hostpci.end(), [](const HostPci& a, const HostPci& b) { return a.slot < b.slot; });
   return out;
 }
 
-}  // namespace
-
 GuestConfig parse_guest_config(std::string_view text) {
-  constexpr std::string_view prefix = "hostpci";
-  GuestConfig out;
-  for (const std::string& line : lines(text)) {
-    if (line.starts_with('[')) break;
-    const auto colon = line.find(':');
-    if (line.starts_with('#') || colon == line.npos) continue;
-    const std::string key = line.substr(0, colon), value = trim(line.substr(colon + 1));
-    unsigned index = 0;
-    if (key == "name") {
-      out.name = value;
-    } else if (key.starts_with(prefix) && parse_number(std::string_view(key).substr(prefix.size()), index)) {
-      if (auto entry = parse_hostpci(index, value))
-        out.hostpci.push_back(*std::move(entry));
-      else
-        out.warnings.push_back(fmt::format("{} '{}': {}", key, value, entry.error().message));
-    }
-  }
-  std::sort(out.hostpci.begin(), out.hostpci.end(), [](const HostPci& a, const HostPci& b) { return a.index < b.index; });
+  const auto sections = parse_guest_sections(text);
+  GuestConfig out = current_config(sections);
+  out.warnings.insert(out.warnings.begin(), sections[0].ignored.begin(), sections[0].ignored.end());
   return out;
 }
 

@@ -3,29 +3,24 @@
 // /run/qemu-server/pci-id-reservations.
 #pragma once
 
-#include "common/text/pci_address.hpp"
+#include "common/text/guest_sections.hpp"
+#include "common/text/hostpci.hpp"
 
 #include <cstdint>
 #include <vector>
 
 namespace pvegpu::text {
 
-/// hostpciN: addresses or the name of a mapping.
-struct HostPci {
-  unsigned index = 0;
-  std::vector<PciAddress> addresses;  ///< all of them are passed together
-  std::string mapping;                ///< empty when addresses are given
-  std::string mdev;                   ///< "nvidia-63", empty for a whole device
-};
-
 struct GuestConfig {
   std::string name;
-  std::vector<HostPci> hostpci;       ///< by index
-  std::vector<std::string> warnings;  ///< hostpci lines that can't be read
+  std::vector<HostPci> hostpci;       ///< by slot, each with its device
+  std::vector<std::string> warnings;  ///< hostpci lines with which no guest starts, or that Proxmox VE goes on without
 };
 
 /// The current configuration: what stands before the first section of a snapshot or of pending changes.
 GuestConfig parse_guest_config(std::string_view text);
+/// The same of sections; lines that Proxmox VE goes on without are none of it.
+GuestConfig current_config(const std::vector<GuestSection>& sections);
 
 /// Held by a guest that runs, or that is about to start.
 struct PciReservation {

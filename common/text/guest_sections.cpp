@@ -35,7 +35,11 @@ std::vector<GuestSection> parse_guest_sections(std::string_view text) {
     if (sign == line.npos) continue;
     std::string key = raw ? trim(line.substr(0, sign)) : line.substr(0, sign), value = trim(line.substr(sign + 1));
     if (key.empty() || key[0] < 'a' || key[0] > 'z' || key.find_first_of(" \t") != key.npos || value.empty()) continue;
-    if (numbered_key(key) == "hostpci" && is_ignored_hostpci_value(value)) continue;
+    if (numbered_key(key) == "hostpci")
+      if (const auto parsed = parse_hostpci(value); !parsed) {
+        out.back().ignored.push_back(fmt::format("{} '{}': {}", key, value, parsed.error().message));
+        continue;
+      }
     auto& values = out.back().values;
     const auto twice =
         raw ? values.end() : std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.first == key; });
@@ -43,6 +47,27 @@ std::vector<GuestSection> parse_guest_sections(std::string_view text) {
       values.emplace_back(std::move(key), std::move(value));
     else
       twice->second = std::move(value);  // the last one counts
+  }
+  return out;
+}
+
+GuestOption guest_option(const std::vector<GuestSection>& sections, std::string_view key) {
+  GuestOption out;
+  if (sections.empty()) return out;
+  for (const auto& [name, value] : sections[0].values)
+    if (name == key) out.now = value;
+  out.next = out.now;
+  for (const GuestSection& section : sections) {
+    if (section.kind != GuestSection::Kind::pending) continue;
+    for (const auto& [name, value] : section.values) {
+      if (name == key) out.next = value;
+      if (name != "delete") continue;
+      for (std::string each : split(value, ',')) {
+        each = trim(each);
+        if (each.starts_with('!')) each.erase(0, 1);
+        if (each == key) out.next = std::nullopt;
+      }
+    }
   }
   return out;
 }

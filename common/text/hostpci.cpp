@@ -5,6 +5,8 @@
 #include "common/text/property_string.hpp"
 #include "common/base/strings.hpp"
 
+#include <algorithm>
+
 namespace pvegpu::text {
 namespace {
 
@@ -16,8 +18,7 @@ Result<bool> parse_flag(const std::string& key, const std::string& value) {
   return Error{fmt::format("{} '{}' is neither 0 nor 1", key, value)};
 }
 
-/// False: no key that is known here.
-Result<bool> take_key(HostPciValue& out, const std::string& key, const std::string& text) {
+Result<> take_key(HostPci& out, const std::string& key, const std::string& text) {
   std::string* id = key == "vendor-id"       ? &out.vendor_id
                     : key == "device-id"     ? &out.device_id
                     : key == "sub-vendor-id" ? &out.sub_vendor_id
@@ -45,9 +46,9 @@ Result<bool> take_key(HostPciValue& out, const std::string& key, const std::stri
     if (text != "vfio" && text != "keep") return Error{fmt::format("driver '{}' is neither vfio nor keep", text)};
     out.keep_driver = text == "keep";
   } else {
-    return false;
+    out.unknown.emplace_back(key, text);
   }
-  return true;
+  return {};
 }
 
 }  // namespace
@@ -56,35 +57,25 @@ bool is_hex_id(std::string_view text) {
   return text.size() == 6 && text.starts_with("0x") && text.substr(2).find_first_not_of("0123456789abcdefABCDEF") == text.npos;
 }
 
-Result<HostPciValue> parse_hostpci_value(std::string_view value) {
+std::string HostPci::key() const { return fmt::format("hostpci{}", slot); }
+
+Result<HostPci> parse_hostpci(std::string_view value, unsigned slot) {
   const Properties properties = PVEGPU_TRY(parse_property_string(value, "host"));
-  HostPciValue out;
-  for (const auto& [key, text] : properties.pairs())
-    if (!PVEGPU_TRY(take_key(out, key, text))) return Error{fmt::format("'{}' is no key of hostpci", key)};
-  if (out.addresses.empty() == out.mapping.empty()) return Error{"exactly one of an address and mapping= is needed"};
+  HostPci out{slot};
+  for (const auto& [key, text] : properties.pairs()) PVEGPU_TRY(take_key(out, key, text));
   return out;
 }
 
-bool is_ignored_hostpci_value(std::string_view value) {
-  const auto properties = parse_property_string(value, "host");
-  if (!properties) return true;
-  HostPciValue out;
-  for (const auto& [key, text] : properties->pairs())
-    if (!take_key(out, key, text)) return true;
-  return false;
+std::string canonical_hostpci(const std::string& value) {
+  const auto parsed = parse_hostpci(value);
+  return parsed ? print_hostpci(*parsed) : value;
 }
 
-std::string print_hostpci_value(const HostPciValue& value) {
-  std::vector<std::string> parts;
-  if (value.mapping.empty()) {
-    std::vector<std::string> addresses;
-    for (const PciAddress& address : value.addresses) addresses.push_back(address.str());
-    parts.push_back(fmt::format("{}", fmt::join(addresses, ";")));
-  } else {
-    parts.push_back("mapping=" + value.mapping);
-  }
+std::string print_hostpci(const HostPci& value) {
+  std::vector<std::string> device, keys;
+  for (const PciAddress& address : value.addresses) device.push_back(address.str());
   const auto add = [&](const char* key, const std::string& text) {
-    if (!text.empty()) parts.push_back(fmt::format("{}={}", key, text));
+    if (!text.empty()) keys.push_back(fmt::format("{}={}", key, text));
   };
   add("device-id", value.device_id);
   add("driver", value.keep_driver ? "keep" : "");
@@ -97,28 +88,11 @@ std::string print_hostpci_value(const HostPciValue& value) {
   add("sub-vendor-id", value.sub_vendor_id);
   add("vendor-id", value.vendor_id);
   add("x-vga", value.x_vga ? "1" : "");
-  return fmt::format("{}", fmt::join(parts, ","));
-}
-
-GuestOption guest_option(const std::vector<GuestSection>& sections, std::string_view key) {
-  GuestOption out;
-  if (sections.empty()) return out;
-  for (const auto& [name, value] : sections[0].values)
-    if (name == key) out.now = value;
-  out.next = out.now;
-  for (const GuestSection& section : sections) {
-    if (section.kind != GuestSection::Kind::pending) continue;
-    for (const auto& [name, value] : section.values) {
-      if (name == key) out.next = value;
-      if (name != "delete") continue;
-      for (std::string each : split(value, ',')) {
-        each = trim(each);
-        if (each.starts_with('!')) each.erase(0, 1);
-        if (each == key) out.next = std::nullopt;
-      }
-    }
-  }
-  return out;
+  for (const auto& [key, text] : value.unknown) keys.push_back(fmt::format("{}={}", key, text));
+  std::sort(keys.begin(), keys.end());
+  if (!value.mapping.empty()) keys.insert(keys.begin(), "mapping=" + value.mapping);
+  if (!device.empty()) keys.insert(keys.begin(), fmt::format("{}", fmt::join(device, ";")));
+  return fmt::format("{}", fmt::join(keys, ","));
 }
 
 }  // namespace pvegpu::text

@@ -200,11 +200,11 @@ void property_string(const std::string& input) {
 }
 
 void hostpci(const std::string& input) {
-  const auto value = parse_hostpci_value(input);
+  const auto value = parse_hostpci(input);
   if (value) {
-    const std::string printed = print_hostpci_value(*value);
-    const auto again = parse_hostpci_value(printed);
-    must(again && print_hostpci_value(*again) == printed, "a value of hostpci reads back otherwise");
+    const std::string printed = print_hostpci(*value);
+    const auto again = parse_hostpci(printed);
+    must(again && print_hostpci(*again) == printed, "a value of hostpci reads back otherwise");
   }
   const GuestOption option = guest_option(parse_guest_sections(input), "hostpci0");
   must(input.find('[') != input.npos || option.now == option.next, "something is pending without a section for it");
@@ -213,8 +213,8 @@ void hostpci(const std::string& input) {
 void guest_config(const std::string& input) {
   const GuestConfig config = parse_guest_config(input);
   for (std::size_t i = 0; i < config.hostpci.size(); ++i) {
-    must(config.hostpci[i].addresses.empty() != config.hostpci[i].mapping.empty(), "a device is given by address or by mapping");
-    must(i == 0 || config.hostpci[i - 1].index <= config.hostpci[i].index, "devices are in order");
+    must(config.hostpci[i].names_device(), "a device is given by address or by mapping");
+    must(i == 0 || config.hostpci[i - 1].slot <= config.hostpci[i].slot, "devices are in order");
   }
   for (const PciReservation& held : parse_pci_reservations(input)) must(static_cast<bool>(parse_pci_address(held.address)), "an address");
   if (const auto owner = parse_mdev_uuid(input))

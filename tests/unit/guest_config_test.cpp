@@ -25,7 +25,7 @@ TEST(GuestConfig, addresses_mappings_and_types) {
   ASSERT_EQ(guest.hostpci[1].addresses.size(), 2u);
   EXPECT_EQ(guest.hostpci[1].addresses[0].str(), "0000:01:00");
   EXPECT_EQ(guest.hostpci[2].mapping, "a40");
-  EXPECT_EQ(guest.hostpci[2].index, 2u);
+  EXPECT_EQ(guest.hostpci[2].slot, 2u);
   EXPECT_TRUE(guest.hostpci[2].addresses.empty());
 }
 

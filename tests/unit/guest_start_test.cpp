@@ -47,10 +47,10 @@ class GuestStart : public testing::Test {
   }
   StartFacts facts() { return {host_, "pve1", *host_.pci_devices(), mappings_, {9, 1}}; }
   StartDevice device(unsigned slot, std::string_view value) {
-    return resolve(facts(), slot, *text::parse_hostpci_value(value)).or_fail(std::string(value));
+    return resolve(facts(), *text::parse_hostpci(value, slot)).or_fail(std::string(value));
   }
   std::string why(std::string_view value) {
-    const auto out = resolve(facts(), 0, *text::parse_hostpci_value(value));
+    const auto out = resolve(facts(), *text::parse_hostpci(value));
     return out ? "" : out.error().message;
   }
   std::string together(const std::vector<std::string>& values) {

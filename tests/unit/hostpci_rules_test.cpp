@@ -16,7 +16,7 @@ namespace {
 using catalogue::MajorMinor;
 
 std::string ask(std::string_view value, std::string_view guest, MajorMinor pve = {9, 1}, unsigned slot = 0) {
-  return why_not(*text::parse_hostpci_value(value), slot, text::parse_guest_sections(guest), 201, pve);
+  return why_not(*text::parse_hostpci(value, slot), text::parse_guest_sections(guest), 201, pve);
 }
 
 #define EXPECT_SAYS(text_, part) EXPECT_TRUE(text::contains(text_, part)) << (text_)

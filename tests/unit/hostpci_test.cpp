@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/text/hostpci.hpp"
+#include "common/text/guest_config.hpp"
 
 #include "common/base/sha1.hpp"
 
@@ -9,11 +9,11 @@ namespace pvegpu::text {
 namespace {
 
 std::string canonical(std::string_view value) {
-  const auto parsed = parse_hostpci_value(value);
-  return parsed ? print_hostpci_value(*parsed) : "error: " + parsed.error().message;
+  const auto parsed = parse_hostpci(value);
+  return parsed ? print_hostpci(*parsed) : "error: " + parsed.error().message;
 }
 
-TEST(HostPciValue, the_same_value_is_printed_the_same) {
+TEST(HostPci, the_same_value_is_printed_the_same) {
   for (const char* spelling :
        {"mapping=a40,mdev=nvidia-562,pcie=1", "pcie=1,mapping=a40,mdev=nvidia-562", "mapping=a40,,pcie=on,mdev=nvidia-562",
         "mdev=nvidia-562,pcie=yes,rombar=1,x-vga=0,driver=vfio,legacy-igd=off,mapping=a40"})
@@ -26,13 +26,28 @@ TEST(HostPciValue, the_same_value_is_printed_the_same) {
   EXPECT_EQ(canonical("00:02.0,legacy-igd=1"), "0000:00:02.0,legacy-igd=1");
 }
 
-TEST(HostPciValue, a_function_and_a_whole_device_differ) { EXPECT_NE(canonical("0000:41:00"), canonical("0000:41:00.0")); }
+TEST(HostPci, a_function_and_a_whole_device_differ) { EXPECT_NE(canonical("0000:41:00"), canonical("0000:41:00.0")); }
 
-TEST(HostPciValue, what_proxmox_does_not_take) {
-  for (const char* value :
-       {"", "pcie=1", "0000:41:00,mapping=a40", "a40", "0000:41:00,0000:42:00", "0000:41:00,pcie=2", "0000:41:00,colour=red",
-        "0000:41:00,vendor-id=10de", "0000:41:00,vendor-id=0x10dg", "0000:41:00,driver=nvidia"})
-    EXPECT_FALSE(parse_hostpci_value(value)) << value;
+TEST(HostPci, what_proxmox_does_not_take) {
+  for (const char* value : {"a40", "0000:41:00,0000:42:00", "0000:41:00,pcie=2", "0000:41:00,vendor-id=10de", "0000:41:00,vendor-id=0x10dg",
+                            "0000:41:00,driver=nvidia"})
+    EXPECT_FALSE(parse_hostpci(value)) << value;
+}
+
+TEST(HostPci, what_names_no_device_is_taken_all_the_same) {
+  for (const char* value : {"", "pcie=1", "0000:41:00,mapping=a40"}) {
+    const auto parsed = parse_hostpci(value, 3);
+    ASSERT_TRUE(parsed) << value;
+    EXPECT_FALSE(parsed->names_device()) << value;
+    EXPECT_EQ(print_hostpci(*parsed), value);
+    EXPECT_EQ(parsed->key(), "hostpci3");
+  }
+}
+
+TEST(HostPci, keys_of_a_newer_release_stay) {
+  EXPECT_EQ(canonical("zeta=1,0000:41:00,colour=red,pcie=1"), "0000:41:00,colour=red,pcie=1,zeta=1");
+  EXPECT_NE(canonical("0000:41:00,colour=red"), canonical("0000:41:00"));
+  EXPECT_EQ(parse_guest_config("hostpci0: 0000:41:00,colour=red\n").hostpci.size(), 1u) << "the guest has the device";
 }
 
 TEST(GuestOption, pending_changes_are_the_next_start) {
