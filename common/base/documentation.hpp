@@ -26,7 +26,7 @@ class DocText {
 
 class DocTexts {
  public:
-  DocTexts(std::initializer_list<const char*> written) {
+  DocTexts(std::initializer_list<DocText> written) {
     if (documented()) texts_.assign(written);
   }
 
@@ -34,7 +34,7 @@ class DocTexts {
   auto end() const { return texts_.end(); }
 
  private:
-  std::vector<const char*> texts_;
+  std::vector<DocText> texts_;
 };
 
 }  // namespace pvegpu

@@ -20,7 +20,7 @@ json returns(const ModuleDoc& doc) {
 
 json sentences(const DocTexts& texts) {
   json out = json::array();
-  for (const char* text : texts) out.push_back(text);
+  for (const DocText& text : texts) out.push_back(text.text());
   return out;
 }
 
