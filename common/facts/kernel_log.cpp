@@ -26,6 +26,7 @@ struct Sentence {
   const char* also;  ///< the same
   Subject subject;
   const char *name, *cause, *cure, *brought_by;
+  const char* module = "";
 };
 
 constexpr const char* power_off =
@@ -41,17 +42,18 @@ constexpr const char* other_kernel =
 constexpr Sentence sentences[] = {
     {Log::kernel, "requires use of the nvidia open kernel modules", "", Subject::before, "open_modules_required",
      "only NVIDIA's open kernel modules drive this GPU, and the proprietary ones run",
-     "install the driver with them: pve.gpu.nvidia_driver kernel_module_type=open", "driver"},
+     "install the driver with them: pve.gpu.nvidia_driver kernel_module_type=open", "driver", "nvidia_driver"},
     {Log::kernel, "is not supported by open", "", Subject::before, "proprietary_modules_required",
      "NVIDIA's open kernel modules do not drive this GPU: it has no GSP",
-     "install the driver with the proprietary modules: pve.gpu.nvidia_driver kernel_module_type=proprietary", "driver"},
+     "install the driver with the proprietary modules: pve.gpu.nvidia_driver kernel_module_type=proprietary", "driver", "nvidia_driver"},
     {Log::kernel, "open nvidia.ko is only ready for use on data center gpus", "", Subject::before, "proprietary_modules_required",
      "NVIDIA's open kernel modules of this version do not drive this GPU",
-     "install the driver with the proprietary modules: pve.gpu.nvidia_driver kernel_module_type=proprietary", "driver"},
+     "install the driver with the proprietary modules: pve.gpu.nvidia_driver kernel_module_type=proprietary", "driver", "nvidia_driver"},
     {Log::kernel, "supported through the nvidia", "legacy drivers", Subject::before, "legacy_branch",
-     "this branch of the driver serves the GPU no more", "install a driver of an older branch: pve.gpu.nvidia_driver", "driver"},
+     "this branch of the driver serves the GPU no more", "install a driver of an older branch: pve.gpu.nvidia_driver", "driver",
+     "nvidia_driver"},
     {Log::kernel, "in this system is not supported by the", "", Subject::before, "driver_without_board",
-     "this release of the driver does not serve the GPU", "install a driver that does: pve.gpu.nvidia_driver", "driver"},
+     "this release of the driver does not serve the GPU", "install a driver that does: pve.gpu.nvidia_driver", "driver", "nvidia_driver"},
     {Log::kernel, " is 0m @ 0x0", "", Subject::line, "bar_unassigned",
      "a memory window (BAR) of the GPU has no address, so no driver can use it", bios_window, ""},
     {Log::kernel, "necessary power cables", "", Subject::line, "power_cables", "the GPU's own power cables are not connected",
@@ -65,11 +67,22 @@ constexpr Sentence sentences[] = {
     {Log::kernel, "wpr2 already up", "", Subject::after, "wpr2_already_up",
      "the GPU is in a bad state (WPR2 already up): its firmware is still the one that an earlier start left", power_off, "power_off"},
     {Log::kernel, "direct firmware load for nvidia/", "failed with error", Subject::line, "gsp_firmware_missing",
-     "the driver does not find its GSP firmware in /lib/firmware/nvidia", "install the driver again: pve.gpu.nvidia_driver", "driver"},
+     "the driver does not find its GSP firmware in /lib/firmware/nvidia", "install the driver again: pve.gpu.nvidia_driver", "driver",
+     "nvidia_driver"},
     {Log::kernel, "loading /lib/firmware/nvidia/", "failed with error", Subject::line, "gsp_firmware_missing",
-     "the driver could not read its GSP firmware in /lib/firmware/nvidia", "install the driver again: pve.gpu.nvidia_driver", "driver"},
+     "the driver could not read its GSP firmware in /lib/firmware/nvidia", "install the driver again: pve.gpu.nvidia_driver", "driver",
+     "nvidia_driver"},
     {Log::kernel, "waiting for rpc response from gpu", "", Subject::line, "gsp_timeout", "the GPU's firmware (GSP) does not answer",
      power_off, "power_off"},
+    {Log::kernel, "disagrees about version of symbol", "nvidia", Subject::line, "module_of_other_kernel",
+     "a module was built for another kernel or driver than the one that runs", other_kernel, "driver", "nvidia_driver"},
+    {Log::kernel, "disagrees about version of symbol", "i915", Subject::line, "module_of_other_kernel",
+     "a module was built for another kernel or driver than the one that runs", other_kernel, "driver", "i915_sriov_driver"},
+    {Log::kernel, "unknown symbol", "nvidia", Subject::line, "module_of_other_kernel",
+     "a module misses what another one or the kernel does not have: they are of different builds", other_kernel, "driver", "nvidia_driver"},
+    {Log::kernel, "unknown symbol", "i915", Subject::line, "module_of_other_kernel",
+     "a module misses what another one or the kernel does not have: they are of different builds", other_kernel, "driver",
+     "i915_sriov_driver"},
     {Log::kernel, "disagrees about version of symbol", "", Subject::line, "module_of_other_kernel",
      "a module was built for another kernel or driver than the one that runs", other_kernel, "driver"},
     {Log::kernel, "unknown symbol", "", Subject::line, "module_of_other_kernel",
@@ -97,7 +110,7 @@ constexpr Sentence sentences[] = {
     {Log::kernel, "no vfs could be associated with this pf", "", Subject::line, "no_vfs_provisioned", "i915 could give this GPU no VFs",
      "see that i915.enable_guc=3 and i915.max_vfs are on the kernel's command line: pve.gpu.i915_sriov_driver", "reboot"},
     {Log::kernel, "i915: unknown parameter 'max_vfs'", "", Subject::line, "stock_module", "the kernel's own i915 runs, which makes no VFs",
-     "pve.gpu.i915_sriov_driver", "driver"},
+     "pve.gpu.i915_sriov_driver", "driver", "i915_sriov_driver"},
     {Log::kernel, "guc", "fetch failed", Subject::line, "intel_firmware_missing", "Intel's GuC firmware is missing",
      "install the package pve-firmware, run update-initramfs -u and reboot", "packages"},
     {Log::kernel, "guc initialization failed", "", Subject::line, "intel_firmware_failed", "Intel's GuC firmware does not start",
@@ -133,7 +146,7 @@ constexpr Sentence sentences[] = {
 
     {Log::vgpu_daemon, "gpu not supported by vgpu", "", Subject::line, "board_refused",
      "nvidia-vgpud does not know the board: this driver has no vGPU for it",
-     "install a branch of the vGPU driver that serves it: pve.gpu.nvidia_driver", "driver"},
+     "install a branch of the vGPU driver that serves it: pve.gpu.nvidia_driver", "driver", "nvidia_driver"},
     {Log::vgpu_daemon, "failed to send vgpu configuration info", "", Subject::line, "types_refused",
      "nvidia-vgpud could not give its vGPU types to the driver",
      "see that its board and the driver's version fit, then restart nvidia-vgpud", ""},
@@ -146,7 +159,7 @@ constexpr Sentence sentences[] = {
      "install a guest driver of the host's branch, or of the one before", ""},
     {Log::vgpu_manager, "nvos status 0x56", "", Subject::line, "board_refused",
      "the driver refuses vGPUs on this board (status 0x56: not supported)",
-     "install a branch of the vGPU driver that serves it: pve.gpu.nvidia_driver", "driver"},
+     "install a branch of the vGPU driver that serves it: pve.gpu.nvidia_driver", "driver", "nvidia_driver"},
 };
 
 bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
@@ -247,7 +260,7 @@ std::vector<LogFinding> find_in_log(Log log, std::string_view text) {
     for (std::size_t at = 0; at < lines.size(); ++at) {
       if (at < now && (log != Log::kernel || text::contains(lower[at], "nvrm"))) continue;
       if (!text::contains(lower[at], sentence.says) || !text::contains(lower[at], sentence.also)) continue;
-      LogFinding found{sentence.name, sentence.cause, sentence.cure, sentence.brought_by, lines[at], command_of(log), {}};
+      LogFinding found{sentence.name, sentence.cause, sentence.cure, sentence.brought_by, sentence.module, lines[at], command_of(log), {}};
       found.address = address_near(lines, at, sentence.subject);
       const auto same = std::find_if(out.begin(), out.end(), [&](const LogFinding& each) {
         return std::string_view(each.name) == found.name && each.address == found.address;

@@ -16,6 +16,7 @@ struct LogFinding {
   const char* cause = "";       ///< a sentence without its full stop
   const char* cure = "";        ///< the same; what to do
   const char* brought_by = "";  ///< reboot, power_off, driver, sriov, packages; empty: hands
+  const char* module = "";      ///< whose task brings it, without "pve.gpu."; empty: none's
   std::string line;             ///< what was said
   std::string where;            ///< the command that shows it: "journalctl -b -k"
   std::string address;          ///< of the card; empty: the line names none, it may be any card of that driver

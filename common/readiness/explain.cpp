@@ -48,8 +48,7 @@ void explain(const Question& q, Condition& out) {
         if (!found.concerns(address)) continue;
         out.see(fmt::format("{}: {}", found.where, found.line));
         out.cause = fmt::format("{}: {}", out.cause, found.cause);
-        out.cure = {found.cure, brought_by(found.brought_by)};
-        if (out.cure.by == BroughtBy::driver) out.cure.module = q.vgpu() ? "nvidia_driver" : "i915_sriov_driver";
+        out.cure = {found.cure, brought_by(found.brought_by), found.module};
         return;
       }
   }
