@@ -167,7 +167,7 @@ class Diagnosis {
     return out;
   }
 
-  Way way_for(const gpu::Gpu& gpu, bool whole, bool mediated) const {
+  Way way_for(const gpu::Place& place, bool mediated) const {
     switch (params_.way) {
       case WayChoice::passthrough:
         return Way::passthrough;
@@ -180,8 +180,7 @@ class Diagnosis {
       case WayChoice::any:
         break;
     }
-    if (mediated) return gpu.is_intel() ? Way::intel_gvtg : Way::nvidia_vgpu;
-    return whole ? Way::passthrough : readiness::way_of(gpu, machine_);
+    return readiness::way_of(place, mediated, machine_);
   }
 
   Question ask() const { return {.host = host_, .machine = machine_, .asks_programs = true, .vgpu_type = params_.vgpu_type.value_or("")}; }
@@ -193,7 +192,7 @@ class Diagnosis {
       if (only ? !only->covers(gpu.address) : gpu.kind != gpu::Kind::gpu) continue;
       Question question = ask();
       question.gpu = &gpu;
-      question.way = way_for(gpu, false, false);
+      question.way = params_.way == WayChoice::any ? readiness::way_of(gpu, machine_) : way_for({&gpu}, false);
       out.push_back({fmt::format("{} {}", gpu.address, gpu.name), question});
     }
     if (only && out.empty()) {
@@ -223,7 +222,7 @@ class Diagnosis {
     const gpu::Place place = card_of(mapping);
     question.mapping = &mapping;
     question.gpu = place.gpu;
-    if (place.gpu) question.way = way_for(*place.gpu, !mediated && !place.vf, mediated);
+    if (place.gpu) question.way = way_for(place, mediated);
   }
 
   void of_mapping(std::vector<Subject>& out) const {
@@ -258,7 +257,7 @@ class Diagnosis {
       } else if (!line.addresses.empty()) {
         const gpu::Place place = gpu::find_place(machine_.gpus, line.addresses[0]);
         question.gpu = place.gpu;
-        if (place.gpu) question.way = way_for(*place.gpu, line.mdev.empty() && !place.vf, !line.mdev.empty());
+        if (place.gpu) question.way = way_for(place, !line.mdev.empty());
       }
       out.push_back({fmt::format("guest {}, {}", guest->vmid, line.key()), question});
     }

@@ -7,22 +7,15 @@
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
 #include "common/guest/guest_start.hpp"
-#include "common/facts/host_loss.hpp"
 #include "common/guest/hostpci_memory.hpp"
 #include "common/guest/hostpci_rules.hpp"
 #include "common/guest/mdev_choice.hpp"
-#include "common/facts/scan.hpp"
+#include "common/readiness/outlook.hpp"
 #include "common/base/strings.hpp"
-
-#include <algorithm>
-#include <set>
 
 namespace pvegpu {
 namespace hostpci {
 namespace {
-
-using catalogue::MajorMinor;
-using text::canonical_hostpci;
 
 enum class Running { refuse, pending };
 enum class Driver { vfio, keep };
@@ -38,8 +31,6 @@ struct Params {
   Running running = Running::refuse;
   State state = State::present;
 };
-
-constexpr const char* mapping_file = "/etc/pve/mapping/pci.cfg";
 
 struct GuestAnswer {
   std::int64_t vmid = 0;
@@ -133,27 +124,28 @@ class HostPciPlanner {
 
   // --- what is wished ---------------------------------------------------------------------------------------------------------
   void present() {
-    const auto devices = host_.pci_devices().or_fail("list PCI devices");
-    facts_ = gpu::read_host_facts(reader_, gpu::vendors_of(devices));
-    const auto pve = facts_.pve_version();
-    if (!pve) return refuse("this is no Proxmox VE host: /usr/share/perl5/PVE/pvecfg.pm says no version");
-    text::HostPci wish = described();
-    if (std::string why = gpu::why_not(wish, vm_.sections, params_.vmid, *pve); !why.empty()) return refuse(why);
-    const gpu::StartFacts start{host_, node_, devices, read_mappings(), *pve, facts_.iommu.active.value_or(true)};
-    auto device = gpu::resolve(start, wish);
+    const gpu::Machine machine = gpu::require_machine(host_);
+    auto start = gpu::start_facts(host_, machine);
+    if (!start) return refuse("this is no Proxmox VE host: /usr/share/perl5/PVE/pvecfg.pm says no version");
+    if (!machine.guests.mappings) throw ModuleError("/etc/pve/mapping/pci.cfg can't be read");
+    start->node = node_;
+    const text::HostPci wish = described();
+    if (std::string why = gpu::why_not(wish, vm_.sections, params_.vmid, start->pve); !why.empty()) return refuse(why);
+    auto device = gpu::resolve(*start, wish);
     if (!device) return refuse(device.error().message);
-    if (params_.mdev && !choose_type(*device, start)) return;
-    if (std::string why = gpu::why_stale(start, *device); !why.empty()) return refuse(why);
-    if (std::string why = clash(start, *device); !why.empty()) return refuse(why);
-    if (device->is_whole() && !judge_loss(start, *device)) return;
-    wish = device->value;
-    if (!facts_.iommu.active.value_or(true)) out_.warn("the guest can't start with it now, there is no IOMMU: " + facts_.iommu.cause);
-    const std::string wanted = text::print_hostpci(wish);
+    if (!judge_cards(machine, *start, *device)) return;
+    if (std::string why = gpu::why_stale(*start, *device); !why.empty()) return refuse(why);
+    std::vector<std::string> of_others;
+    const std::string clash = gpu::why_clash(*start, params_.vmid, vm_.sections, *device, of_others);
+    for (const std::string& warning : of_others) out_.warn(warning);
+    if (!clash.empty()) return refuse(clash);
+    const std::string wanted = text::print_hostpci(device->value);
     tell_wanted(wanted);
-    if (value_.next && canonical_hostpci(*value_.next) == wanted) return wait(*value_.next);
+    if (value_.next && text::canonical_hostpci(*value_.next) == wanted) return wait(*value_.next);
     if (!may_change()) return;
     // In the spelling that the guest runs with, nothing stays pending.
-    change(value_.now && canonical_hostpci(*value_.now) == wanted ? *value_.now : wanted, gpu::remember(memory_, value_.next, wanted));
+    change(value_.now && text::canonical_hostpci(*value_.now) == wanted ? *value_.now : wanted,
+           gpu::remember(memory_, value_.next, wanted));
   }
 
   text::HostPci described() const {
@@ -183,58 +175,32 @@ class HostPciPlanner {
     return out;
   }
 
-  std::vector<text::PciMapping> read_mappings() const {
-    const auto bytes = host_.read_file(mapping_file);
-    if (!bytes && !bytes.error().not_found()) throw ModuleError(bytes.error().message);
-    return text::parse_pci_mappings(bytes.value_or("")).mappings;
-  }
-
-  /// With the other slots of the guest. What is wrong without this one is told, and does not stop the task.
-  std::string clash(const gpu::StartFacts& start, const gpu::StartDevice& own) {
-    std::vector<std::string> problems;
-    std::vector<gpu::StartDevice> others = gpu::slots_of(start, vm_.sections, slot_, problems);
-    for (const std::string& problem : problems)
-      out_.warn(fmt::format("another slot keeps guest {} from starting, {}", params_.vmid, problem));
-    if (const std::string why = gpu::why_not_together(start, params_.vmid, others); !why.empty()) {
-      out_.warn(why);
-      return {};
-    }
-    others.push_back(own);
-    std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.value.slot < b.value.slot; });
-    return gpu::why_not_together(start, params_.vmid, others);
-  }
-
-  /// Whichever alternative of a mapping is free when the guest starts, it gets.
-  bool judge_loss(const gpu::StartFacts& start, const gpu::StartDevice& device) {
-    std::set<std::string> told;
-    for (const std::vector<std::string>& functions : device.alternatives) {
-      const gpu::HostLoss loss = gpu::loss_at_start(host_, start.devices, functions, params_.vmid);
-      if (const std::string& why = loss.needed.empty() ? loss.of_guests : loss.needed; !why.empty()) {
-        refuse(why);
-        return false;
-      }
-      for (const std::string& warning : loss.warnings)
-        if (told.insert(warning).second) out_.warn(warning);
-    }
+  /// A card whole is set although its start still waits for something; the type of a vGPU is not known before a card offers it.
+  bool judge_cards(const gpu::Machine& machine, const gpu::StartFacts& start, gpu::StartDevice& device) {
+    const bool mediated = params_.mdev.has_value();
+    const gpu::Guest guest{params_.vmid, vm_.running, {}};
+    const readiness::Outlook outlook = readiness::outlook(host_, machine, device.alternatives, mediated, &guest);
+    outlook.tell(out_);
+    if (mediated) return outlook.good() && choose_type(device, start, machine);
     for (const text::PciMapping& mapping : start.mappings)
       if (mapping.id == device.value.mapping && mapping.mdev)
         out_.warn(fmt::format("the mapping '{}' is for mediated devices, but no mdev is named: the guest gets the first free device whole",
                               mapping.id));
-    return true;
+    return !out_.refusal();
   }
 
-  bool choose_type(gpu::StartDevice& device, const gpu::StartFacts& start) {
-    const auto choice = gpu::choose_mdev(*params_.mdev, device.alternatives, gpu::scan_gpus(reader_, start.devices, facts_));
+  bool choose_type(gpu::StartDevice& device, const gpu::StartFacts& start, const gpu::Machine& machine) {
+    const auto choice = gpu::choose_mdev(*params_.mdev, device.alternatives, machine.gpus);
     if (!choice) {
       refuse(fmt::format("no guest on {} can get the vGPU type '{}': {}", node_, *params_.mdev, choice.error().message));
       return false;
     }
-    const bool vendor_vfio = choice->framework == gpu::Framework::vendor_vfio;
-    if (device.value.keep_driver && !vendor_vfio) {
+    if (device.value.keep_driver && choice->framework != gpu::Framework::vendor_vfio) {
       refuse("driver=keep makes Proxmox VE create no mediated device; leave it out");
       return false;
     }
-    if (vendor_vfio && start.pve < MajorMinor{8, 3}) out_.warn("vGPUs on NVIDIA's vendor VFIO need the package qemu-server 8.2.5 or later");
+    if (choice->framework == gpu::Framework::vendor_vfio && start.pve < catalogue::MajorMinor{8, 3})
+      out_.warn("vGPUs on NVIDIA's vendor VFIO need the package qemu-server 8.2.5 or later");
     for (const std::string& warning : choice->warnings) out_.warn(warning);
     device.value.mdev = choice->id;
     Answer answer;
@@ -252,7 +218,7 @@ class HostPciPlanner {
       wanted = std::nullopt;
     else if (memory_ && memory_->wrote(next))
       wanted = memory_->before;
-    else if (next && names_the_same(*next))
+    else if (next && gpu::same_device(*next, described()))
       out_.warn(
           fmt::format("{} of guest {} stays '{}': this module did not set it on this node; to empty the slot, name it without a device",
                       key_, params_.vmid, *next));
@@ -264,15 +230,6 @@ class HostPciPlanner {
     if (!may_change()) return;
     change(wanted, std::nullopt);
     forget();
-  }
-
-  bool names_the_same(const std::string& value) const {
-    const auto parsed = text::parse_hostpci(value);
-    if (!parsed) return false;
-    const auto device = [](const text::HostPci& whole) {
-      return text::print_hostpci({.addresses = whole.addresses, .mapping = whole.mapping});
-    };
-    return device(*parsed) == device(described());
   }
 
   void forget() {
@@ -299,14 +256,7 @@ class HostPciPlanner {
 
   /// `memory` is kept before the change.
   void change(const std::optional<std::string>& wanted, const std::optional<gpu::HostPciMemory>& memory) {
-    Step step;
-    step.target = fmt::format("{} of guest {}", key_, params_.vmid);
-    step.current = value_.next;
-    step.desired = wanted;
-    step.observe = [path = vm_.path, key = key_](const HostView& host) { return cluster::next_vm_option(host, path, key); };
-    step.apply = [path = vm_.path, vmid = params_.vmid, key = key_, now = value_.next, wanted](Host& host) {
-      return cluster::set_vm_option(host, path, vmid, key, now, wanted);
-    };
+    Step step = cluster::vm_option_step(vm_, params_.vmid, key_, value_.next, wanted);
     if (memory) step.note_before = NoteChange{gpu::hostpci_note(params_.vmid, slot_), gpu::to_json(*memory)};
     out_.effect(std::move(step));
     wait(wanted);
@@ -331,7 +281,6 @@ class HostPciPlanner {
   cluster::Vm vm_;
   text::GuestOption value_;
   std::optional<gpu::HostPciMemory> memory_;
-  gpu::HostFacts facts_;
   bool differs_ = false;
 };
 

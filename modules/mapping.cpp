@@ -7,6 +7,7 @@
 #include "common/core/module.hpp"
 #include "common/inventory/host_info.hpp"
 #include "common/mapping/mapping_selection.hpp"
+#include "common/readiness/outlook.hpp"
 #include "common/base/strings.hpp"
 #include "common/text/pve_version.hpp"
 
@@ -94,60 +95,13 @@ std::optional<catalogue::MajorMinor> release_of(const HostView& host, const Para
   return std::nullopt;
 }
 
-/// The mdev flag is the whole mapping's, and from 8.4 on a guest does not start unless it is what the hardware says.
-std::optional<bool> mdev_wish(const Params& params, const gpu::MappingSelection& selection, const text::PciMapping* now, bool compared,
-                              Plan& out) {
-  const auto &with = selection.with_mdev, &without = selection.without_mdev;
-  if (with.empty() && without.empty()) return params.mdev;
-  if (!with.empty() && !without.empty()) {
-    out.refuse(
-        fmt::format("one mapping can't hold both: {} offers mediated devices and {} does not; make two mappings", with[0], without[0]));
-    return params.mdev;
-  }
-  const bool hardware = !with.empty();
-  if (params.mdev && compared && *params.mdev != hardware)
-    out.refuse(hardware
-                   ? fmt::format("parameter 'mdev': {} offers mediated devices now, so Proxmox VE wants the mapping to say so; set it, or "
-                                 "take the card from the driver that offers them",
-                                 with[0])
-                   : fmt::format("parameter 'mdev': {} offers no mediated devices now: of a card with SR-IOV map its virtual functions "
-                                 "(vfs_of), else look whether the vGPU driver runs",
-                                 without[0]));
-  if (params.mdev) return params.mdev;
-  if (now && compared && now->mdev != hardware)
-    for (const text::PciMapEntry& entry : now->entries)
-      if (std::find(selection.nodes.begin(), selection.nodes.end(), entry.node) == selection.nodes.end())
-        out.refuse(
-            fmt::format("mapping {} has mdev {:d} with entries of {}, but {} {} mediated devices; put unlike cards in mappings of their "
-                        "own, or set 'mdev'",
-                        now->id, now->mdev, entry.node, hardware ? with[0] : without[0], hardware ? "offers" : "offers no"));
-  return hardware;
-}
-
-void refuse_taking_from_guests(const HostView& host, const Params& params, const Change& change, Plan& out) {
-  const auto losing = cluster::nodes_that_lose(change.now, change.next ? &*change.next : nullptr);
-  if (losing.empty() || params.force) return;
-  for (const cluster::MappingUser& user : cluster::users_of_mapping(host, params.id))
-    if (!change.next || std::find(losing.begin(), losing.end(), user.node) != losing.end())
-      out.refuse(
-          fmt::format("guest {}{} on {} uses mapping {} ({}) and could not start any more; take it from the guest first, or set 'force'",
-                      user.vmid, user.name.empty() ? "" : fmt::format(" ({})", user.name), user.node, params.id, user.via));
-}
-
-void refuse_what_does_not_fit(const HostView& host, const text::PciMappings& file, const Change& change, Plan& out) {
-  const auto section = [](const text::PciMapping* mapping) { return mapping ? text::print_pci_mapping(*mapping).size() : 0; };
-  const std::size_t size =
-      text::print_pci_mappings(file.mappings).size() - section(change.now) + section(change.next ? &*change.next : nullptr);
-  if (size > cluster::largest_pmxcfs_file)
-    out.refuse(
-        fmt::format("{} would have {} bytes, and the cluster file system takes {}; map only as many virtual functions as there are "
-                    "seats",
-                    cluster::pci_cfg, size, cluster::largest_pmxcfs_file));
-  if (const auto free = host.free_space("/etc/pve"); free && *free < size)
-    out.refuse(
-        fmt::format("the cluster file system is full: {} bytes are free in /etc/pve and {} are needed; remove what fills it (pmxcfs "
-                    "keeps it in /var/lib/pve-cluster)",
-                    *free, size));
+/// VFs that are wanted and not there, where the host itself can't be asked.
+void wait_for_vfs(const gpu::MappingSelection& selection, Plan& out) {
+  std::vector<std::string> cards;
+  for (const gpu::PlannedCard& card : selection.without_vfs) cards.push_back(fmt::format("{} on {}", card.address, card.node));
+  if (!cards.empty())
+    out.later({"sriov", fmt::format("{} {} no virtual functions yet, which the module sriov makes", fmt::join(cards, ", "),
+                                    cards.size() == 1 ? "has" : "have")});
 }
 
 struct MappingAnswer {
@@ -251,13 +205,16 @@ void plan(const Params& params, const HostView& host, Plan& out) {
   if (present) {
     if (params.description) wish.description = text::trim(*params.description);  // as Proxmox VE reads it back
     wish.live_migration_capable = params.live_migration_capable;
-    wish.mdev = mdev_wish(params, selection, change.now, compared, out);
-    if (out.refusal()) return;
+    auto flag = gpu::mdev_flag(selection, params.mdev, change.now, compared);
+    if (!flag) {
+      out.refuse(flag.error().message);
+      return;
+    }
+    wish.mdev = *flag;
     if (params.model && selection.entries.empty()) out.warn(fmt::format("no '{}' was found, so there is nothing to map", *params.model));
   }
-  if (!selection.without_vfs.empty())
-    out.later({"sriov", fmt::format("{} {} no virtual functions yet, which the module sriov makes", fmt::join(selection.without_vfs, ", "),
-                                    selection.without_vfs.size() == 1 ? "has" : "have")});
+  if (present && !params.hosts) readiness::outlook(host, gpu::require_machine(host), selection, *node).tell(out);
+  wait_for_vfs(selection, out);
   change.next = cluster::fulfilled(wish, change.now);
   report(params, change, *here, compared, out);
   if (present && !change.now && !change.next) {
@@ -275,8 +232,10 @@ void plan(const Params& params, const HostView& host, Plan& out) {
                     "set 'heal' to take it out",
                     cluster::pci_cfg, poisoned[0]));
   if (!host.exists("/etc/pve/mapping")) out.refuse("/etc/pve/mapping is missing; make it as Proxmox VE does: pvecm updatecerts");
-  refuse_taking_from_guests(host, params, change, out);
-  refuse_what_does_not_fit(host, file, change, out);
+  const text::PciMapping* next = change.next ? &*change.next : nullptr;
+  if (!params.force)
+    if (std::string why = cluster::why_guests_lose(host, params.id, change.now, next); !why.empty()) out.refuse(std::move(why));
+  if (std::string why = cluster::why_no_room(host, file, change.now, next); !why.empty()) out.refuse(std::move(why));
   Step step = cluster::mapping_step(wish, change.now);
   if (!file.comments.empty())
     step.warnings.push_back(fmt::format("{}: Proxmox VE drops comments whenever it writes the file: {} in all, the first in line {}",

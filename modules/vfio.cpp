@@ -31,6 +31,7 @@ constexpr const char* options_file = "/etc/modprobe.d/pve-gpu-vfio.conf";
 constexpr const char* vfio_driver = "vfio-pci";
 const text::KernelParameter no_firmware_console{"initcall_blacklist", "sysfb_init"};
 
+using readiness::Condition;
 using Claims = std::vector<text::VfioClaim>;
 
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
@@ -108,6 +109,7 @@ class Planner {
  public:
   Planner(const Params& params, const HostView& host, Plan& out)
       : params_(params), host_(host), out_(out), reader_(host), facts_(gpu::require_machine(host)) {
+    for (const std::string& each : params.devices) listed_.push_back(text::parse_pci_address(each).or_fail("parameter 'devices'"));
     recorded_ = text::parse_vfio_script(host.read_file(text::vfio_script_file).value_or(""));
   }
 
@@ -122,7 +124,7 @@ class Planner {
       const BlockVerdict verdict = judge_blocks(host_, boot, vfio_driver, facts_.facts.has_driver("vfio_pci"), true);
       if (!verdict.refusal.empty()) return (void)out_.refuse(verdict.refusal);
       kept_away_ = verdict.wait;
-      for (const gpu::Card& card : choice.cards) claim(card, wanted);
+      wanted = gpu::claims_of(choice.cards, recorded_, params_.bind == Bind::boot);
     } else {
       for (const text::VfioClaim& old : recorded_)
         if (!is_listed(old.address)) wanted.push_back(old);
@@ -142,40 +144,11 @@ class Planner {
       throw ModuleError("which cards? Give devices, model or all; the module host_info lists the cards of a host");
     gpu::CardWish wish{
         .devices = {}, .model = params_.model, .all = params_.all, .allow_boot_display = params_.boot_display == BootDisplay::allow};
-    for (const std::string& each : params_.devices) wish.devices.push_back(text::parse_pci_address(each).or_fail("parameter 'devices'"));
+    wish.devices = listed_;
     return gpu::choose_cards(reader_, facts_, wish, recorded_);
   }
 
-  /// Whether `devices` names this function or its card; without any, all are meant. Of a card that is gone its slot is known.
-  bool is_listed(const std::string& address) const {
-    if (params_.devices.empty()) return true;
-    const auto own = text::parse_pci_address(address).or_fail("recorded address");
-    const auto gpu = std::find_if(facts_.gpus.begin(), facts_.gpus.end(), [&](const gpu::Gpu& each) { return gpu::is_of_card(each, own); });
-    return std::any_of(params_.devices.begin(), params_.devices.end(), [&](const std::string& each) {
-      const auto listed = text::parse_pci_address(each).or_fail("parameter 'devices'");
-      if (listed.covers(address)) return true;
-      return gpu != facts_.gpus.end() ? gpu::is_of_card(*gpu, listed) : listed.device == own.device && !facts_.device(address);
-    });
-  }
-
-  /// At a guest's start Proxmox VE takes any function from its driver; that harms only with display drivers and their sound.
-  bool is_kept(const gpu::Card& card, const gpu::Function& function) const {
-    if (params_.bind == Bind::boot) return true;
-    return card.gpu && (function.pci_class >> 8 == 0x03 || function.pci_class == 0x1200 || function.pci_class == 0x0403);
-  }
-
-  void claim(const gpu::Card& card, Claims& wanted) const {
-    for (const gpu::Function& function : card.functions) {
-      if (!is_kept(card, function)) continue;
-      const auto known = std::find_if(recorded_.begin(), recorded_.end(), [&](const text::VfioClaim& old) {
-        return old.address == function.address && old.ids == function.ids;
-      });
-      if (known != recorded_.end())
-        wanted.push_back(*known);
-      else
-        wanted.push_back({function.address, function.ids, function.driver.value_or(""), function.driver_override == vfio_driver});
-    }
-  }
+  bool is_listed(const std::string& address) const { return params_.devices.empty() || gpu::is_listed(facts_, listed_, address); }
 
   /// Cards that are named and that others hold for vfio-pci: giving back what this module took changes nothing about them.
   void tell_other_holders() {
@@ -245,7 +218,11 @@ class Planner {
     const auto kernel = catalogue::parse_major_minor(host_.kernel_release());
     boot::CmdlineWish wish{.module = "vfio"};
     for (const gpu::Card& card : cards) {
-      if (!card.gpu || !card.gpu->boot_vga) continue;
+      if (!card.gpu) continue;
+      if (const Condition framebuffer = readiness::judge(gpu::whole(host_, facts_, *card.gpu), "no_firmware_framebuffer");
+          framebuffer.state == readiness::State::unmet)
+        wish.present = text::parse_kernel_cmdline(framebuffer.cure.args["parameters"][0].get<std::string>());
+      if (!card.gpu->boot_vga) continue;
       out_.warn(
           fmt::format("{} is the boot display: the console of this host ends on it when vfio-pci takes it; reach the host by "
                       "network or serial line",
@@ -264,9 +241,7 @@ class Planner {
   void take(const gpu::Card& card, const Claims& wanted) {
     if (!facts_.facts.iommu.active.value_or(false)) {
       out_.reboot_if(true, "the IOMMU is off");
-      out_.later(
-          {"reboot", fmt::format("the IOMMU is off, so no guest can have {} yet: {}", card.address,
-                                 facts_.facts.iommu.cause.empty() ? std::string("see the module iommu") : facts_.facts.iommu.cause)});
+      out_.later({"reboot", gpu::without_iommu(host_, facts_, card)});
       return;
     }
     if (!kept_away_.empty()) {
@@ -324,6 +299,10 @@ class Planner {
     if (card.gpu && card.gpu->boot_vga)
       out_.warn(fmt::format(
           "{}: the firmware has run the ROM of its boot display; if a guest shows no picture, give it a ROM file (romfile)", card.address));
+    if (card.gpu)
+      if (const Condition need = readiness::judge(gpu::whole(host_, facts_, *card.gpu), "host_spares_it");
+          need.state == readiness::State::unmet)
+        out_.warn(readiness::told(need, fmt::format("{} ({})", card.address, card.name)));
     for (const gpu::Function& function : card.functions)
       if (const auto need = gpu::console_need(host_, function.address); need && !card.gpu)
         out_.warn(fmt::format("the console of this host ends when {} goes to a guest: {}", function.address, *need));
@@ -335,6 +314,7 @@ class Planner {
   Plan& out_;
   Reader reader_;
   const gpu::Machine facts_;
+  std::vector<text::PciAddress> listed_;  ///< params_.devices
   Claims recorded_;
   std::string kept_away_;          ///< what keeps vfio-pci away until the next boot, "" when nothing does
   std::vector<std::string> gone_;  ///< of cards that can't be given back as they were: told with their record's end

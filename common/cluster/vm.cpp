@@ -79,4 +79,15 @@ Result<> set_vm_option(Host& host, const std::string& path, std::int64_t vmid, c
   return Error{fmt::format("qm set {}: {}", vmid, cause)};
 }
 
+Step vm_option_step(const Vm& vm, std::int64_t vmid, const std::string& key, const std::optional<std::string>& now,
+                    const std::optional<std::string>& wanted) {
+  Step step;
+  step.target = fmt::format("{} of guest {}", key, vmid);
+  step.current = now;
+  step.desired = wanted;
+  step.observe = [path = vm.path, key](const HostView& host) { return next_vm_option(host, path, key); };
+  step.apply = [path = vm.path, vmid, key, now, wanted](Host& host) { return set_vm_option(host, path, vmid, key, now, wanted); };
+  return step;
+}
+
 }  // namespace pvegpu::cluster

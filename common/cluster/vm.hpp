@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/cluster/membership.hpp"
+#include "common/core/plan.hpp"
 #include "common/text/guest_sections.hpp"
 
 namespace pvegpu::cluster {
@@ -31,5 +32,9 @@ Result<std::optional<std::string>> next_vm_option(const HostView& host, const st
 /// at the same time it is tried again.
 Result<> set_vm_option(Host& host, const std::string& path, std::int64_t vmid, const std::string& key,
                        const std::optional<std::string>& now, const std::optional<std::string>& wanted);
+
+/// The step that makes it so of what stands there `now`.
+Step vm_option_step(const Vm& vm, std::int64_t vmid, const std::string& key, const std::optional<std::string>& now,
+                    const std::optional<std::string>& wanted);
 
 }  // namespace pvegpu::cluster

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t largest = 256 << 10;
 constexpr const char* our_mark = "Made by pve.gpu";
+constexpr const char* running_cmdline = "/proc/cmdline";
 
 bool is_hex(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
 
@@ -66,6 +67,39 @@ std::string driver_in(std::string_view text) {
   return {};
 }
 
+std::string read_small(Reader& reader, const std::string& path) {
+  const auto info = reader.host().stat(path);
+  if (!info || info->type != FileType::regular) return {};  // also a link to /dev/null, which hides a file
+  if (info->size > largest) {
+    reader.note(fmt::format("{} has more than 256 KiB and was not looked at", path));
+    return {};
+  }
+  return reader.file(path, "lines that give devices to drivers").value_or("");
+}
+
+std::vector<std::string> list_of(Reader& reader, const std::string& directory) {
+  return reader.list(directory, "files that give devices to drivers").value_or(std::vector<std::string>());
+}
+
+/// Lines of three words or more; of the holder, where it stands is filled in.
+template <class Line>
+void for_each_modprobe_line(Reader& reader, const Line& each) {
+  std::set<std::string> seen;
+  for (const char* directory :
+       {"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"})
+    for (const std::string& name : list_of(reader, directory)) {
+      if (!name.ends_with(".conf") || !seen.insert(name).second) continue;
+      Holder at{Holder::Kind::modprobe_ids, fmt::format("{}/{}", directory, name)};
+      const std::string text = read_small(reader, at.path);
+      at.ours = text::contains(text, our_mark);
+      for (const std::string& line : text::lines(text)) {
+        ++at.line;
+        at.text = text::trim(line).substr(0, 200);
+        if (const auto words = text::words(line); words.size() > 2) each(at, words);
+      }
+    }
+}
+
 class Finder {
  public:
   Finder(Reader& reader, const Gpu& gpu) : reader_(reader), gpu_(gpu) {}
@@ -81,18 +115,8 @@ class Finder {
   }
 
  private:
-  std::string read(const std::string& path) {
-    const auto info = reader_.host().stat(path);
-    if (!info || info->type != FileType::regular) return {};  // also a link to /dev/null, which hides a file
-    if (info->size > largest) {
-      reader_.note(fmt::format("{} has more than 256 KiB and was not looked at", path));
-      return {};
-    }
-    return reader_.file(path, "lines that give devices to drivers").value_or("");
-  }
-  std::vector<std::string> list(const std::string& directory) {
-    return reader_.list(directory, "files that give devices to drivers").value_or(std::vector<std::string>());
-  }
+  std::string read(const std::string& path) { return read_small(reader_, path); }
+  std::vector<std::string> list(const std::string& directory) { return list_of(reader_, directory); }
 
   void add(Holder::Kind kind, const std::string& path, unsigned line, const std::string& text, std::string driver, bool ours) {
     for (const Holder& each : out_)
@@ -131,29 +155,13 @@ class Finder {
   }
 
   void modprobe() {
-    std::set<std::string> seen;
+    add_id_lists(Holder::Kind::modprobe_ids);
     std::vector<Holder> softdeps;
-    for (const char* directory :
-         {"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"})
-      for (const std::string& name : list(directory)) {
-        if (!name.ends_with(".conf") || !seen.insert(name).second) continue;
-        const std::string path = fmt::format("{}/{}", directory, name), text = read(path);
-        const bool ours = text::contains(text, our_mark);
-        unsigned number = 0;
-        for (const std::string& line : text::lines(text)) {
-          ++number;
-          const auto words = text::words(line);
-          if (words.size() < 3) continue;
-          std::string_view list;
-          const std::string driver = words[0] == "options" ? ids_word(words[1] + ".ids=", list) : "";
-          for (std::size_t i = 2; i < words.size() && !driver.empty(); ++i)
-            if (words[i].starts_with("ids=") && list_takes(std::string_view(words[i]).substr(4), gpu_.ids))
-              add(Holder::Kind::modprobe_ids, path, number, line, driver, ours);
-          if (words[0] == "softdep" && words[2] == "pre:" && is_card_driver(words[1]) && !driver_in(line).empty())
-            softdeps.push_back({Holder::Kind::softdep, path, number, text::trim(line), driver_in(line), ours});
-          if (words[0] == "install" && words[2].starts_with("/")) script(words[2], Holder::Kind::script);
-        }
-      }
+    for_each_modprobe_line(reader_, [&](const Holder& at, const std::vector<std::string>& words) {
+      if (words[0] == "softdep" && words[2] == "pre:" && is_card_driver(words[1]) && !driver_in(at.text).empty())
+        softdeps.push_back({Holder::Kind::softdep, at.path, at.line, at.text, driver_in(at.text), at.ours});
+      if (words[0] == "install" && words[2].starts_with("/")) script(words[2], Holder::Kind::script);
+    });
     // Alone they only change an order.
     const bool by_ids = std::any_of(out_.begin(), out_.end(), [](const Holder& each) { return each.kind == Holder::Kind::modprobe_ids; });
     if (by_ids) out_.insert(out_.end(), softdeps.begin(), softdeps.end());
@@ -167,28 +175,17 @@ class Finder {
   }
 
   void cmdline() {
-    std::vector<std::string> files = {"/etc/kernel/cmdline", "/etc/default/grub"};
-    for (const std::string& name : list("/etc/default/grub.d"))
-      if (name.ends_with(".cfg")) files.push_back("/etc/default/grub.d/" + name);
-    bool found = false;
-    for (const std::string& path : files) found = cmdline_file(path) || found;
-    if (!found) cmdline_file("/proc/cmdline");
+    const std::size_t before = out_.size();
+    add_id_lists(Holder::Kind::cmdline_ids);
+    // What runs counts where no file makes it.
+    if (out_.size() > before + 1 && out_.back().path == running_cmdline) out_.pop_back();
   }
 
-  bool cmdline_file(const std::string& path) {
-    const std::size_t before = out_.size();
-    unsigned number = 0;
-    const std::string content = reader_.file(path, "kernel command line").value_or("");
-    for (const std::string& line : text::lines(content)) {
-      ++number;
-      if (text::trim(line).starts_with("#")) continue;
-      for (const std::string& word : text::words(line)) {
-        std::string_view list;
-        const std::string driver = ids_word(word, list);
-        if (!driver.empty() && list_takes(list, gpu_.ids)) add(Holder::Kind::cmdline_ids, path, number, word, driver, false);
-      }
-    }
-    return out_.size() > before;
+  void add_id_lists(Holder::Kind kind) {
+    if (id_lists_.empty()) id_lists_ = read_id_lists(reader_);
+    for (const IdList& each : id_lists_)
+      if (each.holder.kind == kind && each.takes(gpu_.ids))
+        add(kind, each.holder.path, each.holder.line, each.holder.text, each.holder.driver, each.holder.ours);
   }
 
   void scripts() {
@@ -228,6 +225,7 @@ class Finder {
 
   Reader& reader_;
   const Gpu& gpu_;
+  std::vector<IdList> id_lists_;
   std::vector<Holder> out_;
 };
 
@@ -334,6 +332,39 @@ bool rule_takes(std::string_view rule, const Gpu& gpu) {
     named = named || !match.negated;
   }
   return named;
+}
+
+bool IdList::takes(const catalogue::PciIds& card) const { return list_takes(ids, card); }
+
+bool IdList::names(const catalogue::PciIds& card) const {
+  return text::contains(text::lower(ids), hex4(card.vendor) + ":" + hex4(card.device));
+}
+
+std::vector<IdList> read_id_lists(Reader& reader) {
+  std::vector<IdList> out;
+  for_each_modprobe_line(reader, [&](Holder at, const std::vector<std::string>& words) {
+    std::string_view list;
+    at.driver = words[0] == "options" ? ids_word(words[1] + ".ids=", list) : "";
+    for (std::size_t i = 2; i < words.size() && !at.driver.empty(); ++i)
+      if (words[i].starts_with("ids=")) out.push_back({at, words[i].substr(4)});
+  });
+  std::vector<std::string> files = {"/etc/kernel/cmdline", "/etc/default/grub"};
+  for (const std::string& name : list_of(reader, "/etc/default/grub.d"))
+    if (name.ends_with(".cfg")) files.push_back("/etc/default/grub.d/" + name);
+  files.push_back(running_cmdline);
+  for (const std::string& path : files) {
+    unsigned number = 0;
+    for (const std::string& line : text::lines(reader.file(path, "kernel command line").value_or(""))) {
+      ++number;
+      if (text::trim(line).starts_with("#")) continue;
+      for (const std::string& word : text::words(line)) {
+        std::string_view list;
+        if (const std::string driver = ids_word(word, list); !driver.empty())
+          out.push_back({{Holder::Kind::cmdline_ids, path, number, word, driver}, std::string(list)});
+      }
+    }
+  }
+  return out;
 }
 
 std::vector<Holder> read_holders(Reader& reader, const Gpu& gpu) { return Finder(reader, gpu).run(); }

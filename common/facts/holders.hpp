@@ -34,6 +34,17 @@ struct Holder {
 /// scripts and the units that were written on this host; files of more than 256 KiB are left out with a note.
 std::vector<Holder> read_holders(Reader& reader, const Gpu& gpu);
 
+/// "ids=" of a line, whichever cards they are of.
+struct IdList {
+  Holder holder;
+  std::string ids;  ///< "10de:2231,10de:1aef"
+
+  bool takes(const catalogue::PciIds& card) const;
+  bool names(const catalogue::PciIds& card) const;  ///< by vendor and device alone
+};
+/// Of modprobe.d and the kernel's command line.
+std::vector<IdList> read_id_lists(Reader& reader);
+
 /// Whether a line of a script or unit names this card: "0000:81:00.0", "81:00.0", the whole slot or a loop over its functions, or its ids
 /// as new_id takes them.
 bool names_card(std::string_view line, const Gpu& gpu);

@@ -66,6 +66,14 @@ std::string why_not_legacy_igd(const StartDevice& device) {
 
 }  // namespace
 
+std::optional<StartFacts> start_facts(const HostView& host, const Machine& machine) {
+  const auto pve = machine.facts.pve_version();
+  if (!pve) return std::nullopt;
+  return StartFacts{
+      host, machine.facts.node.value_or(""),          machine.devices, machine.guests.mappings.value_or(std::vector<text::PciMapping>()),
+      *pve, machine.facts.iommu.active.value_or(true)};
+}
+
 bool StartDevice::is_mediated(const StartFacts& facts) const {
   if (value.mdev.empty()) return false;
   const bool vendor_vfio = value.mdev.starts_with("nvidia-") && !(facts.pve < catalogue::MajorMinor{8, 3});
@@ -164,6 +172,21 @@ std::string why_not_together(const StartFacts& facts, std::int64_t vmid, const s
     }
   }
   return {};
+}
+
+std::string why_clash(const StartFacts& facts, std::int64_t vmid, const std::vector<text::GuestSection>& guest, const StartDevice& own,
+                      std::vector<std::string>& of_others) {
+  std::vector<std::string> problems;
+  std::vector<StartDevice> all = slots_of(facts, guest, own.value.slot, problems);
+  for (const std::string& problem : problems)
+    of_others.push_back(fmt::format("another slot keeps guest {} from starting, {}", vmid, problem));
+  if (std::string why = why_not_together(facts, vmid, all); !why.empty()) {
+    of_others.push_back(std::move(why));
+    return {};
+  }
+  all.push_back(own);
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.value.slot < b.value.slot; });
+  return why_not_together(facts, vmid, all);
 }
 
 }  // namespace pvegpu::gpu

@@ -3,7 +3,7 @@
 // PVE::QemuServer::PCI (parse_hostpci, parse_hostpci_devices, choose_hostpci_devices) and PVE::Mapping::PCI (assert_valid).
 #pragma once
 
-#include "common/catalogue/catalogue.hpp"
+#include "common/facts/machine.hpp"
 #include "common/mapping/mappable.hpp"
 #include "common/text/guest_sections.hpp"
 #include "common/text/hostpci.hpp"
@@ -19,6 +19,9 @@ struct StartFacts {
   catalogue::MajorMinor pve;
   bool iommu = true;  ///< without it no fingerprint has a group, and nothing starts anyway
 };
+
+/// Of this host; nullopt where no Proxmox VE is.
+std::optional<StartFacts> start_facts(const HostView& host, const Machine& machine);
 
 /// One slot of a guest, with its functions.
 struct StartDevice {
@@ -42,6 +45,11 @@ std::vector<StartDevice> slots_of(const StartFacts& facts, const std::vector<tex
 
 /// Why the entries that it may get do not fit the hardware any more; "" when they do. All of them are looked at, whichever is chosen.
 std::string why_stale(const StartFacts& facts, const StartDevice& device);
+
+/// Why the guest would not start with this device among its other slots, "" when it would. What is wrong without it goes to `of_others`,
+/// and is no reason.
+std::string why_clash(const StartFacts& facts, std::int64_t vmid, const std::vector<text::GuestSection>& guest, const StartDevice& own,
+                      std::vector<std::string>& of_others);
 
 /// Why the slots of one guest, in their order, can't be filled at one start; "" when they can. Other guests are left out.
 std::string why_not_together(const StartFacts& facts, std::int64_t vmid, const std::vector<StartDevice>& devices);

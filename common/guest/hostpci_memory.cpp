@@ -3,7 +3,6 @@
 #include "common/guest/hostpci_memory.hpp"
 
 #include "common/core/journal.hpp"
-#include "common/text/hostpci.hpp"
 
 #include <algorithm>
 
@@ -18,6 +17,14 @@ HostPciMemory remember(const std::optional<HostPciMemory>& old, const std::optio
   if (now != out.before && !out.wrote(now)) out.before = now;
   if (!out.wrote(wanted)) out.ours.push_back(text::canonical_hostpci(wanted));
   return out;
+}
+
+bool same_device(const std::string& value, const text::HostPci& other) {
+  const auto parsed = text::parse_hostpci(value);
+  const auto device = [](const text::HostPci& whole) {
+    return text::print_hostpci({.addresses = whole.addresses, .mapping = whole.mapping});
+  };
+  return parsed && device(*parsed) == device(other);
 }
 
 NoteName hostpci_note(std::int64_t vmid, unsigned slot) {

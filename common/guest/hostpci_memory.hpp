@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/core/plan.hpp"
+#include "common/text/hostpci.hpp"
 
 namespace pvegpu::gpu {
 
@@ -17,6 +18,9 @@ struct HostPciMemory {
 
 /// The memory after writing `wanted` where `now` stands.
 HostPciMemory remember(const std::optional<HostPciMemory>& old, const std::optional<std::string>& now, const std::string& wanted);
+
+/// Whether a value as the configuration has it names the device of this one.
+bool same_device(const std::string& value, const text::HostPci& other);
 
 /// Where it is noted.
 NoteName hostpci_note(std::int64_t vmid, unsigned slot);

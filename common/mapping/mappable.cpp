@@ -55,7 +55,10 @@ class Here final : public MappableHost {
   }
 
   HostLoss loss(const std::vector<text::PciAddress>& members) const override {
-    return loss_at_start(host_, devices(), functions_behind(members, devices()));
+    const auto functions = functions_behind(members, devices());
+    for (const PciDevice& device : devices())
+      if (is_gpu_class(device.device_class) && std::find(functions.begin(), functions.end(), device.address) != functions.end()) return {};
+    return loss_at_start(host_, devices(), functions);
   }
 
   Result<std::vector<std::string>> vfs(const std::string& card) const override {

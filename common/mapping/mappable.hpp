@@ -32,7 +32,7 @@ class MappableHost {
   virtual Result<std::vector<std::string>> vfs(const std::string& card) const = 0;
   /// The GPUs of a model, by the catalogue's name of the board or the one that host_info shows; case does not matter.
   virtual std::vector<std::string> cards(const std::string& model) const = 0;
-  /// Of a guest's start with these members of an entry, whole.
+  /// Of a guest's start with these members of an entry, whole; of this host's GPUs readiness::outlook tells it.
   virtual HostLoss loss(const std::vector<text::PciAddress>& members) const = 0;
 };
 

@@ -107,7 +107,7 @@ class Selector {
           continue;
         }
         if (vfs->empty() && wanted_.fingerprints) {
-          out_.without_vfs.push_back(fmt::format("{} on {}", one, host->node()));
+          out_.without_vfs.push_back({host->node(), one, true});
           std::erase(out_.nodes, host->node());  // what it had stays until they are back
         }
         for (const std::string& vf : *vfs) add(*host, address(vf, "vfs_of"), host->function(vf).or_fail("parameter 'vfs_of'"));
@@ -146,7 +146,7 @@ class Selector {
     const std::vector<std::string> vfs = host->vfs(where).or_fail("parameter 'cards'");
     const auto seats = static_cast<std::size_t>(std::max<std::int64_t>(card.seats, 0));
     if (vfs.empty() && wanted_.fingerprints) {
-      out_.without_vfs.push_back(fmt::format("{} on {}", where, card.node));
+      out_.without_vfs.push_back({card.node, where, true});
       return;
     }
     if (vfs.size() < seats && wanted_.fingerprints)
@@ -220,6 +220,33 @@ class Selector {
 };
 
 }  // namespace
+
+Result<std::optional<bool>> mdev_flag(const MappingSelection& selection, std::optional<bool> wished, const text::PciMapping* now,
+                                      bool compared) {
+  const auto &with = selection.with_mdev, &without = selection.without_mdev;
+  if (with.empty() && without.empty()) return wished;
+  if (!with.empty() && !without.empty())
+    return Error{
+        fmt::format("one mapping can't hold both: {} offers mediated devices and {} does not; make two mappings", with[0], without[0])};
+  const bool hardware = !with.empty();
+  if (wished && compared && *wished != hardware)
+    return Error{
+        hardware ? fmt::format("parameter 'mdev': {} offers mediated devices now, so Proxmox VE wants the mapping to say so; set it, or "
+                               "take the card from the driver that offers them",
+                               with[0])
+                 : fmt::format("parameter 'mdev': {} offers no mediated devices now: of a card with SR-IOV map its virtual functions "
+                               "(vfs_of), else look whether the vGPU driver runs",
+                               without[0])};
+  if (wished) return wished;
+  if (now && compared && now->mdev != hardware)
+    for (const PciMapEntry& entry : now->entries)
+      if (std::find(selection.nodes.begin(), selection.nodes.end(), entry.node) == selection.nodes.end())
+        return Error{
+            fmt::format("mapping {} has mdev {:d} with entries of {}, but {} {} mediated devices; put unlike cards in mappings of their "
+                        "own, or set 'mdev'",
+                        now->id, now->mdev, entry.node, hardware ? with[0] : without[0], hardware ? "offers" : "offers no")};
+  return std::optional(hardware);
+}
 
 MappingSelection select_entries(const MappingSelectors& selectors, const MappableHosts& hosts) { return Selector(selectors, hosts).run(); }
 

@@ -40,8 +40,13 @@ struct MappingSelection {
   std::vector<std::string> without_mdev;
   std::string refusal;                   ///< a guest's start with one of the entries would take what its host needs
   std::vector<std::string> warnings;     ///< what such a start takes else, and what of a card is not mapped
-  std::vector<std::string> without_vfs;  ///< cards whose VFs are wanted and are not there yet; nothing is selected on their nodes for them
+  std::vector<PlannedCard> without_vfs;  ///< cards whose VFs are wanted and are not there yet; nothing is selected on their nodes for them
 };
+
+/// What the mapping's flag shall be, given what is wished: it is the whole mapping's, and from 8.4 on (`compared`) a guest does not start
+/// unless it is what the hardware says. `now`: the mapping as it is.
+Result<std::optional<bool>> mdev_flag(const MappingSelection& selection, std::optional<bool> wished, const text::PciMapping* now,
+                                      bool compared);
 
 /// Throws ModuleError for what is not there, and for lists of functions that could never validate.
 MappingSelection select_entries(const MappingSelectors& selectors, const MappableHosts& hosts);

@@ -134,4 +134,30 @@ std::vector<MappingUser> users_of_mapping(const HostView& host, const std::strin
   return out;
 }
 
+std::string why_guests_lose(const HostView& host, const std::string& id, const text::PciMapping* now, const text::PciMapping* next) {
+  const auto losing = nodes_that_lose(now, next);
+  if (losing.empty()) return {};
+  for (const MappingUser& user : users_of_mapping(host, id))
+    if (!next || std::find(losing.begin(), losing.end(), user.node) != losing.end())
+      return fmt::format("guest {}{} on {} uses mapping {} ({}) and could not start any more; take it from the guest first, or set 'force'",
+                         user.vmid, user.name.empty() ? "" : fmt::format(" ({})", user.name), user.node, id, user.via);
+  return {};
+}
+
+std::string why_no_room(const HostView& host, const text::PciMappings& file, const text::PciMapping* now, const text::PciMapping* next) {
+  const auto section = [](const text::PciMapping* mapping) { return mapping ? text::print_pci_mapping(*mapping).size() : 0; };
+  const std::size_t size = text::print_pci_mappings(file.mappings).size() - section(now) + section(next);
+  if (size > largest_pmxcfs_file)
+    return fmt::format(
+        "{} would have {} bytes, and the cluster file system takes {}; map only as many virtual functions as there are "
+        "seats",
+        pci_cfg, size, largest_pmxcfs_file);
+  if (const auto free = host.free_space("/etc/pve"); free && *free < size)
+    return fmt::format(
+        "the cluster file system is full: {} bytes are free in /etc/pve and {} are needed; remove what fills it (pmxcfs "
+        "keeps it in /var/lib/pve-cluster)",
+        *free, size);
+  return {};
+}
+
 }  // namespace pvegpu::cluster

@@ -28,4 +28,9 @@ struct MappingUser {
 /// Of all nodes, as pmxcfs has them.
 std::vector<MappingUser> users_of_mapping(const HostView& host, const std::string& id);
 
+/// Why guests could not start any more when `next` takes the place of `now` (nullptr: none), "" when all can.
+std::string why_guests_lose(const HostView& host, const std::string& id, const text::PciMapping* now, const text::PciMapping* next);
+/// Why pmxcfs does not take the file with `next` in the place of `now`, "" when it does.
+std::string why_no_room(const HostView& host, const text::PciMappings& file, const text::PciMapping* now, const text::PciMapping* next);
+
 }  // namespace pvegpu::cluster

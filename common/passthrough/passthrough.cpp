@@ -3,6 +3,7 @@
 #include "common/passthrough/passthrough.hpp"
 
 #include "common/facts/card_functions.hpp"
+#include "common/facts/holders.hpp"
 #include "common/facts/host_loss.hpp"
 #include "common/facts/scan.hpp"
 #include "common/facts/select.hpp"
@@ -13,6 +14,9 @@
 
 namespace pvegpu::gpu {
 namespace {
+
+using readiness::Condition;
+using readiness::Question;
 
 constexpr const char* pci_root = "/sys/bus/pci/devices/";
 
@@ -124,7 +128,7 @@ class Chooser {
                                                               "its own address",
                                                               gpu.address, class_words(other.pci_class))});
     if (const std::string reason = objection(gpu, by_address); !reason.empty()) {
-      if (by_address) return refuse(fmt::format("{} ({}) {}", gpu.address, gpu.name, reason));
+      if (by_address) return refuse(fmt::format("{} ({}): {}", gpu.address, gpu.name, reason));
       out_.left_alone.push_back({gpu.address, reason});
       return;
     }
@@ -138,20 +142,29 @@ class Chooser {
     out_.cards.push_back(std::move(card));
   }
 
+  /// What the card lacks, as it is judged. What the next boot brings, and what vfio itself does, is no objection.
   std::string objection(const Gpu& gpu, bool by_address) const {
-    if (gpu.kind == Kind::management_display) return "is the display of the server's management controller";
-    if (gpu.boot_vga && !by_address) return "is the boot display; it is only taken by its address, with boot_display=allow";
-    if (gpu.boot_vga && !wish_.allow_boot_display)
-      return "is the boot display: the console of this host would be lost; choose another card, have the firmware use another display, or "
-             "set boot_display=allow and reach the host by network or serial line";
-    if (gpu.sriov.enabled > 0)
-      return fmt::format("has {} enabled, which would end; it is used for vGPUs", counted(gpu.sriov.enabled, "VF"));
-    if (!gpu.mdevs.empty()) return fmt::format("has {}, which would end", counted(static_cast<std::int64_t>(gpu.mdevs.size()), "vGPU"));
+    const Question question = whole(reader_.host(), facts_, gpu);
+    for (const Condition& each : readiness::judge(question)) {
+      if (each.rung >= readiness::Rung::mapping) break;
+      if (each.state != readiness::State::unmet || each.next_boot) continue;
+      const bool of_host = each.rung <= readiness::Rung::iommu || each.name == "vfio_allowed";
+      const bool own = each.cure.module == "vfio" || each.name == "no_firmware_framebuffer";
+      if (of_host || own || (each.by_choice && each.name != "boot_display")) continue;
+      Question exact = question;
+      exact.asks_programs = true;
+      const Condition told = readiness::judge(exact, each.name);
+      std::string why = each.never ? each.cause : fmt::format("{}: {}", told.cause, told.cure.text);
+      if (each.name != "boot_display") return why;
+      if (!by_address) return each.cause + "; it is only taken by its address, with boot_display=allow";
+      if (!wish_.allow_boot_display) return why + ", or set boot_display=allow and reach the host by network or serial line";
+    }
     return {};
   }
 
   // --- what must stay -------------------------------------------------------------------------------------------------------
   void check_host_needs(const Card& card) {
+    if (card.gpu) return;  // judged
     for (const Function& function : card.functions)
       if (const PciDevice* device = facts_.device(function.address))
         if (std::string need = why_needed(reader_.host(), *device); !need.empty()) refuse(std::move(need));
@@ -159,6 +172,7 @@ class Chooser {
 
   /// Proxmox VE takes all members of a group from the host but bridges when a guest starts (PVE::QemuServer::PCI).
   void check_group(const Card& card) {
+    if (card.gpu) return judge_group(*card.gpu);
     for (const Function& function : card.functions) {
       if (facts_.facts.iommu.active.value_or(false) && !function.iommu_group)
         refuse(
@@ -177,6 +191,16 @@ class Chooser {
     }
   }
 
+  void judge_group(const Gpu& gpu) {
+    readiness::Question question = whole(reader_.host(), facts_, gpu);
+    for (const Card& card : out_.cards)
+      for (const Function& function : card.functions) question.along.push_back(function.address);
+    for (const char* name : {"iommu_group", "group_alone"})
+      if (const Condition each = readiness::judge(question, name); each.state == readiness::State::unmet)
+        refuse(readiness::told(each, fmt::format("{} ({})", gpu.address, gpu.name)) +
+               (each.by_choice ? ": list it in devices too, if the host can do without it" : ""));
+  }
+
   Reader& reader_;
   const Machine& facts_;
   const CardWish& wish_;
@@ -190,6 +214,15 @@ class Chooser {
 bool is_of_card(const Gpu& gpu, const text::PciAddress& listed) {
   if (listed.covers(gpu.address)) return true;
   return std::any_of(gpu.functions.begin(), gpu.functions.end(), [&](const Neighbour& own) { return listed.covers(own.address); });
+}
+
+bool is_listed(const Machine& facts, const std::vector<text::PciAddress>& listed, const std::string& address) {
+  const auto own = text::parse_pci_address(address).or_fail("recorded address");
+  const auto gpu = std::find_if(facts.gpus.begin(), facts.gpus.end(), [&](const Gpu& each) { return is_of_card(each, own); });
+  return std::any_of(listed.begin(), listed.end(), [&](const text::PciAddress& each) {
+    if (each.covers(address)) return true;
+    return gpu != facts.gpus.end() ? is_of_card(*gpu, each) : each.device == own.device && !facts.device(address);
+  });
 }
 
 Function read_function(Reader& reader, const PciDevice& device) {
@@ -223,32 +256,47 @@ CardChoice choose_cards(Reader& reader, const Machine& facts, const CardWish& wi
   return Chooser(reader, facts, wish, recorded).run();
 }
 
-std::vector<std::string> taken_by_ids(Reader& reader, const Machine& facts, const std::vector<text::VfioClaim>& claimed) {
-  std::vector<std::pair<std::string, std::string>> lists;  // where, ids
-  for (const std::string& name : reader.host().list_dir("/etc/modprobe.d").value_or({})) {
-    const std::string path = "/etc/modprobe.d/" + name;
-    unsigned number = 0;
-    for (const std::string& line : text::lines(reader.host().read_file(path).value_or(""))) {
-      ++number;
-      const auto words = text::words(line);
-      if (!name.ends_with(".conf") || words.size() < 3 || words[0] != "options" || (words[1] != "vfio-pci" && words[1] != "vfio_pci"))
-        continue;
-      for (const std::string& word : words)
-        if (word.starts_with("ids=")) lists.emplace_back(fmt::format("{}:{}", path, number), word.substr(4));
+readiness::Question whole(const HostView& host, const Machine& facts, const Gpu& gpu) {
+  return {.host = host, .machine = facts, .gpu = &gpu, .way = readiness::Way::passthrough};
+}
+
+std::vector<text::VfioClaim> claims_of(const std::vector<Card>& cards, const std::vector<text::VfioClaim>& recorded, bool all) {
+  std::vector<text::VfioClaim> out;
+  for (const Card& card : cards)
+    for (const Function& function : card.functions) {
+      if (!all && !(card.gpu && (is_gpu_class(function.pci_class) || function.pci_class == 0x0403))) continue;
+      const auto known = std::find_if(recorded.begin(), recorded.end(), [&](const text::VfioClaim& old) {
+        return old.address == function.address && old.ids == function.ids;
+      });
+      out.push_back(known != recorded.end() ? *known
+                                            : text::VfioClaim{function.address, function.ids, function.driver.value_or(""),
+                                                              function.driver_override == "vfio-pci"});
     }
-  }
-  for (const std::string& word : text::words(reader.host().read_file("/proc/cmdline").value_or("")))
-    for (const std::string_view key : {"vfio-pci.ids=", "vfio_pci.ids="})
-      if (word.starts_with(key)) lists.emplace_back("the kernel command line", word.substr(key.size()));
+  return out;
+}
+
+std::string without_iommu(const HostView& host, const Machine& facts, const Card& card) {
+  if (card.gpu)
+    for (const char* name : {"iommu_table", "command_line", "iommu_on"})
+      if (const Condition each = readiness::judge(whole(host, facts, *card.gpu), name); each.state == readiness::State::unmet)
+        return readiness::told(each, fmt::format("{} ({})", card.address, card.name));
+  return fmt::format("the IOMMU is off, so no guest can have {} yet: {}", card.address,
+                     facts.facts.iommu.cause.empty() ? std::string("see the module iommu") : facts.facts.iommu.cause);
+}
+
+std::vector<std::string> taken_by_ids(Reader& reader, const Machine& facts, const std::vector<text::VfioClaim>& claimed) {
   std::vector<std::string> out;
-  for (const auto& [where, ids] : lists)
+  for (const IdList& list : read_id_lists(reader)) {
+    if (list.holder.driver != "vfio-pci" || list.holder.ours) continue;
     for (const PciDevice& device : facts.devices) {
       const bool ours = std::any_of(claimed.begin(), claimed.end(), [&](const text::VfioClaim& c) { return c.address == device.address; });
-      for (const std::string& id : text::split(text::lower(ids), ','))
-        if (!ours && id.starts_with(hex4(device.vendor) + ":" + hex4(device.device)))
-          out.push_back(fmt::format("ids={} in {} takes {} for vfio-pci too, which was not chosen; take that line out, it is not needed",
-                                    ids, where, device.address));
+      if (ours || !list.names({device.vendor, device.device})) continue;
+      const auto ids = read_function(reader, device).ids;
+      if (list.takes({ids.vendor, ids.device, ids.subsystem_vendor, ids.subsystem_device}))
+        out.push_back(fmt::format("ids={} in {} takes {} for vfio-pci too, which was not chosen; take that line out, it is not needed",
+                                  list.ids, list.holder.where(), device.address));
     }
+  }
   return out;
 }
 

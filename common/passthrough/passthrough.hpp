@@ -2,7 +2,7 @@
 // Whole cards for guests: which functions belong to them, what must not be given away, and who has them now.
 #pragma once
 
-#include "common/facts/machine.hpp"
+#include "common/readiness/judge.hpp"
 #include "common/text/vfio_script.hpp"
 
 namespace pvegpu::gpu {
@@ -30,6 +30,9 @@ struct Card {
 /// Whether an address means the GPU's card: the slot, or one of the card's functions.
 bool is_of_card(const Gpu& gpu, const text::PciAddress& listed);
 
+/// Whether one of these addresses names this function or its card. Of a card that is gone its slot is known.
+bool is_listed(const Machine& facts, const std::vector<text::PciAddress>& listed, const std::string& address);
+
 Function read_function(Reader& reader, const PciDevice& device);
 
 struct CardWish {
@@ -52,6 +55,16 @@ struct CardChoice {
 
 /// `recorded`: what is at an address now must be what was there when it was chosen earlier.
 CardChoice choose_cards(Reader& reader, const Machine& facts, const CardWish& wish, const std::vector<text::VfioClaim>& recorded);
+
+/// What is asked about a card that goes to a guest whole.
+readiness::Question whole(const HostView& host, const Machine& facts, const Gpu& gpu);
+
+/// What keeps the host's drivers away from these cards. At a guest's start Proxmox VE takes any function from its driver; that harms only
+/// with display drivers and their sound, so that only these are claimed unless `all`. What was recorded stays as it is.
+std::vector<text::VfioClaim> claims_of(const std::vector<Card>& cards, const std::vector<text::VfioClaim>& recorded, bool all);
+
+/// Why no guest can have the card while the IOMMU is off.
+std::string without_iommu(const HostView& host, const Machine& facts, const Card& card);
 
 /// Sentences about "ids=" of others for vfio-pci, in modprobe's files or on the kernel command line, that take functions which are not
 /// `claimed`: ids can't tell twins apart.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What a card must be, whoever made it: there, no console, free for the way that is meant.
 #include "common/facts/holders.hpp"
+#include "common/facts/host_loss.hpp"
+#include "common/facts/host_use.hpp"
 #include "common/readiness/conditions.hpp"
 #include "common/readiness/judge.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace pvegpu::readiness {
 
@@ -31,11 +34,28 @@ void no_console(const Question& q, Condition& out) {
     out.fail_for_ever("it is the display of a virtual machine, which this host is", "it is no GPU for desktops, choose another");
 }
 
+void host_spares_it(const Question& q, Condition& out) {
+  for (const gpu::Neighbour& own : q.gpu->functions) {
+    // No disk, network or keyboard is behind a display or its sound.
+    const PciDevice* device = own.pci_class >> 8 == 0x03 || own.pci_class == 0x0403 ? nullptr : q.machine.device(own.address);
+    if (!device) continue;
+    if (std::string need = gpu::why_needed(q.host, *device); !need.empty()) {
+      out.by_choice = false;
+      return out.fail(std::move(need), hands("move it to another controller: a guest gets all functions of the card"));
+    }
+    const auto need = gpu::console_need(q.host, own.address);
+    if (!need || out.by_choice) continue;
+    out.fail(fmt::format("the console of this host ends with {}: {}", own.address, *need), hands("plug it in elsewhere"));
+    out.by_choice = true;
+  }
+}
+
 void boot_display(const Question& q, Condition& out) {
   out.see(fmt::format("{}: {}, class {}", q.sysfs("boot_vga"), q.gpu->boot_vga ? 1 : 0, gpu::hex4(q.gpu->pci_class)));
-  if (q.gpu->boot_vga && q.gpu->driver != "vfio-pci")
-    out.fail("it is the boot display: the host's console is on it",
-             hands("let the firmware use another card for the console (BIOS setup: primary display)"));
+  if (!q.gpu->boot_vga || q.gpu->driver == "vfio-pci") return;
+  out.fail("it is the boot display: the host's console is on it",
+           hands("let the firmware use another card for the console (BIOS setup: primary display)"));
+  out.by_choice = q.way == Way::passthrough;
 }
 
 void card_answers(const Question& q, Condition& out) {
@@ -185,10 +205,18 @@ void no_vfs_on_whole_card(const Question& q, Condition& out) {
 }
 
 void no_vgpus_on_whole_card(const Question& q, Condition& out) {
-  if (!q.gpu->mdevs.empty())
-    return out.fail(fmt::format("it has {}, which passing the whole card through would end",
-                                gpu::counted(static_cast<std::int64_t>(q.gpu->mdevs.size()), "vGPU")),
-                    hands("shut the guests down that have them"));
+  std::int64_t others = 0;
+  bool known = true;
+  std::set<std::string> guests;
+  for (const gpu::Mdev& mdev : q.gpu->mdevs) {
+    if (q.guest && mdev.vmid == q.guest->vmid) continue;
+    ++others;
+    known = known && mdev.vmid;
+    guests.insert(fmt::format("guest {}", mdev.vmid.value_or(0)));
+  }
+  if (others > 0)
+    return out.fail(fmt::format("it has {}, which passing the whole card through would end", gpu::counted(others, "vGPU")),
+                    hands(known ? fmt::format("shut {} down", fmt::join(guests, ", ")) : "shut the guests down that have them"));
   const auto pve = q.facts().pve_version();
   const bool offers = q.gpu->framework == gpu::Framework::mdev && q.gpu->driver && q.gpu->driver != "vfio-pci";
   if (offers && pve && !(*pve < catalogue::MajorMinor{8, 4}))

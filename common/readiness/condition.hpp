@@ -69,6 +69,7 @@ struct Condition {
   Cure cure = {};
   bool never = false;      ///< not met, and no cure makes this GPU go this way
   bool next_boot = false;  ///< it is met now and will not be after the next boot
+  bool by_choice = false;  ///< not met, and Proxmox VE gives the card to a guest all the same: what is lost then, a person may want to lose
 
   void see(std::string sentence) { evidence.push_back(std::move(sentence)); }
   void fail(std::string why, Cure with);
@@ -91,6 +92,7 @@ struct Question {
   std::string missing_mapping = {};           ///< of the guest, but there is none of this name
   const gpu::Guest* guest = nullptr;          ///< that shall get it
   const text::HostPci* hostpci = nullptr;     ///< of that guest
+  std::vector<std::string> along = {};        ///< functions that go to the same guest on purpose
   std::optional<std::string> nvidia = {};     ///< a driver version that is judged instead of the one that is there
 
   const gpu::HostFacts& facts() const { return machine.facts; }

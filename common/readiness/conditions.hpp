@@ -17,6 +17,7 @@ void group_alone(const Question&, Condition&);
 // card_conditions.cpp
 void card_there(const Question&, Condition&);
 void no_console(const Question&, Condition&);
+void host_spares_it(const Question&, Condition&);
 void card_answers(const Question&, Condition&);
 void windows_assigned(const Question&, Condition&);
 void vf_windows_assigned(const Question&, Condition&);

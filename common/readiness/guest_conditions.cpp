@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The mapping and the guest through which a device is to be had. They count for devices of every kind.
-#include "common/base/strings.hpp"
 #include "common/guest/guest_start.hpp"
 #include "common/guest/hostpci_rules.hpp"
 #include "common/readiness/conditions.hpp"
@@ -12,22 +11,14 @@
 namespace pvegpu::readiness {
 namespace {
 
-std::optional<gpu::StartFacts> start_facts(const HostView& host, const gpu::Machine& machine) {
-  const auto pve = machine.facts.pve_version();
-  if (!pve) return std::nullopt;
-  return gpu::StartFacts{
-      host, machine.facts.node.value_or(""),          machine.devices, machine.guests.mappings.value_or(std::vector<text::PciMapping>()),
-      *pve, machine.facts.iommu.active.value_or(true)};
-}
-
 /// With the other slots of the guest. What is wrong with a mapping is told by its condition.
 std::string why_no_start(const Question& q, const std::vector<text::GuestSection>& sections) {
-  const auto start = start_facts(q.host, q.machine);
+  const auto start = gpu::start_facts(q.host, q.machine);
   if (!start) return {};
   std::vector<std::string> problems;
   const auto slots = gpu::slots_of(*start, sections, text::hostpci_slots, problems);
   for (const std::string& problem : problems)
-    if (q.hostpci->mapping.empty() && problem.starts_with(fmt::format("hostpci{}:", q.hostpci->slot))) return problem;
+    if (q.hostpci->mapping.empty() && problem.starts_with(q.hostpci->key() + ":")) return problem;
   return gpu::why_not_together(*start, q.guest->vmid, slots);
 }
 
@@ -64,7 +55,7 @@ void mapping_valid(const Question& q, Condition& out) {
 }
 
 std::string why_refused(const HostView& host, const gpu::Machine& machine, const text::PciMapping& mapping) {
-  const auto start = start_facts(host, machine);
+  const auto start = gpu::start_facts(host, machine);
   if (!start) return {};
   const auto device = gpu::resolve(*start, {.mapping = mapping.id});
   const std::string why = device ? gpu::why_stale(*start, *device) : device.error().message;
@@ -80,12 +71,12 @@ void guest_starts(const Question& q, Condition& out) {
   const auto bytes = q.host.read_file(path);
   if (!bytes) return out.doubt(path + " can't be read");
   const auto sections = text::parse_guest_sections(*bytes);
-  const std::string key = fmt::format("hostpci{}", q.hostpci->slot);
+  const std::string key = q.hostpci->key();
   const std::string* value = sections[0].find(key);
-  const std::string* machine = sections[0].find("machine");
   if (value) out.see(fmt::format("{}: {}: {}", path, key, *value));
-  if (value && text::contains("," + *value + ",", ",pcie=1,") && !(machine && text::contains(*machine, "q35")))
-    return out.fail("pcie=1 needs the machine type q35", hands(fmt::format("qm set {} --machine q35", vmid)));
+  const auto pve = q.facts().pve_version();
+  if (const std::string why = pve ? gpu::why_not(*q.hostpci, sections, vmid, *pve) : std::string(); !why.empty())
+    return out.fail(why, hostpci("pve.gpu.hostpci with what the guest takes"));
   if (q.mapping && q.mapping->mdev && q.hostpci->mdev.empty())
     return out.fail(
         fmt::format("the mapping {} is for vGPUs and {} names no mdev type: the guest would get a device whole", q.mapping->id, key),

@@ -3,6 +3,7 @@
 #include "common/base/strings.hpp"
 #include "common/boot/cmdline.hpp"
 #include "common/driver/i915.hpp"
+#include "common/facts/scan.hpp"
 #include "common/readiness/conditions.hpp"
 #include "common/text/kernel_parameters.hpp"
 
@@ -158,13 +159,20 @@ void iommu_group(const Question& q, Condition& out) {
 }
 
 void group_alone(const Question& q, Condition& out) {
+  const gpu::Neighbour* blamed = nullptr;
   for (const gpu::Neighbour& other : q.gpu->iommu_siblings) {
-    if (other.same_card || other.is_bridge()) continue;
-    return out.fail(fmt::format("its IOMMU group {} also holds {} ({}){}", q.gpu->iommu_group.value_or(0), other.address,
-                                gpu::class_words(other.pci_class), other.needed.empty() ? "" : ", and " + other.needed),
-                    hands(other.is_storage() || !other.needed.empty() ? "put the card into another slot: a guest gets the group as a whole"
-                                                                      : "put the card into another slot, or pass both with pve.gpu.vfio"));
+    const bool along = std::find(q.along.begin(), q.along.end(), other.address) != q.along.end();
+    // Two guests can't share a group; what is no GPU and kept free for guests goes along.
+    const bool kept_free = other.driver == "vfio-pci" && !gpu::is_gpu_class(other.pci_class);
+    if (other.same_card || other.is_bridge() || along || kept_free) continue;
+    if (!blamed || (blamed->needed.empty() && !other.needed.empty())) blamed = &other;
   }
+  if (!blamed) return;
+  out.fail(fmt::format("its IOMMU group {} also holds {} ({}){}", q.gpu->iommu_group.value_or(0), blamed->address,
+                       gpu::class_words(blamed->pci_class), blamed->needed.empty() ? "" : ", and " + blamed->needed),
+           hands(blamed->is_storage() || !blamed->needed.empty() ? "put the card into another slot: a guest gets the group as a whole"
+                                                                 : "put the card into another slot, or pass both with pve.gpu.vfio"));
+  out.by_choice = blamed->needed.empty();
 }
 
 }  // namespace pvegpu::readiness

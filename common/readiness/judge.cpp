@@ -32,6 +32,7 @@ constexpr Entry table[] = {
     {Rung::iommu, "group_alone", whole, group_alone},
     {Rung::board, "card_there", all, card_there, true},
     {Rung::board, "no_console", all, no_console},
+    {Rung::board, "host_spares_it", whole, host_spares_it},
     {Rung::board, "nvidia_board", nvidia, nvidia_board},
     {Rung::board, "nvidia_kernel", nvidia, nvidia_kernel},
     {Rung::board, "nvidia_branch", nvidia, nvidia_branch},
@@ -119,18 +120,24 @@ const Condition* first_unmet(const std::vector<Condition>& conditions) {
   return found == conditions.end() ? nullptr : &*found;
 }
 
-std::optional<Condition> first_unmet(const Question& question, Rung before, BroughtBy own) {
+std::vector<Condition> unmet(const Question& question, Rung before, BroughtBy own) {
+  Question exact = question;
+  exact.asks_programs = true;
+  std::vector<Condition> out;
   for (const Entry& entry : table) {
     if (entry.rung >= before) break;
     Condition found = answer(entry, question);
     if (found.state != State::unmet || found.next_boot) continue;
     if (own != BroughtBy::nothing && found.cure.by == own) continue;
-    if (question.asks_programs) return found;
-    Question exact = question;
-    exact.asks_programs = true;
-    return answer(entry, exact);
+    out.push_back(question.asks_programs ? std::move(found) : answer(entry, exact));
+    if (!out.back().by_choice) break;
   }
-  return std::nullopt;
+  return out;
+}
+
+std::optional<Condition> first_unmet(const Question& question, Rung before, BroughtBy own) {
+  auto found = unmet(question, before, own);
+  return found.empty() ? std::nullopt : std::optional(std::move(found.front()));
 }
 
 std::string told(const Condition& condition, const std::string& who) {

@@ -13,6 +13,8 @@ std::vector<Condition> judge(const Question& question);
 /// The first condition before this rung that is not met, told as exactly as programs can; nullopt when there is none. Programs are asked
 /// only when something is not met. What `own` brings is passed over: it is the step of who asks.
 std::optional<Condition> first_unmet(const Question& question, Rung before, BroughtBy own = BroughtBy::nothing);
+/// Those that are not met, up to the first that is no matter of choice.
+std::vector<Condition> unmet(const Question& question, Rung before, BroughtBy own = BroughtBy::nothing);
 
 /// One condition by its name, for a task that has more to say of it.
 Condition judge(const Question& question, std::string_view name);
@@ -27,6 +29,12 @@ const Condition* first_unmet(const std::vector<Condition>& conditions);
 
 /// How the GPU is given to guests on this host: by what it is used for now (vfio-pci, mappings, guests), else what the board is made for.
 Way way_of(const gpu::Gpu& gpu, const gpu::Machine& machine);
+
+/// How a guest gets what stands at this place: `mediated`, a vGPU type of it is named.
+Way way_of(const gpu::Place& place, bool mediated, const gpu::Machine& machine);
+
+/// How guests get VFs of it.
+Way vf_way_of(const gpu::Gpu& gpu);
 
 /// The kernel module that makes guests' devices of this GPU here: "nvidia", "i915" or "xe"; "" for other makers.
 std::string wished_driver(const gpu::Gpu& gpu, const gpu::HostFacts& facts);

@@ -32,6 +32,13 @@ Way way_of(const gpu::Gpu& gpu, const gpu::Machine& machine) {
   return Way::passthrough;
 }
 
+Way way_of(const gpu::Place& place, bool mediated, const gpu::Machine& machine) {
+  if (mediated) return place.gpu->is_intel() ? Way::intel_gvtg : Way::nvidia_vgpu;
+  return place.vf ? way_of(*place.gpu, machine) : Way::passthrough;
+}
+
+Way vf_way_of(const gpu::Gpu& gpu) { return gpu.is_nvidia() ? Way::nvidia_vgpu : gpu.is_amd() ? Way::amd_mxgpu : Way::intel_vgpu; }
+
 std::string wished_driver(const gpu::Gpu& gpu, const gpu::HostFacts& facts) {
   if (gpu.is_nvidia()) return "nvidia";
   if (!gpu.is_intel()) return {};

@@ -117,10 +117,7 @@ class Chooser {
   bool is_graphics(const Gpu& gpu) const { return gpu.pci_class >> 8 == 0x03 || gpu.is_nvidia(); }
 
   readiness::Question asked(const Gpu& gpu) const {
-    return {.host = reader_.host(),
-            .machine = machine_,
-            .gpu = &gpu,
-            .way = gpu.is_nvidia() ? readiness::Way::nvidia_vgpu : readiness::Way::intel_vgpu};
+    return {.host = reader_.host(), .machine = machine_, .gpu = &gpu, .way = readiness::vf_way_of(gpu)};
   }
 
   /// Why this card rightly has no VFs, "" when it may have some.
