@@ -62,11 +62,6 @@ struct FileOptions {
   std::vector<std::string> warnings = {};  ///< of the step
   bool old_bytes_too = false;              ///< withdraw: `without_ours` is taken out of the old bytes too before they come back
 };
-struct AttrOptions {
-  std::chrono::milliseconds within{0};
-  std::vector<FollowUp> then = {};
-  std::optional<std::string> write = {};  ///< where the attribute reads otherwise than it is written
-};
 /// Who chooses the driver of a PCI function (drivers/base/bus.c).
 enum class BindBy {
   kernel,  ///< drivers_probe: driver_override, else the ids. It reports nothing, so the outcome is read back
@@ -83,13 +78,6 @@ struct CopiesGone {
   std::string shown = "kept";         ///< for the diff
   bool after_use = false;             ///< an earlier step of this plan makes one
   std::optional<NoteName> note = {};  ///< is forgotten with them
-};
-
-struct UnitWish {
-  enum class AtBoot { keep, enabled, disabled };
-  enum class Now { keep, active, inactive };
-  AtBoot at_boot = AtBoot::keep;
-  Now now = Now::keep;
 };
 
 /// What a plan waits for when the rest can't be planned yet.
@@ -116,8 +104,6 @@ class Plan {
   // --- differences -------------------------------------------------------------------------------------------------------
   /// The file exists with exactly these bytes (and mode and owner, where given). Missing directories are made, 0755.
   Plan& ensure_file(const std::string& path, const std::string& content, FileOptions options = {});
-  /// A sysfs or procfs attribute reads as `value` (compared without white space at the end).
-  Plan& ensure_attr(const std::string& path, const std::string& value, AttrOptions options = {});
   /// These kernel modules are loaded, in this order, the first of them in this version. An earlier step may bring them.
   /// `help`: where to look when the kernel refuses.
   Plan& ensure_loaded(const std::vector<std::string>& names, const std::string& version, const std::string& help = "see dmesg");
@@ -127,8 +113,8 @@ class Plan {
   Plan& ensure_bound(const std::string& address, const std::optional<std::string>& driver, BindBy how = BindBy::kernel);
   /// Only this driver may have the PCI function: driver_override (nullopt: any may).
   Plan& ensure_override(const std::string& address, const std::optional<std::string>& driver);
-  /// A systemd unit is enabled or disabled, active or not.
-  Plan& ensure_unit(const std::string& unit, UnitWish wish);
+  /// A systemd unit does not run.
+  Plan& ensure_stopped(const std::string& unit);
   /// Programs make the difference. `step`: what they shall change, without `apply`. An exit code proves nothing: `observe` or `verify`
   /// does. No step where `observe` reads as `desired` already; not run where `verify` already holds when its turn comes.
   Plan& ensure_program(Step step, Programs programs);

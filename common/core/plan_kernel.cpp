@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The words for what the running kernel has: attributes, modules, drivers of PCI functions.
+// The words for what the running kernel has: modules, drivers of PCI functions.
 #include "common/core/plan.hpp"
 
 #include "common/base/strings.hpp"
@@ -26,20 +26,6 @@ Observed driver_now(const HostView& host, const std::string& address) {
 bool is_loaded(const HostView& host, const std::string& name) { return host.exists(fmt::format("/sys/module/{}/initstate", name)); }
 
 }  // namespace
-
-Plan& Plan::ensure_attr(const std::string& path, const std::string& value, AttrOptions options) {
-  std::string now = host_.read_attr(path).or_fail("read attribute");
-  if (now == value) return *this;
-  Step step;
-  step.target = "attribute " + path;
-  step.current = std::move(now);
-  step.desired = value;
-  step.observe = [path](const HostView& host) -> Observed { return std::optional<std::string>(PVEGPU_TRY(host.read_attr(path))); };
-  step.apply = [path, written = options.write.value_or(value)](Host& host) { return host.write_attr(path, written); };
-  step.within = options.within;
-  step.then = std::move(options.then);
-  return effect(std::move(step));
-}
 
 Plan& Plan::ensure_loaded(const std::vector<std::string>& names, const std::string& version, const std::string& help) {
   Step step;
@@ -107,10 +93,16 @@ Plan& Plan::ensure_bound(const std::string& address, const std::optional<std::st
 
 Plan& Plan::ensure_override(const std::string& address, const std::optional<std::string>& driver) {
   const std::string path = device_dir(address) + "/driver_override";
-  if (driver) return ensure_attr(path, *driver);
-  if (host_.read_attr(path).or_fail("read attribute").empty()) return *this;
+  std::string now = host_.read_attr(path).or_fail("read attribute");
+  if (driver ? now == *driver : now.empty() || now == no_override) return *this;
+  Step step;
+  step.target = "attribute " + path;
+  step.current = std::move(now);
+  step.desired = driver.value_or(no_override);
+  step.observe = [path](const HostView& host) -> Observed { return std::optional<std::string>(PVEGPU_TRY(host.read_attr(path))); };
   // A newline takes it away (driver_set_override, drivers/base/driver.c).
-  return ensure_attr(path, no_override, {.write = "\n"});
+  step.apply = [path, written = driver.value_or("\n")](Host& host) { return host.write_attr(path, written); };
+  return effect(std::move(step));
 }
 
 }  // namespace pvegpu

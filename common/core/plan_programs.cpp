@@ -12,11 +12,13 @@ namespace {
 
 using Observed = Result<std::optional<std::string>>;
 
-Observed property_now(const HostView& host, const std::string& unit, std::string_view name) {
+Observed state_now(const HostView& host, const std::string& unit) {
   const CommandResult shown = PVEGPU_TRY(host.query(Query::unit_state(unit)));
   if (shown.exit_code != 0) return Error{fmt::format("systemctl show {}: exit code {}: {}", unit, shown.exit_code, text::trim(shown.err))};
-  return std::optional<std::string>(unit_property(shown.out, name));
+  return std::optional<std::string>(unit_property(shown.out, "ActiveState"));
 }
+
+bool is_stopped(const std::optional<std::string>& state) { return state == "inactive" || state == "failed"; }
 
 /// Paths of the copies in a directory. Notes of versions that kept them there are none.
 std::vector<std::string> copies_in(const HostView& host, const std::string& directory) {
@@ -33,34 +35,20 @@ bool is_empty(const HostView& host, const std::string& directory) {
 
 }  // namespace
 
-Plan& Plan::ensure_unit(const std::string& unit, UnitWish wish) {
-  const auto want = [&](std::string_view what, std::string desired, const char* verb, std::vector<std::string> as_good) {
-    auto now = property_now(host_, unit, what).or_fail("look at unit " + unit);
-    as_good.push_back(desired);
-    const auto is_good = [as_good](const std::optional<std::string>& state) {
-      for (const auto& good : as_good)
-        if (state == good) return true;
-      return false;
-    };
-    if (is_good(now)) return;
-    Step step;
-    step.target = fmt::format("unit {}", unit);
-    step.current = std::move(now);
-    step.desired = std::move(desired);
-    step.observe = [unit, name = std::string(what)](const HostView& host) { return property_now(host, unit, name); };
-    step.verify = [unit, name = std::string(what), is_good](const HostView& host) -> Result<> {
-      const auto state = PVEGPU_TRY(property_now(host, unit, name));
-      if (is_good(state)) return {};
-      return Error{fmt::format("its {} is '{}'; see: systemctl status {}", name, state.value_or(""), unit)};
-    };
-    step.within = std::chrono::seconds(5);
-    ensure_program(std::move(step), {{{"systemctl", verb, "--", unit}}, std::chrono::seconds(300)});
+Plan& Plan::ensure_stopped(const std::string& unit) {
+  Step step;
+  step.target = fmt::format("unit {}", unit);
+  step.current = state_now(host_, unit).or_fail("look at unit " + unit);
+  if (is_stopped(step.current)) return *this;
+  step.desired = "inactive";
+  step.observe = [unit](const HostView& host) { return state_now(host, unit); };
+  step.verify = [unit](const HostView& host) -> Result<> {
+    const auto state = PVEGPU_TRY(state_now(host, unit));
+    if (is_stopped(state)) return {};
+    return Error{fmt::format("its ActiveState is '{}'; see: systemctl status {}", state.value_or(""), unit)};
   };
-  if (wish.at_boot == UnitWish::AtBoot::enabled) want("UnitFileState", "enabled", "enable", {"static", "alias", "enabled-runtime"});
-  if (wish.at_boot == UnitWish::AtBoot::disabled) want("UnitFileState", "disabled", "disable", {"", "static", "masked"});
-  if (wish.now == UnitWish::Now::active) want("ActiveState", "active", "start", {});
-  if (wish.now == UnitWish::Now::inactive) want("ActiveState", "inactive", "stop", {"failed"});
-  return *this;
+  step.within = std::chrono::seconds(5);
+  return ensure_program(std::move(step), {{{"systemctl", "stop", "--", unit}}, std::chrono::seconds(300)});
 }
 
 Plan& Plan::ensure_program(Step step, Programs programs) {

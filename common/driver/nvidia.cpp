@@ -218,7 +218,7 @@ std::vector<std::string> loaded_nvidia_modules(const HostView& host) {
 
 void plan_unload(const HostView& host, const std::vector<std::string>& cards_with_vfs, Plan& out) {
   for (const char* unit : {vgpu_manager, vgpu_daemon, "nvidia-persistenced.service"})
-    if (unit_state(host, unit) == "active") out.ensure_unit(unit, {.now = UnitWish::Now::inactive});
+    if (unit_state(host, unit) == "active") out.ensure_stopped(unit);
   for (const std::string& address : cards_with_vfs) {
     Step step;
     step.target = "VFs of " + address;

@@ -35,26 +35,18 @@ FollowUp apt_like() {
   return out;
 }
 
-/// systemd as far as ensure_unit() asks: one unit, kept below /run/units.
+/// systemd as far as ensure_stopped() asks: one unit that runs, kept below /run/units.
 FakeHost world_with_unit() {
-  const auto flag = [](const char* property) { return std::string("/run/units/") + property; };
+  const std::string state = "/run/units/ActiveState";
   FakeHost host = bare_world();
-  host.file(flag("UnitFileState"), "disabled").file(flag("ActiveState"), "inactive");
-  host.answer("systemctl show", [flag](const FakeHost& world, const std::vector<std::string>&) {
-    CommandResult out;
-    for (const char* property : {"UnitFileState", "ActiveState"}) out.out += fmt::format("{}={}\n", property, world.bytes(flag(property)));
-    return out;
+  host.file(state, "active");
+  host.answer("systemctl show", [state](const FakeHost& world, const std::vector<std::string>&) {
+    return CommandResult{0, false, fmt::format("ActiveState={}\n", world.bytes(state)), ""};
   });
-  const auto sets = [&](const char* verb, const char* property, const char* state) {
-    host.program(std::string("systemctl ") + verb, [flag, property, state](FakeHost& world, const std::vector<std::string>&) {
-      world.file(flag(property), state);
-      return CommandResult{};
-    });
-  };
-  sets("enable", "UnitFileState", "enabled");
-  sets("disable", "UnitFileState", "disabled");
-  sets("start", "ActiveState", "active");
-  sets("stop", "ActiveState", "inactive");
+  host.program("systemctl stop", [state](FakeHost& world, const std::vector<std::string>&) {
+    world.file(state, "inactive");
+    return CommandResult{};
+  });
   return host;
 }
 
@@ -69,6 +61,20 @@ FakeHost bare_world() {
   host.product("/run/units.loaded", "systemctl daemon-reload", {"/etc/systemd"});
   host.product("/var/lib/lists", "fetch-lists", {"/etc/sources"});
   return host;
+}
+
+void set_attribute(const HostView& host, Plan& plan, const std::string& path, const std::string& value, std::chrono::milliseconds within) {
+  Step step;
+  step.observe = [path](const HostView& now) -> Result<std::optional<std::string>> {
+    return std::optional<std::string>(PVEGPU_TRY(now.read_attr(path)));
+  };
+  step.target = "attribute " + path;
+  step.current = step.observe(host).or_fail("read attribute");
+  if (step.current == value) return;
+  step.desired = value;
+  step.apply = [path, value](Host& now) { return now.write_attr(path, value); };
+  step.within = within;
+  plan.effect(std::move(step));
 }
 
 Subject subject_of(const std::string& name, std::function<FakeHost()> world, Planner run, Planner undo) {
@@ -151,7 +157,7 @@ std::vector<Subject> planners() {
       [](const HostView& host, Plan& plan) {
         plan.ensure_file(driver_conf, "max_vfs=7\n", {.then = {follow_up_daemon_reload(), program({"systemctl", "restart", "drv"})}});
         if (!host.exists(vf_total)) return void(plan.later({"driver", "the driver must be loaded before its VFs can be counted"}));
-        plan.ensure_attr(vf_count, host.read_attr(vf_total).or_fail("read VFs"));
+        set_attribute(host, plan, vf_count, host.read_attr(vf_total).or_fail("read VFs"));
       });
 
   add(
@@ -192,7 +198,7 @@ std::vector<Subject> planners() {
       },
       [](const HostView& host, Plan& plan) {
         if (!host.exists("/sys/module/drv/initstate")) plan.ensure_loaded({"drv"}, "2.0");
-        plan.ensure_attr("/sys/card/state", "on", {.within = seconds(10)});
+        set_attribute(host, plan, "/sys/card/state", "on", seconds(10));
       });
 
   // sriov_numvfs goes from one number to another through 0 only (EBUSY else).
@@ -210,9 +216,9 @@ std::vector<Subject> planners() {
       },
       [](const HostView& host, Plan& plan) {
         if (host.read_attr(vf_count).or_fail("read VFs") != "8" && host.read_attr(vf_count).or_fail("read VFs") != "0")
-          plan.ensure_attr(vf_count, "0");
+          set_attribute(host, plan, vf_count, "0");
         if (host.read_attr(vf_count).or_fail("read VFs") == "0")
-          plan.ensure_attr(vf_count, "8");
+          set_attribute(host, plan, vf_count, "8");
         else if (host.read_attr(vf_count).or_fail("read VFs") != "8")
           plan.later({"step", "the old VFs must go first"});
       });
@@ -234,7 +240,7 @@ std::vector<Subject> planners() {
 
   add("unit", world_with_unit, [](const HostView&, Plan& plan) {
     plan.ensure_file("/etc/systemd/system/pve-gpu.service", "[Service]\n", {.then = {follow_up_daemon_reload()}});
-    plan.ensure_unit("pve-gpu.service", {.at_boot = UnitWish::AtBoot::enabled, .now = UnitWish::Now::active});
+    plan.ensure_stopped("pve-gpu.service");
   });
 
   // An installer: no file of ours, its effect is seen by a question.

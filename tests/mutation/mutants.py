@@ -99,7 +99,7 @@ MUTANTS = [
     mutant('a change that died before its write is not ours', JOURNAL, law('L4'), '|| now == old_bytes()', '|| (!MUTANT && now == old_bytes())'),
     mutant('a version of ours before the last one is foreign', JOURNAL, law('L4'), '(!earlier.empty() && fingerprint(now) == earlier)',
            '(!MUTANT && !earlier.empty() && fingerprint(now) == earlier)'),
-    mutant('a running unit that is not enabled is enough', PLAN_PROGRAMS, 'Plan.units*', *never('wish.at_boot == UnitWish::AtBoot::enabled')),
+    mutant('a unit that failed still runs', PLAN_PROGRAMS, 'Plan.units*', '|| state == "failed"', '|| (!MUTANT && state == "failed")'),
     # --- steps: looked at before and after
     mutant('steps are not verified', EXECUTOR, 'Executor.exit_code_zero_proves_nothing', 'done(step.target);\n        verify(step);', 'done(step.target);\n        if (!MUTANT) verify(step);'),
     mutant('late effects are not waited for', EXECUTOR, law('L2'), '+ step.within;', '+ (MUTANT ? std::chrono::seconds(0) : step.within);'),

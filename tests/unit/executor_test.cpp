@@ -63,8 +63,10 @@ TEST(Executor, failure_at_a_step_says_what_was_done_before) {
   FakeHost host = bare_world().file("/sys/numvfs", "0\n");
   host.attribute("/sys/numvfs",
                  [](FakeHost&, const std::string&) -> Result<> { return Error::from_errno("write '8' to /sys/numvfs", EBUSY); });
-  const json answer = run(host, [](const HostView&, Plan& plan) {
-    plan.ensure_file("/etc/x", "x\n").ensure_attr("/sys/numvfs", "8").ensure_file("/etc/y", "y\n");
+  const json answer = run(host, [](const HostView& view, Plan& plan) {
+    plan.ensure_file("/etc/x", "x\n");
+    laws::set_attribute(view, plan, "/sys/numvfs", "8");
+    plan.ensure_file("/etc/y", "y\n");
   });
   EXPECT_TRUE(failed(answer));
   EXPECT_EQ(answer["failed_step"], "attribute /sys/numvfs");
@@ -77,7 +79,7 @@ TEST(Executor, failure_at_a_step_says_what_was_done_before) {
 TEST(Executor, failure_at_the_first_step_changed_nothing) {
   FakeHost host = bare_world().file("/sys/numvfs", "0\n");
   host.attribute("/sys/numvfs", [](FakeHost&, const std::string&) -> Result<> { return Error::from_errno("write", EINVAL); });
-  const json answer = run(host, [](const HostView&, Plan& plan) { plan.ensure_attr("/sys/numvfs", "8"); });
+  const json answer = run(host, [](const HostView& view, Plan& plan) { laws::set_attribute(view, plan, "/sys/numvfs", "8"); });
   EXPECT_TRUE(failed(answer));
   EXPECT_FALSE(answer["changed"]);
 }
@@ -163,7 +165,7 @@ TEST(Executor, waits_for_a_late_effect_and_no_longer) {
     return {};
   });
   const auto start = host.now();
-  const json answer = run(host, [](const HostView&, Plan& plan) { plan.ensure_attr("/sys/state", "on", {.within = seconds(10)}); });
+  const json answer = run(host, [](const HostView& view, Plan& plan) { laws::set_attribute(view, plan, "/sys/state", "on", seconds(10)); });
   EXPECT_FALSE(failed(answer)) << msg(answer);
   EXPECT_GE(host.now() - start, seconds(3));
   EXPECT_LT(host.now() - start, seconds(4));
@@ -176,7 +178,7 @@ TEST(Executor, gives_up_on_an_effect_that_comes_too_late) {
     return {};
   });
   const auto start = host.now();
-  const json answer = run(host, [](const HostView&, Plan& plan) { plan.ensure_attr("/sys/state", "on", {.within = seconds(10)}); });
+  const json answer = run(host, [](const HostView& view, Plan& plan) { laws::set_attribute(view, plan, "/sys/state", "on", seconds(10)); });
   EXPECT_TRUE(failed(answer));
   EXPECT_TRUE(says(answer, "did not take effect")) << msg(answer);
   EXPECT_GE(host.now() - start, seconds(10));
@@ -368,7 +370,7 @@ TEST(Executor, owed_work_runs_first_and_alone_then_the_plan_is_made_anew) {
     return CommandResult{};
   });
   ASSERT_TRUE(journal::owe(host, {program({"restart-driver"}), {"m"}}));
-  const json answer = run(host, [](const HostView&, Plan& plan) { plan.ensure_attr("/sys/vfs", "8"); });
+  const json answer = run(host, [](const HostView& view, Plan& plan) { laws::set_attribute(view, plan, "/sys/vfs", "8"); });
   EXPECT_FALSE(failed(answer)) << msg(answer);
   EXPECT_EQ(answer["steps"], strings({"run restart-driver", "attribute /sys/vfs"}));
   EXPECT_EQ(host.bytes("/sys/vfs"), "8\n");
@@ -498,7 +500,7 @@ TEST(Executor, failed_step_takes_back_the_files_of_a_follow_up_that_reverts) {
   const State before = state_of(host);
   const json answer = run(host, [](const HostView& view, Plan& plan) {
     new_sources(view, plan);
-    plan.ensure_attr("/sys/state", "on");
+    laws::set_attribute(view, plan, "/sys/state", "on");
   });
   EXPECT_TRUE(failed(answer));
   EXPECT_EQ(answer["failed_step"], "attribute /sys/state");
@@ -790,7 +792,10 @@ TEST(Executor, diff_shows_both_sides_and_hides_what_is_sensitive) {
 TEST(Executor, a_failed_step_is_not_in_the_diff) {
   FakeHost host = bare_world().file("/sys/numvfs", "0\n");
   host.attribute("/sys/numvfs", [](FakeHost&, const std::string&) -> Result<> { return Error::from_errno("write", EBUSY); });
-  const json answer = run(host, [](const HostView&, Plan& plan) { plan.ensure_file("/etc/x", "x\n").ensure_attr("/sys/numvfs", "8"); });
+  const json answer = run(host, [](const HostView& view, Plan& plan) {
+    plan.ensure_file("/etc/x", "x\n");
+    laws::set_attribute(view, plan, "/sys/numvfs", "8");
+  });
   EXPECT_EQ(answer["diff"].size(), 1u) << dump_json(answer["diff"]);
 }
 

@@ -14,9 +14,10 @@ namespace {
 using laws::bare_world;
 
 TEST(Plan, what_is_so_is_no_step) {
-  FakeHost host = bare_world().file("/etc/x", "x\n", 0640, 1, 2).file("/sys/a", "1  \n");
+  FakeHost host = bare_world().file("/etc/x", "x\n", 0640, 1, 2).file("/sys/bus/pci/devices/0000:01:00.0/driver_override", "vfio-pci\n");
   Plan plan(host, "m");
-  plan.ensure_file("/etc/x", "x\n").ensure_file("/etc/x", "x\n", {.meta = {.mode = 0640, .uid = 1, .gid = 2}}).ensure_attr("/sys/a", "1");
+  plan.ensure_file("/etc/x", "x\n").ensure_file("/etc/x", "x\n", {.meta = {.mode = 0640, .uid = 1, .gid = 2}});
+  plan.ensure_override("0000:01:00.0", "vfio-pci");
   EXPECT_TRUE(plan.empty());
   EXPECT_TRUE(host.effects().empty());
 }
@@ -62,7 +63,7 @@ TEST(Plan, what_can_not_be_read_ends_the_task_with_its_name) {
     }
   }
   Plan plan(host, "m");
-  EXPECT_THROW(plan.ensure_attr("/sys/none", "1"), ModuleError);
+  EXPECT_THROW(plan.ensure_override("0000:01:00.0", "vfio-pci"), ModuleError);
 }
 
 json result_of(FakeHost& host, const std::function<void(Plan&)>& plan) {
@@ -128,16 +129,16 @@ TEST(Plan, units_are_asked_for_not_guessed) {
     EXPECT_EQ(argv.back(), "x.service");
     return CommandResult{0, false, shown, ""};
   });
-  const UnitWish wish{.at_boot = UnitWish::AtBoot::enabled, .now = UnitWish::Now::active};
-  Plan content(host, "m");
-  content.ensure_unit("x.service", wish);
-  EXPECT_TRUE(content.empty()) << "a static unit can't be enabled, and need not";
-  shown = "LoadState=loaded\nActiveState=failed\nUnitFileState=disabled\n";
   Plan plan(host, "m");
-  plan.ensure_unit("x.service", wish);
-  ASSERT_EQ(plan.steps().size(), 2u);
-  EXPECT_EQ(plan.steps()[0].current, "disabled");
-  EXPECT_EQ(plan.steps()[1].current, "failed");
+  plan.ensure_stopped("x.service");
+  ASSERT_EQ(plan.steps().size(), 1u);
+  EXPECT_EQ(plan.steps()[0].current, "active");
+  for (const char* state : {"inactive", "failed"}) {
+    shown = fmt::format("LoadState=loaded\nActiveState={}\nUnitFileState=disabled\n", state);
+    Plan content(host, "m");
+    content.ensure_stopped("x.service");
+    EXPECT_TRUE(content.empty()) << state;
+  }
   EXPECT_TRUE(host.effects().empty());
 }
 
