@@ -201,8 +201,9 @@ class SpecBase {
 template <class P>
 class Spec : public params::SpecBase {
  public:
-  template <class T>
-  Spec& param(const char* name, T P::*member, params::Options options) {
+  /// `member`: of P, or of a struct that P inherits from.
+  template <class T, class Base>
+  Spec& param(const char* name, T Base::*member, params::Options options) {
     using Type = params::Type<T>;
     const P defaults{};
     entries_.push_back({name, Type::shape(), std::move(options), Type::print(defaults.*member),

@@ -52,8 +52,23 @@ std::string why_no_vfs(const HostView& host, const std::string& module, const st
                      found->built_in ? "built in" : found->file);
 }
 
-std::vector<text::KernelParameter> i915_parameters(std::int64_t max_vfs) {
-  return {{"i915.enable_guc", "3"}, {"i915.max_vfs", std::to_string(max_vfs)}};
+std::string why_not_bound(const std::vector<const gpu::Gpu*>& gpus, const std::string& driver) {
+  for (const gpu::Gpu* gpu : gpus)
+    if (gpu->driver != driver) return fmt::format("{} has {}, not {}", gpu->driver.value_or("no driver"), gpu->address, driver);
+  return {};
+}
+
+std::string why_not_running(const HostView& host, const gpu::HostFacts& facts, const std::string& version, std::int64_t max_vfs,
+                            const std::vector<const gpu::Gpu*>& gpus) {
+  const gpu::IntelDriver& now = facts.i915;
+  if (!now.loaded) return "i915 is not loaded";
+  if (!now.max_vfs)
+    return fmt::format("the kernel's own i915 runs, which makes no VFs; the next boot loads that of i915-sriov-dkms {}", version);
+  if (now.max_vfs != max_vfs) return fmt::format("i915 runs with max_vfs={}, not {}", *now.max_vfs, max_vfs);
+  if (std::string other = why_not_bound(gpus, "i915"); !other.empty()) return other;
+  const auto file = host.kernel_module("i915", host.kernel_release());
+  if (!file || !now.version || file->version.empty() || file->version == *now.version) return {};
+  return fmt::format("i915 {} runs, not {}", *now.version, version);
 }
 
 text::KernelParameter blacklisted(std::string_view cmdline, std::string_view rival, std::string_view driver) {

@@ -37,11 +37,26 @@ bool module_makes_vfs(const HostView& host, const std::string& module, const std
 /// The same as a sentence of what is wrong, "" when nothing is.
 std::string why_no_vfs(const HostView& host, const std::string& module, const std::string& kernel);
 
+/// Whether this version of i915-sriov-dkms is made for a kernel.
+KernelVerdict judge_i915_on(const HostView& host, const gpu::HostFacts& facts, const std::string& version, const std::string& kernel);
+/// Whether a kernel's own xe makes VFs of this GPU. `limits_vfs`: its parameter max_vfs is wished.
+KernelVerdict judge_xe_on(const HostView& host, const gpu::Gpu& gpu, bool limits_vfs, const std::string& kernel);
+
+/// Why the i915 that runs is not this one, which the next boot loads; "" when it is. It draws the host's console, so that another one comes
+/// with a boot only. The reason is the same until it has come, so that a boot that did not bring it is noticed.
+std::string why_not_running(const HostView& host, const gpu::HostFacts& facts, const std::string& version, std::int64_t max_vfs,
+                            const std::vector<const gpu::Gpu*>& gpus);
+/// The first of these GPUs that another driver has, or none, as a sentence; "" when this driver has them all.
+std::string why_not_bound(const std::vector<const gpu::Gpu*>& gpus, const std::string& driver);
+
 inline constexpr std::int64_t most_vfs = 7;  ///< of i915; a write of 8 is answered with ERANGE (GPU-FACTS 5.1)
 inline constexpr std::int64_t most_xe_vfs = 63;
 
 /// What i915 needs on the kernel's command line.
 std::vector<text::KernelParameter> i915_parameters(std::int64_t max_vfs);
+/// What xe needs there for these GPUs.
+std::vector<text::KernelParameter> xe_parameters(std::string_view cmdline, const std::optional<std::int64_t>& max_vfs,
+                                                 const std::vector<const gpu::Gpu*>& gpus);
 /// module_blacklist= as it is on this command line, with `rival` and without `driver`. The kernel takes the last one only.
 text::KernelParameter blacklisted(std::string_view cmdline, std::string_view rival, std::string_view driver);
 

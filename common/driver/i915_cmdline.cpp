@@ -42,6 +42,19 @@ void forbid_blocks(const HostView& host, const BootFacts& facts, const std::stri
 
 }  // namespace
 
+Parameters i915_parameters(std::int64_t max_vfs) { return {{"i915.enable_guc", "3"}, {"i915.max_vfs", std::to_string(max_vfs)}}; }
+
+Parameters xe_parameters(std::string_view cmdline, const std::optional<std::int64_t>& max_vfs, const std::vector<const gpu::Gpu*>& gpus) {
+  Parameters out;
+  for (const gpu::Gpu* gpu : gpus) {
+    if (!gpu->intel->xe_force_probe) continue;
+    out.push_back({"xe.force_probe", gpu::hex4(gpu->ids.device)});
+    if (gpu->intel->integrated) out.push_back(blacklisted(cmdline, "i915", "xe"));
+  }
+  if (max_vfs) out.push_back({"xe.max_vfs", std::to_string(*max_vfs)});
+  return out;
+}
+
 boot::CmdlineWish igpu_cmdline(const HostView& host, const BootFacts& facts, const std::string& own, Parameters present,
                                boot::Conflicts conflicts, const std::vector<std::string>& devices) {
   boot::CmdlineWish wish{.module = module, .present = std::move(present), .conflicts = conflicts};

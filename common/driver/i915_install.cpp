@@ -42,16 +42,33 @@ Result<> unpack_source(Host& host, const std::string& copy, const std::string& v
   return run_checked(host, {"dkms", "add", "-m", i915_package, "-v", version});
 }
 
+/// DKMS has built it, and it is what the kernel will load.
+std::optional<std::string> built_i915(const HostView& host, const std::string& kernel) {
+  return module_makes_vfs(host, "i915", kernel) ? dkms_installed(host, i915_package, kernel) : std::nullopt;
+}
+
+std::string why_not_built(const HostView& host, const std::string& kernel, const std::string& version) {
+  if (std::string why = why_no_vfs(host, "i915", kernel); !why.empty()) return why;
+  const auto built = dkms_installed(host, i915_package, kernel);
+  return built == version ? std::string() : fmt::format("DKMS has {} for it", built.value_or("nothing"));
+}
+
 }  // namespace
 
+// Sources of i915 and xe, and what a build leaves, are estimated.
 const DriverKind i915_kind = {.module = i915_note,
                               .step = i915_package,
+                              .build_step = "i915 with SR-IOV for kernel ",
                               .name = i915_package,
                               .by_hand = "apt-get purge i915-sriov-dkms",
                               .package = i915_package,
                               .in_initramfs = true,
+                              .builds_for_running = false,
+                              .rooms = {{1, 500}, {0, 0}, {10, 100}},
                               .installed = installed_i915,
-                              .remove = remove_i915};
+                              .remove = remove_i915,
+                              .built = built_i915,
+                              .why_not_built = why_not_built};
 
 Result<> install_i915(Host& host, const std::string& copy, const std::string& version, bool package) {
   const auto done =

@@ -15,6 +15,10 @@ struct Lacks {
   static void fields(Reply<Lacks>& out);
 };
 
+inline const replies::FieldOptions lacks_doc = {
+    .doc = "What has to come to the host before the driver can be installed. Headers and tools are looked for with O(missing=wait) only.",
+    .when = "with C(state=present), unless the task is refused before it is looked for"};
+
 /// What a task does while files or packages are not there yet: in check mode an earlier task has only said that it would bring them.
 enum class Missing { refuse, wait };
 

@@ -123,36 +123,7 @@ std::string wrong_flavour(Flavour needed, Flavour is) {
   return fmt::format(" ({} kernel modules)", is == Flavour::open ? "open" : "proprietary");
 }
 
-void GuestDriver::fields(Reply<GuestDriver>& out) {
-  out.field("branch", &GuestDriver::branch, {.doc = "vGPU branch."});
-  out.field("release", &GuestDriver::release, {.doc = "vGPU release."});
-  out.field("version", &GuestDriver::version, {.doc = "Version of the Linux guest driver."});
-}
-
-std::vector<GuestDriver> guest_versions(std::string_view version) {
-  std::vector<GuestDriver> out;
-  const auto own = catalogue::branch_of(version);
-  if (!own) return out;
-  std::vector<unsigned> branches = {own->branch};
-  if (own->branch > 1) branches.push_back(own->branch - 1);
-  if (own->kind == catalogue::BranchKind::lts)
-    for (unsigned branch = own->branch - 1; branch > 7; --branch)
-      if (const auto other = catalogue::find_branch(branch); other && other->kind == catalogue::BranchKind::lts) {
-        branches.push_back(branch);
-        break;
-      }
-  std::vector<unsigned> seen;
-  for (const unsigned branch : branches) {
-    if (std::find(seen.begin(), seen.end(), branch) != seen.end()) continue;
-    seen.push_back(branch);
-    auto releases = catalogue::releases_of(branch);
-    std::reverse(releases.begin(), releases.end());
-    for (const auto& release : releases)
-      for (const std::string& guest : text::split(release.guest_versions, ';'))
-        if (!guest.empty()) out.push_back({branch, catalogue::to_string(release), guest});
-  }
-  return out;
-}
+std::optional<std::string> built_nvidia(const HostView& host, const std::string& kernel) { return built_version(host, "nvidia", kernel); }
 
 std::optional<std::string> installed_nvidia(const HostView& host) {
   std::vector<std::string> sources;
@@ -167,7 +138,7 @@ std::optional<std::string> installed_nvidia(const HostView& host) {
     if (!manager) return sources[0] + " (no vGPU host driver)";
     return remover ? sources[0] : sources[0] + " (half installed)";
   }
-  if (const auto built = built_version(host, "nvidia", host.kernel_release()))
+  if (const auto built = built_nvidia(host, host.kernel_release()))
     return fmt::format("{} (not by DKMS)", built->empty() ? "unknown version" : *built);
   return std::nullopt;
 }

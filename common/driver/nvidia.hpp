@@ -49,9 +49,18 @@ struct GuestDriver {
 /// Guest drivers that fit this host driver: of its own branch, of the one before, and of the LTS branch before an LTS branch.
 std::vector<GuestDriver> guest_versions(std::string_view version);
 
+/// What to take instead of a driver that does not serve all of these boards: "; take one of branch 16 that builds on kernel …".
+std::string branch_advice(const std::vector<catalogue::Board>& boards, const std::string& kernel);
+/// Whether this driver builds on a kernel. `tries`: one on which it is known not to is told as one of which nothing is known.
+KernelVerdict judge_nvidia_on(const HostView& host, const std::string& version, const std::string& kernel, bool tries);
+/// The vGPU types of these boards by the licence that a guest with them needs.
+std::map<std::string, std::vector<std::string>> types_by_licence(const std::vector<catalogue::Board>& boards);
+
 /// What is installed, as one word: "535.161.05"; "535.161.05 (half installed)" and the like for what has to be installed again;
 /// nullopt when nothing is.
 std::optional<std::string> installed_nvidia(const HostView& host);
+/// Version of the module that this kernel will load.
+std::optional<std::string> built_nvidia(const HostView& host, const std::string& kernel);
 inline constexpr const char* nvidia_note = "nvidia_driver";  ///< the module that notes what it began
 
 extern const DriverKind nvidia_kind;

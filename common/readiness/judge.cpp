@@ -144,6 +144,12 @@ std::string told(const Condition& condition, const std::string& who) {
   return fmt::format("{}: {}: {}", who, condition.cause, condition.cure.text);
 }
 
+std::string why_not(const Question& question, std::string_view name) {
+  const Condition condition = judge(question, name);
+  if (condition.state != State::unmet) return {};
+  return told(condition, fmt::format("{} ({})", question.gpu->address, question.gpu->name));
+}
+
 std::optional<Wait> wait_for(const Condition& condition, const std::string& who) {
   if (condition.cure.by == BroughtBy::nothing || condition.cure.by == BroughtBy::power_off) return std::nullopt;
   return Wait{name_of(condition.cure.by), told(condition, who)};

@@ -23,6 +23,8 @@ Condition judge(const Question& question, std::string_view name);
 std::optional<Wait> wait_for(const Condition& condition, const std::string& who);
 /// "0000:41:00.0 (A40): its display outputs are on: pve.gpu.display_mode, then power off and on"
 std::string told(const Condition& condition, const std::string& who);
+/// The same of the one condition of this name; "" when it is not known to be unmet.
+std::string why_not(const Question& question, std::string_view name);
 
 /// Of a list; nullptr when all is met. What only the next boot will lack does not count.
 const Condition* first_unmet(const std::vector<Condition>& conditions);
