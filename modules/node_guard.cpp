@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: MIT
 // node_guard: may this node be rebooted now? It only looks.
-#include "common/cluster/ceph.hpp"
-#include "common/cluster/guests.hpp"
-#include "common/cluster/replication.hpp"
+#include "common/cluster/obstacles.hpp"
 #include "common/core/module.hpp"
-
-#include <algorithm>
 
 namespace pvegpu {
 namespace {
 
-enum class RunningGuests { refuse, movable, allow };
+using cluster::RunningGuests;
 
 struct Params {
   std::int64_t max_nodes_down = 0;
   RunningGuests running_guests = RunningGuests::refuse;
   bool allow_quorum_loss = false;
 };
-
-std::string names(const std::vector<std::string>& all) { return fmt::format("{}", fmt::join(all, ", ")); }
-
-std::string title(const cluster::Guest& guest) {
-  const char* type = guest.type == cluster::Guest::Type::vm ? "VM" : "container";
-  return guest.name.empty() ? fmt::format("{} {}", type, guest.vmid) : fmt::format("{} {} ({})", type, guest.vmid, guest.name);
-}
 
 struct DeviceAnswer {
   std::int64_t votes = 0;
@@ -224,7 +213,7 @@ class Guard {
 
   void run(Plan& out) {
     members_ = cluster::read_membership(reader_);
-    if (!members_.problem.empty()) object(members_.problem);
+    if (!members_.problem.empty()) reasons_.push_back(members_.problem);
     if (members_.pmxcfs) ha_ = cluster::read_ha(reader_, members_.node);
     single_ = members_.pmxcfs && members_.problem.empty() && members_.alone();
     Answer answer{members_.node, single_};
@@ -234,7 +223,7 @@ class Guard {
     answer.ceph = ceph();
     const auto guests = cluster::read_guests(reader_, members_, ha_, ha_.nodes_in("maintenance"));
     answer.replication = replication(guests);
-    answer.guests = judge_guests(guests);
+    answer.guests = tell(guests);
     object_to_unreadable();
     answer.allowed = reasons_.empty();
     answer.reasons = reasons_;
@@ -242,9 +231,8 @@ class Guard {
   }
 
  private:
-  void object(std::string reason) { reasons_.push_back(std::move(reason)); }
+  void object(const cluster::Obstacles& more) { reasons_.insert(reasons_.end(), more.begin(), more.end()); }
 
-  // --- the cluster ----------------------------------------------------------------------------------------------------------
   QuorumAnswer quorum() {
     QuorumAnswer out{members_.cluster};
     if (!members_.problem.empty()) return out;
@@ -258,67 +246,26 @@ class Guard {
     out.remaining_votes = votes.remaining;
     out.holds_without_node = members_.quorate && votes.holds;
     if (votes.has_device) out.qdevice = DeviceAnswer{votes.device, votes.device_votes};
-    if (!members_.quorate)
-      object(fmt::format("the cluster {} has no quorum now ({} of {} votes, {} are needed); bring nodes back first", members_.cluster,
-                         votes.total, votes.expected, votes.needed));
-    else if (!votes.holds)
-      object_to_quorum_loss(votes);
+    object(cluster::quorum_obstacles(members_, votes, ha_, params_.allow_quorum_loss));
     return out;
-  }
-
-  void object_to_quorum_loss(const cluster::Votes& votes) {
-    std::string device;
-    if (votes.has_device && !votes.device_votes)
-      device = fmt::format("; whether the QDevice votes can't be asked: {}", votes.device_problem);
-    else if (votes.has_device && !*votes.device_votes)
-      device = "; the QDevice does not vote for the others: see corosync-qdevice-tool -s there";
-    const std::string loss = fmt::format("without this node the cluster {} has {} of {} needed votes and loses quorum{}", members_.cluster,
-                                         votes.remaining, votes.needed, device);
-    if (!params_.allow_quorum_loss) return object(loss + "; bring other nodes back, or add a QDevice, or give allow_quorum_loss: true");
-    const auto elsewhere = std::find_if(ha_.services.begin(), ha_.services.end(), [&](const cluster::HaService& s) {
-      return s.request != "ignored" && s.request != "none" && s.node != members_.node;
-    });
-    if (!ha_.disarmed && elsewhere != ha_.services.end())
-      object(
-          fmt::format("{}, and HA manages {} elsewhere: a node without quorum that runs HA services is reset by its watchdog; set them to "
-                      "ignored first",
-                      loss, elsewhere->sid));
   }
 
   std::vector<NodeAnswer> nodes() {
     std::vector<NodeAnswer> out;
-    std::vector<std::string> down;
     for (const cluster::Node& node : members_.nodes) {
       const auto state = ha_.node_states.find(node.name);
-      const std::string ha_state = state == ha_.node_states.end() ? std::string() : state->second;
-      out.push_back({node.name, node.online, node.votes, ha_state});
-      if (node.name == members_.node) continue;
-      if (!node.online)
-        down.push_back(node.name);
-      else if (ha_state == "maintenance")
-        down.push_back(node.name + " (maintenance mode)");
+      out.push_back({node.name, node.online, node.votes, state == ha_.node_states.end() ? std::string() : state->second});
     }
-    if (static_cast<std::int64_t>(down.size()) > params_.max_nodes_down)
-      object(fmt::format("{} other node{} not there: {}; {} may be (max_nodes_down)", down.size(), down.size() == 1 ? " is" : "s are",
-                         names(down), params_.max_nodes_down));
+    object(cluster::node_obstacles(members_, ha_, params_.max_nodes_down));
     return out;
   }
 
-  // --- HA -------------------------------------------------------------------------------------------------------------------
   HaAnswer ha() {
-    for (const cluster::HaService& service : ha_.services) judge(service);
     const auto now = std::chrono::duration_cast<std::chrono::seconds>(host_.now().time_since_epoch()).count();
-    // As the status of Proxmox VE's own API puts it: older than 30 s is dead.
-    const bool alive = ha_.master_seen && now - *ha_.master_seen <= 30;
-    if (ha_.active() && !alive)
-      object(ha_.master.empty()
-                 ? std::string("HA manages services, but no node is its manager; see: systemctl status pve-ha-crm on all nodes")
-                 : fmt::format("the HA manager ({}) has not reported for {} s; see: systemctl status pve-ha-crm on it", ha_.master,
-                               now - ha_.master_seen.value_or(0)));
-    for (const std::string& node : ha_.nodes_in("fence")) object(fmt::format("HA is fencing {}; wait until it is over", node));
+    object(cluster::ha_obstacles(ha_, members_.node, now));
     const auto state = ha_.node_states.find(members_.node);
     HaAnswer out{ha_.active(), ha_.master};
-    if (!ha_.master.empty()) out.master_alive = alive;
+    if (!ha_.master.empty()) out.master_alive = cluster::is_master_alive(ha_, now);
     if (state != ha_.node_states.end()) out.node_state = state->second;
     out.lrm_state = ha_.lrm_state;
     out.lrm_mode = ha_.lrm_mode;
@@ -328,86 +275,41 @@ class Guard {
     return out;
   }
 
-  void judge(const cluster::HaService& service) {
-    const std::string& state = service.state;
-    const std::string where = service.node.empty() ? "" : " on " + service.node;
-    if (state == "error")
-      object(fmt::format("HA service {}{} is in state error; repair it, then: ha-manager set {} --state disabled, and back", service.sid,
-                         where, service.sid));
-    else if (state == "fence" || state == "recovery")
-      object(fmt::format("HA is recovering {}{} ({}); wait until it is over", service.sid, where, state));
-    else if (state == "migrate" || state == "relocate" || state == "request_start_balance")
-      object(fmt::format("HA is moving {}{} ({}); wait until it is over", service.sid, where, state));
-    else if (state == "freeze" && !ha_.disarmed && service.node != members_.node)
-      object(fmt::format("HA has frozen {}{}: that node restarts; wait until it is back", service.sid, where));
-  }
-
-  // --- Ceph -----------------------------------------------------------------------------------------------------------------
   std::optional<CephAnswer> ceph() {
     if (!members_.pmxcfs) return std::nullopt;
     const auto ceph = cluster::read_ceph(host_);
     if (!ceph) return std::nullopt;
+    object(cluster::ceph_obstacles(*ceph, single_));
     CephAnswer out;
-    if (!ceph->problem.empty()) object(fmt::format("Ceph is configured but can't be asked (ceph status): {}", ceph->problem));
-    for (const cluster::CephCheck& check : ceph->checks) {
-      const bool counts = !check.muted && !cluster::is_harmless(check);
-      out.checks.push_back({check.code, check.severity, check.message, check.muted, counts});
-      if (counts)
-        object(
-            fmt::format("Ceph: {} ({}); repair it, or say that you know: ceph health mute {} 1h", check.message, check.code, check.code));
-    }
-    for (const auto& [state, count] : ceph->states) {
-      out.placement_groups_not_clean.push_back({state, count});
-      object(fmt::format("Ceph: {} placement groups are {}; wait until all are active+clean", count, state));
-    }
-    const std::int64_t left = ceph->monitors_left();
-    // A node alone takes its Ceph along whatever it does.
-    if (!single_ && !ceph->monitors_here.empty() && left * 2 <= ceph->monitors)
-      object(fmt::format("Ceph: without the monitor of this node {} of {} are left, which is no majority", left, ceph->monitors));
-    if (!single_ && ceph->ok_to_stop && !*ceph->ok_to_stop)
-      object(fmt::format("Ceph: data would not be available without the OSDs of this node: {}", ceph->ok_to_stop_message));
+    for (const cluster::CephCheck& check : ceph->checks)
+      out.checks.push_back({check.code, check.severity, check.message, check.muted, cluster::is_obstacle(check)});
+    for (const auto& [state, count] : ceph->states) out.placement_groups_not_clean.push_back({state, count});
     out.health = ceph->health;
     out.noout = ceph->has_flag("noout");
     out.flags = ceph->flags;
     out.monitors = ceph->monitors;
-    out.monitors_left = left;
+    out.monitors_left = ceph->monitors_left();
     out.monitors_here = ceph->monitors_here;
     out.osds_here = ceph->osds_here;
     out.ok_to_stop = ceph->ok_to_stop;
     return out;
   }
 
-  // --- guests ---------------------------------------------------------------------------------------------------------------
   std::vector<cluster::ReplicationJob> replication(const std::vector<cluster::Guest>& guests) {
+    if (!members_.pmxcfs) return {};
     std::vector<std::int64_t> vmids;
     for (const cluster::Guest& guest : guests) vmids.push_back(guest.vmid);
-    if (!members_.pmxcfs) return {};
     auto out = cluster::read_replication(reader_, vmids);
-    for (const cluster::ReplicationJob& job : out)
-      if (job.running) object(fmt::format("replication job {} to {} runs; wait until it is over", job.id, job.target));
+    object(cluster::replication_obstacles(out));
     return out;
   }
 
-  std::vector<GuestAnswer> judge_guests(const std::vector<cluster::Guest>& guests) {
+  std::vector<GuestAnswer> tell(const std::vector<cluster::Guest>& guests) {
+    object(cluster::guest_obstacles(guests, params_.running_guests, single_));
     std::vector<GuestAnswer> out;
-    std::vector<std::string> running;
-    for (const cluster::Guest& guest : guests) {
-      const bool vm = guest.type == cluster::Guest::Type::vm;
-      out.push_back({guest.vmid, guest.name, vm ? "qemu" : "lxc", guest.running, guest.ha_request, guest.lock, guest.movable(),
-                     guest.movable_with_disks(), guest.targets, guest.reasons()});
-      // "suspended" is at rest: the guest sleeps on its disk.
-      if (!guest.lock.empty() && guest.lock != "suspended")
-        object(fmt::format("{} is locked ({}): something works on it; wait, or if nothing does: {} unlock {}", title(guest), guest.lock,
-                           vm ? "qm" : "pct", guest.vmid));
-      if (guest.arriving) object(fmt::format("{} is being migrated to this node; wait until it is over", title(guest)));
-      if (!guest.running) continue;
-      running.push_back(title(guest));
-      if (params_.running_guests == RunningGuests::movable && !guest.movable())
-        object(fmt::format("{} runs and can't move: {}", title(guest), fmt::join(guest.reasons(), "; ")));
-    }
-    if (params_.running_guests == RunningGuests::refuse && !running.empty())
-      object(fmt::format("{} guest{} here: {}; {} what runs, or give running_guests: allow", running.size(),
-                         running.size() == 1 ? " runs" : "s run", names(running), single_ ? "shut down" : "move or shut down"));
+    for (const cluster::Guest& guest : guests)
+      out.push_back({guest.vmid, guest.name, guest.type == cluster::Guest::Type::vm ? "qemu" : "lxc", guest.running, guest.ha_request,
+                     guest.lock, guest.movable(), guest.movable_with_disks(), guest.targets, guest.reasons()});
     return out;
   }
 
@@ -417,8 +319,8 @@ class Guard {
     if (paths.empty()) return;
     const std::size_t more = paths.size() > 3 ? paths.size() - 3 : 0;
     paths.resize(paths.size() - more);
-    object(fmt::format("{}{} can't be read: {}; run this as root", names(paths), more ? fmt::format(" and {} more", more) : "",
-                       reader_.unreadable()[0].why));
+    object({fmt::format("{}{} can't be read: {}; run this as root", fmt::join(paths, ", "), more ? fmt::format(" and {} more", more) : "",
+                        reader_.unreadable()[0].why)});
   }
 
   const Params& params_;
