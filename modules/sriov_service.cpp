@@ -2,8 +2,8 @@
 // sriov_service: the VFs of the chosen cards at every boot, before guests start, by one owner.
 #include "common/core/choices.hpp"
 #include "common/core/module.hpp"
+#include "common/sriov/boot_units.hpp"
 #include "common/sriov/owners.hpp"
-#include "common/sriov/unit.hpp"
 #include "common/text/pci_address.hpp"
 #include "common/base/strings.hpp"
 
@@ -38,11 +38,9 @@ namespace {
 
 using Kind = gpu::BootOwner::Kind;
 
-const std::string units = "/etc/systemd/system/";
+const std::string units = gpu::unit_directory;
 constexpr const char* comment = "# pve.gpu: ";  // before a line that this module took over
 
-std::string dropin_of(const std::string& unit) { return fmt::format("{}{}.d/{}", units, unit, gpu::boot_dropin); }
-std::string instance_of(const char* name, const std::string& address) { return fmt::format("{}@{}.service", name, address); }
 std::optional<std::string> nothing(const std::string&) { return std::nullopt; }
 std::optional<std::string> without_comments(const std::string& bytes) {
   std::string out;
@@ -97,7 +95,7 @@ struct Answer {
 class Planner {
  public:
   Planner(const Params& params, const HostView& host, Plan& out)
-      : params_(params), host_(host), out_(out), count_(gpu::parse_vf_count(params.vfs)) {}
+      : params_(params), host_(host), out_(out), count_(gpu::parse_vf_count(params.vfs)), ours_(host, out.recorded_files()) {}
 
   void present() {
     const gpu::SriovChoice choice = gpu::choose_sriov_cards(host_, params_.device, count_);
@@ -126,12 +124,12 @@ class Planner {
     const auto foreign = conflicting(ready);
     const bool takes_units = std::any_of(foreign.begin(), foreign.end(), [](const gpu::BootOwner* owner) { return owner->line == 0; });
     // A unit that was taken over starts again when the script is gone.
-    if (takes_units || has_switched_off() || std::any_of(wishes.begin(), wishes.end(), [](const Wish& wish) { return !wish.theirs; }))
+    if (takes_units || ours_.has_switch_off() || std::any_of(wishes.begin(), wishes.end(), [](const Wish& wish) { return !wish.theirs; }))
       out_.ensure_file(gpu::boot_script, gpu::boot_script_text(), {.meta = {.mode = 0755}});
     take_over(foreign);
     for (const Wish& wish : wishes) make(wish);
     if (params_.device == "all" && choice.refusal.empty())
-      for (const std::string& address : own_cards())
+      for (const std::string& address : ours_.own_cards())
         if (!wished_.count(address)) remove_own(address);
     report(wishes);
   }
@@ -139,17 +137,17 @@ class Planner {
   void absent() {
     std::set<std::string> cards = chosen_for_absence();
     bool left = false;
-    for (const std::string& address : own_cards()) cards.count(address) ? remove_own(address) : void(left = true);
-    for (const auto& [unit, address] : shipped_of_ours())
+    for (const std::string& address : ours_.own_cards()) cards.count(address) ? remove_own(address) : void(left = true);
+    for (const auto& [unit, address] : ours_.enabled())
       if (cards.count(address)) {
-        want_at_boot(unit, false);
-        withdraw(dropin_of(unit));
+        gpu::want_at_boot(out_, unit, false);
+        withdraw(gpu::dropin_of(unit));
       } else {
         left = true;
       }
     if (!left) {
-      for (const std::string& file : out_.recorded_files())
-        if (is_switch_off(file))
+      for (const std::string& file : ours_.files())
+        if (ours_.is_switch_off(file))
           withdraw(file);
         else if (!file.starts_with(units) && file != gpu::boot_script)
           out_.withdraw(file, without_comments);
@@ -172,82 +170,41 @@ class Planner {
     const bool nvidia = card.tool == gpu::SriovTool::nvidia_script;
     if (nvidia) {
       for (const gpu::BootOwner& owner : owners_)
-        if (owner.kind == Kind::shipped && owner.may_concern(address, true) && !host_.exists(dropin_of(owner.text)))
+        if (owner.kind == Kind::shipped && owner.may_concern(address, true) && !host_.exists(gpu::dropin_of(owner.text)))
           return {card, owner.text, false, true};
       for (const char* name : gpu::shipped_templates)
-        if (host_.exists(dropin_of(instance_of(name, address)))) return {card, instance_of(name, address), false, false};
+        if (host_.exists(gpu::dropin_of(gpu::instance_of(name, address)))) return {card, gpu::instance_of(name, address), false, false};
     }
     const Wish own{card, gpu::boot_unit_name(address), true, false};
     if (!nvidia || host_.exists(units + own.unit)) return own;
     for (const char* name : gpu::shipped_templates)
-      if (gpu::has_unit_file(host_, fmt::format("{}@.service", name))) return {card, instance_of(name, address), false, false};
+      if (gpu::has_unit_file(host_, fmt::format("{}@.service", name))) return {card, gpu::instance_of(name, address), false, false};
     return own;
   }
 
   void make(const Wish& wish) {
     const std::string& address = wish.card.gpu.address;
-    if (!wish.own && own_cards().count(address)) remove_own(address);  // an interrupted run may have left its record alone
+    if (!wish.own && ours_.own_cards().count(address)) remove_own(address);  // an interrupted run may have left its record alone
     if (wish.theirs) return;
     const FileOptions reload{.meta = {}, .then = {follow_up_daemon_reload()}};
     if (wish.own)
       out_.ensure_file(units + wish.unit, gpu::boot_unit_text(wish.card, count_, params_.patience), reload);
     else
-      out_.ensure_file(dropin_of(wish.unit), gpu::shipped_dropin_text(wish.card, count_, params_.patience), reload);
-    want_at_boot(wish.unit, true);
+      out_.ensure_file(gpu::dropin_of(wish.unit), gpu::shipped_dropin_text(wish.card, count_, params_.patience), reload);
+    gpu::want_at_boot(out_, wish.unit, true);
   }
 
   void remove_own(const std::string& address) {
     const std::string unit = gpu::boot_unit_name(address);
-    want_at_boot(unit, false);
+    gpu::want_at_boot(out_, unit, false);
     withdraw(units + unit);
-  }
-  /// Not Plan::ensure_unit: what systemd says of the unit changes when the step before writes its file.
-  void want_at_boot(const std::string& unit, bool wanted) {
-    Step step;
-    step.target = "unit " + unit;
-    if (wanted) step.desired = "enabled";
-    step.observe = [unit](const HostView& host) -> Result<std::optional<std::string>> {
-      return gpu::wanted_at_boot(host, unit) ? std::optional<std::string>("enabled") : std::nullopt;
-    };
-    out_.ensure_program(std::move(step), {{{"systemctl", wanted ? "enable" : "disable", "--", unit}}, std::chrono::seconds(300)});
   }
   void withdraw(const std::string& file) { out_.withdraw(file, nothing, {.meta = {}, .then = {follow_up_daemon_reload()}}); }
 
-  // --- what there is of ours ---------------------------------------------------------------------------------------------------
-  std::set<std::string> own_cards() const {
-    std::set<std::string> out;
-    for (const std::string& name : host_.list_dir("/etc/systemd/system").value_or({})) out.insert(gpu::boot_unit_card(name));
-    for (const std::string& file : out_.recorded_files())
-      if (file.starts_with(units)) out.insert(gpu::boot_unit_card(file.substr(units.size())));
-    out.erase("");
-    return out;
-  }
-  /// Units of others that we enabled, with their cards.
-  std::vector<std::pair<std::string, std::string>> shipped_of_ours() const {
-    std::vector<std::pair<std::string, std::string>> out;
-    for (const std::string& file : out_.recorded_files())
-      for (const char* name : gpu::shipped_templates) {
-        const std::string before = fmt::format("{}{}@", units, name), after = fmt::format(".service.d/{}", gpu::boot_dropin);
-        if (!file.starts_with(before) || !file.ends_with(after)) continue;
-        const std::string address = file.substr(before.size(), file.size() - before.size() - after.size());
-        out.emplace_back(instance_of(name, address), address);
-      }
-    return out;
-  }
-  bool is_switch_off(const std::string& file) const {
-    if (!file.starts_with(units) || !file.ends_with(fmt::format(".d/{}", gpu::boot_dropin))) return false;
-    const auto shipped = shipped_of_ours();
-    return std::none_of(shipped.begin(), shipped.end(), [&](const auto& each) { return dropin_of(each.first) == file; });
-  }
-  bool has_switched_off() const {
-    const auto files = out_.recorded_files();
-    return std::any_of(files.begin(), files.end(), [&](const std::string& file) { return is_switch_off(file); });
-  }
-
   std::set<std::string> chosen_for_absence() {
     if (params_.device == "all") {
-      std::set<std::string> out = own_cards();
-      for (const auto& [unit, address] : shipped_of_ours()) out.insert(address);
+      std::set<std::string> out = ours_.own_cards();
+      for (const auto& [unit, address] : ours_.enabled()) out.insert(address);
       return out;
     }
     // A card that was taken out can only be named by its address.
@@ -305,7 +262,7 @@ class Planner {
         lines[owner->file].insert(owner->line);
         continue;
       }
-      out_.ensure_file(dropin_of(owner->text), gpu::switched_off_text(owner->text), {.meta = {}, .then = {follow_up_daemon_reload()}});
+      out_.ensure_file(gpu::dropin_of(owner->text), gpu::switched_off_text(owner->text), {.meta = {}, .then = {follow_up_daemon_reload()}});
     }
     for (const auto& [file, numbers] : lines) {
       std::string content;
@@ -329,6 +286,7 @@ class Planner {
   const HostView& host_;
   Plan& out_;
   const gpu::VfCount count_;
+  const gpu::BootUnits ours_;
   std::set<std::string> wished_;
   std::vector<gpu::BootOwner> owners_;
   Answer answer_;
