@@ -3,7 +3,7 @@
 #include "common/facts/guests.hpp"
 
 #include "common/cluster/vm.hpp"
-#include "common/facts/scan.hpp"
+#include "common/facts/offered_types.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>

@@ -18,8 +18,4 @@ Vendors vendors_of(const std::vector<PciDevice>& devices);
 /// with a note. used_by and `held` are left to attach_guests().
 std::vector<Gpu> scan_gpus(Reader& reader, const std::vector<PciDevice>& devices, const HostFacts& facts);
 
-/// How many more instances of each type fit: for VFs what one free VF says is a yes or no, the rest is counted. Called again when
-/// it is known which VFs guests hold.
-void count_available(Gpu& gpu);
-
 }  // namespace pvegpu::gpu
