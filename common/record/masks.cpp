@@ -1,129 +1,14 @@
 // SPDX-License-Identifier: MIT
-// What secrets look like, and their masks.
+// Where secrets stand, and their masks.
 #include "common/record/masks.hpp"
 
+#include "common/record/forms.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
 
 namespace pvegpu::record {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool is_alnum(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_one_of(char c, std::string_view set) { return set.find(c) != set.npos; }
-bool is_blank(char c) { return is_one_of(c, " \t\r\n"); }
-
-char at(std::string_view text, std::size_t i) { return i < text.size() ? text[i] : '\0'; }
-
-template <class Test>
-std::size_t run_of(std::string_view text, std::size_t i, Test test) {
-  const std::size_t begin = i;
-  while (i < text.size() && test(text[i])) ++i;
-  return i - begin;
-}
-
-// --- forms: how long one is that begins here, 0 for none. What stands before it is no letter and no digit -----------------------------
-
-std::size_t uuid_at(std::string_view text, std::size_t i) {
-  const std::size_t begin = i;
-  for (const std::size_t length : {8u, 4u, 4u, 4u, 12u}) {
-    if (i != begin && at(text, i++) != '-') return 0;
-    if (run_of(text, i, is_hex) != length) return 0;
-    i += length;
-  }
-  return is_alnum(at(text, i)) ? 0 : i - begin;
-}
-
-std::size_t id_at(std::string_view text, std::size_t i) {
-  return run_of(text, i, is_alnum) == 32 && run_of(text, i, is_hex) == 32 ? 32 : 0;
-}
-
-/// Six pairs or more, as InfiniBand has them.
-std::size_t mac_at(std::string_view text, std::size_t i) {
-  const char separator = at(text, i + 2);
-  if (separator != ':' && separator != '-') return 0;
-  if (i > 0 && text[i - 1] == separator) return 0;
-  const std::size_t begin = i;
-  int pairs = 0;
-  while (run_of(text, i, is_hex) == 2) {
-    ++pairs;
-    i += 2;
-    if (at(text, i) != separator) break;
-    ++i;
-  }
-  if (at(text, i - 1) == separator || is_alnum(at(text, i))) return 0;
-  return pairs == 6 || (pairs > 6 && separator == ':') ? i - begin : 0;
-}
-
-/// No leading zeros: those are in versions.
-std::size_t ipv4_at(std::string_view text, std::size_t i) {
-  if (i > 0 && is_one_of(text[i - 1], "._")) return 0;
-  const std::size_t begin = i;
-  for (int part = 0; part < 4; ++part) {
-    if (part > 0 && at(text, i++) != '.') return 0;
-    const std::size_t length = run_of(text, i, is_digit);
-    if (length == 0 || length > 3 || (length > 1 && text[i] == '0')) return 0;
-    int number = 0;
-    for (std::size_t k = 0; k < length; ++k) number = number * 10 + (text[i + k] - '0');
-    if (number > 255) return 0;
-    i += length;
-  }
-  return is_alnum(at(text, i)) || (at(text, i) == '.' && is_digit(at(text, i + 1))) ? 0 : i - begin;
-}
-
-std::size_t ipv6_at(std::string_view text, std::size_t i) {
-  if (i > 0 && is_one_of(text[i - 1], ":.")) return 0;
-  const std::size_t begin = i;
-  int colons = 0, groups = 0, doubles = 0;
-  while (is_hex(at(text, i)) || at(text, i) == ':') {
-    if (at(text, i) == ':') {
-      ++colons;
-      if (at(text, i + 1) == ':') ++doubles;
-      ++i;
-    } else {
-      const std::size_t length = run_of(text, i, is_hex);
-      if (length > 4) return 0;
-      ++groups;
-      i += length;
-    }
-  }
-  if (is_alnum(at(text, i)) || (at(text, i) == '.' && is_alnum(at(text, i + 1)))) return 0;
-  const std::string_view all = text.substr(begin, i - begin);
-  if (std::none_of(all.begin(), all.end(), is_digit) || all.ends_with(":::")) return 0;
-  return (doubles == 1 && groups >= 2 && groups < 8) || (doubles == 0 && groups == 8 && colons == 7) ? all.size() : 0;
-}
-
-std::size_t volume_at(std::string_view text, std::size_t i) {
-  const auto upper = [](char c) { return is_digit(c) || (c >= 'A' && c <= 'F'); };
-  return run_of(text, i, upper) == 4 && at(text, i + 4) == '-' && run_of(text, i + 5, upper) == 4 && !is_alnum(at(text, i + 9)) ? 9 : 0;
-}
-
-// --- what is no secret -----------------------------------------------------------------------------------------------------------------
-
-/// Of mediated devices Proxmox VE makes the UUID out of the number of the guest; of EFI these are names of variables' owners.
-bool is_public_uuid(std::string_view uuid) {
-  constexpr std::string_view efi[] = {"8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"};
-  return std::all_of(uuid.begin(), uuid.begin() + 8, is_digit)
-             ? uuid.substr(8, 16) == "-0000-0000-0000-" || uuid.starts_with("00000000-0000-")
-             : std::find(std::begin(efi), std::end(efi), text::lower(uuid)) != std::end(efi);
-}
-
-bool is_public_address(std::string_view address) {
-  for (const char* begin : {"127.", "0.0.0.0", "255."})
-    if (address.starts_with(begin)) return true;
-  return false;
-}
-
-/// Machines that everybody knows, and names that documents use for examples.
-bool is_public_machine(std::string_view name) {
-  constexpr std::string_view domains[] = {"debian.org", "proxmox.com", "ceph.com",    "nvidia.com",  "intel.com",  "kernel.org",
-                                          "github.com", "example.org", "example.com", "example.net", "ubuntu.com", "localhost"};
-  for (const std::string_view domain : domains)
-    if (name == domain || (name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.')) return true;
-  return false;
-}
 
 std::string padded(std::size_t number, std::size_t width) { return fmt::format("{:0{}}", number, width); }
 
