@@ -3,7 +3,7 @@
 # place, where MUTANT is true while this mutant is alive. The mutants of a file are put in one after the other.
 import typing
 
-EXECUTOR, JOURNAL, PLAN = 'common/core/executor.cpp', 'common/core/journal.cpp', 'common/core/plan.cpp'
+EXECUTOR, JOURNAL, UNDO, PLAN = ('common/core/%s.cpp' % name for name in ('executor', 'journal', 'undo', 'plan'))
 PLAN_KERNEL, PLAN_PROGRAMS = 'common/core/plan_kernel.cpp', 'common/core/plan_programs.cpp'
 PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/base/json.cpp', 'common/core/follow_up.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
@@ -96,8 +96,8 @@ MUTANTS = [
     mutant('a follow-up that fails is a success', FOLLOW_UP, law('L4'), 'else if (result.exit_code != 0)', 'else if (!MUTANT && result.exit_code != 0)'),
     mutant('a run that failed did not change anything', EXECUTOR, law('L4'), '(touched_ || !steps_.empty()) && !all_reverted',
            '(MUTANT ? !failure_ && !steps_.empty() : touched_ || !steps_.empty()) && !all_reverted'),
-    mutant('a change that died before its write is not ours', JOURNAL, law('L4'), '|| now == old_bytes()', '|| (!MUTANT && now == old_bytes())'),
-    mutant('a version of ours before the last one is foreign', JOURNAL, law('L4'), '(!earlier.empty() && fingerprint(now) == earlier)',
+    mutant('a change that died before its write is not ours', UNDO, law('L4'), '|| now == old_bytes()', '|| (!MUTANT && now == old_bytes())'),
+    mutant('a version of ours before the last one is foreign', UNDO, law('L4'), '(!earlier.empty() && fingerprint(now) == earlier)',
            '(!MUTANT && !earlier.empty() && fingerprint(now) == earlier)'),
     mutant('a unit that failed still runs', PLAN_PROGRAMS, 'Plan.units*', '|| state == "failed"', '|| (!MUTANT && state == "failed")'),
     # --- steps: looked at before and after
@@ -119,17 +119,17 @@ MUTANTS = [
            '    if (change.kind == FileChange::Kind::withdraw) {'),
     mutant('undo records stay', EXECUTOR, law('L6'), *dropped('must(journal::forget_undo(')),
     mutant('undo leaves directories', EXECUTOR, law('L6'), *dropped('remove_if_empty(change.directories, step.target);')),
-    mutant('undo does not know of directories of neighbours', JOURNAL, law('L6'), *dropped('add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));')),
+    mutant('undo does not know of directories of neighbours', UNDO, law('L6'), *dropped('add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));')),
     mutant('undo leaves modes', PLAN, law('L6'), *never('meta_before && *meta_before != ')),
     mutant('a write that failed at its end did nothing', EXECUTOR, law('L4'), 'differs(before, host_.read_file(change.path)) || differs(info, host_.stat(change.path)))',
            '(!MUTANT && (differs(before, host_.read_file(change.path)) || differs(info, host_.stat(change.path)))))'),
     mutant('undo leaves what a killed write left', EXECUTOR, law('L4'), *dropped('must(journal::clear_torn(host_), "remove what a killed run left");')),
-    mutant('undo brings back the last version, not the first', JOURNAL, 'Journal.undo_remembers*', 'mine->after = after;\n    add_directories',
+    mutant('undo brings back the last version, not the first', UNDO, 'Journal.undo_remembers*', 'mine->after = after;\n    add_directories',
            'if (MUTANT) mine->before = now.value_or("");\n    mine->after = after;\n    add_directories'),
-    mutant('undo overwrites foreign edits', JOURNAL, 'Executor.foreign_edits*', 'last && !mine->mixed && mine->matches(now)', 'MUTANT || (last && !mine->mixed && mine->matches(now))'),
-    mutant('undo does not notice edits between two changes', JOURNAL, 'Executor.edit_between*', *never('!mine->matches(now))\n      mine->mixed')),
-    mutant('undo of one module forgets what the other built on it', JOURNAL, 'Executor.two_modules*', *dropped('it->before = rest.value_or("");')),
-    mutant('undo of one module makes the other see a foreign edit', JOURNAL, 'Executor.two_modules*', *never('it->after == fingerprint(before)')),
+    mutant('undo overwrites foreign edits', UNDO, 'Executor.foreign_edits*', 'last && !mine->mixed && mine->matches(now)', 'MUTANT || (last && !mine->mixed && mine->matches(now))'),
+    mutant('undo does not notice edits between two changes', UNDO, 'Executor.edit_between*', *never('!mine->matches(now))\n      mine->mixed')),
+    mutant('undo of one module forgets what the other built on it', UNDO, 'Executor.two_modules*', *dropped('it->before = rest.value_or("");')),
+    mutant('undo of one module makes the other see a foreign edit', UNDO, 'Executor.two_modules*', *never('it->after == fingerprint(before)')),
     mutant('the state directory stays', EXECUTOR, law('L6'), *dropped('must(journal::tidy(host_), "tidy /var/lib/pve-gpu");')),
     mutant('what killed writes left in the state directory stays', JOURNAL, law('L4'), *never('name.ends_with(temporary_suffix)) (void)')),
     # --- the words: what modules remember, what programs and the kernel did
