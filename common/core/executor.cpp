@@ -4,11 +4,12 @@
 
 #include "common/core/journal.hpp"
 #include "common/core/outcome.hpp"
+#include "common/core/revert.hpp"
+#include "common/core/step.hpp"
 #include "common/core/system_log.hpp"
 #include "common/base/strings.hpp"
 
 #include <algorithm>
-#include <map>
 #include <tuple>
 
 namespace pvegpu {
@@ -18,24 +19,15 @@ constexpr int most_rounds = 5;
 constexpr const char* lock_file = "/run/pve-gpu.lock";
 constexpr std::chrono::seconds lock_patience{600};
 
-/// Ends the run with a failed answer.
-struct Failure {
-  std::string message;
-  std::string step = {};  ///< the step that failed, if one did
-};
-
-template <class T>
-T must(Result<T> result, const std::string& step) {
-  if (!result) throw Failure{fmt::format("{}: {}", step, result.error().message), step};
-  return *std::move(result);
-}
-
-std::string shown(const std::optional<std::string>& value) { return value ? fmt::format("'{}'", *value) : std::string("absent"); }
-
 class Execution {
  public:
   Execution(const Task& task, const Planner& planner, RunMode mode, Host& host)
-      : task_(task), planner_(planner), mode_(mode), host_(host), effects_(!mode.check && task.effects == Effects::allowed) {}
+      : task_(task),
+        planner_(planner),
+        mode_(mode),
+        host_(host),
+        effects_(!mode.check && task.effects == Effects::allowed),
+        reverter_(host) {}
 
   json run() {
     try {
@@ -207,27 +199,9 @@ class Execution {
     if (f.on_failure == FollowUp::OnFailure::revert)
       for (const Step& step : plan.steps())
         if (step.file && std::any_of(step.then.begin(), step.then.end(), [&](const FollowUp& g) { return g.id() == f.id(); }))
-          owed.images.push_back(image_of(*step.file));
+          owed.images.push_back(reverter_.image_of(*step.file));
     must(journal::owe(host_, owed), "note what is owed: " + f.title());
   }
-
-  BeforeImage image_of(const FileChange& change) {
-    BeforeImage image;
-    image.path = change.path;
-    image.directories = change.directories;
-    if (!change.gone) image.after = text::sha256_hex(change.content);
-    if (auto bytes = host_.read_file(change.path)) {
-      image.existed = true;
-      image.bytes = *std::move(bytes);
-      if (const auto info = host_.stat(change.path)) image.meta = {info->mode, info->uid, info->gid};
-    }
-    image.undo_record = must(journal::undo_record(host_, change.path), "read the undo record of " + change.path);
-    images_.emplace(image.path, std::pair(image.existed, image.bytes));
-    return image;
-  }
-
-  /// One that does nothing itself is there for what follows it.
-  static bool acts(const Step& step) { return step.file || step.apply || step.note_after; }
 
   void perform(const Step& step) {
     if (!acts(step)) return;
@@ -253,7 +227,7 @@ class Execution {
       touch(step);  // what failed at its end, a sync, has done its work
     must(std::move(placed), step.target);
     if (change.kind == FileChange::Kind::withdraw) {
-      remove_if_empty(change.directories, step.target);
+      remove_if_empty(host_, change.directories, step.target);
       must(journal::forget_undo(host_, task_.module, change, before ? std::optional<std::string>(*before) : std::nullopt), step.target);
     }
   }
@@ -296,33 +270,15 @@ class Execution {
     begun_ = step.target;
   }
 
-  void remove(const std::string& path, const std::string& target) {
-    if (host_.exists(path)) must(host_.remove_file(path), target);
-  }
-
-  void remove_if_empty(const std::vector<std::string>& directories, const std::string& target) {
-    for (auto it = directories.rbegin(); it != directories.rend(); ++it)
-      if (const auto names = host_.list_dir(*it); names && names->empty()) must(host_.remove_dir(*it), target);
-  }
-
   void verify(const Step& step) {
     const auto deadline = host_.now() + step.within;
     while (true) {
-      const Result<> seen = effect_of(step);
+      const Result<> seen = took_effect(step, host_);
       if (seen) return;
       if (host_.now() >= deadline)
         throw Failure{fmt::format("{}: did not take effect: {}", step.target, seen.error().message), step.target};
       host_.pause(std::chrono::milliseconds(50));
     }
-  }
-
-  Result<> effect_of(const Step& step) const {
-    if (step.verify) return step.verify(host_);
-    if (!step.observe) return {};
-    const auto now = PVEGPU_TRY(step.observe(host_));
-    if (now == step.desired) return {};
-    if (step.sensitive || step.file) return Error{"it does not read back as it was written"};
-    return Error{fmt::format("it is {}, not {}", shown(now), shown(step.desired))};
   }
 
   // --- follow-ups -----------------------------------------------------------------------------------------------------------
@@ -347,50 +303,11 @@ class Execution {
   /// Reverts because of `failure`, which stays the first thing that is told when reverting fails too.
   bool revert(const FollowUp& f, Failure& failure) {
     try {
-      return revert(f);
+      return reverter_.revert(f, warnings_);
     } catch (const Failure& second) {
       failure.message += "; then: " + second.message;
       throw failure;
     }
-  }
-
-  /// Puts back what was there before the steps that named `f`; true if there was something to put back.
-  bool revert(const FollowUp& f) {
-    const std::string step = "put back what was before: " + f.title();
-    bool any = false;
-    for (const Owed& owed : must(journal::owed(host_), step)) {
-      if (owed.follow_up.id() != f.id()) continue;
-      for (auto image = owed.images.rbegin(); image != owed.images.rend(); ++image) {
-        if (edited_since(*image)) {
-          warnings_.push_back(image->path + " was edited by others since this module wrote it; it stays as it is");
-          continue;
-        }
-        put_back(*image, step);
-        reverted_.push_back(image->path);
-        const auto own = images_.find(image->path);
-        earlier_reverted_ = earlier_reverted_ || own == images_.end() || own->second != std::pair(image->existed, image->bytes);
-        any = true;
-      }
-    }
-    must(journal::settle(host_, f), step);
-    must(journal::tidy(host_), step);
-    return any;
-  }
-
-  bool edited_since(const BeforeImage& image) const {
-    const auto now = host_.read_file(image.path);
-    if (!now) return image.existed && !image.after.empty();
-    return text::sha256_hex(*now) != image.after && !(image.existed && *now == image.bytes);
-  }
-
-  void put_back(const BeforeImage& image, const std::string& step) {
-    if (image.existed) {
-      must(host_.write_file(image.path, image.bytes, image.meta), step);
-    } else {
-      remove(image.path, step);
-      remove_if_empty(image.directories, step);
-    }
-    must(journal::restore_undo_record(host_, image.path, image.undo_record), step);
   }
 
   // --- waits ----------------------------------------------------------------------------------------------------------------
@@ -417,26 +334,18 @@ class Execution {
     if (step.file && step.file->keeps_foreign) kept_.push_back(step.file->path);
     warnings_.insert(warnings_.end(), step.warnings.begin(), step.warnings.end());
     if (!mode_.diff || step.current == step.desired) return;
-    const auto side = [&](const std::optional<std::string>& value) {
-      if (!value) return std::string();
-      if (step.sensitive) return std::string("(content not shown)\n");
-      return value->ends_with('\n') || value->empty() ? *value : *value + "\n";
-    };
-    const auto header = [&](const std::optional<std::string>& value) { return value ? step.target : step.target + " (absent)"; };
-    diff_.push_back({{"before_header", header(step.current)},
-                     {"after_header", header(step.desired)},
-                     {"before", side(step.current)},
-                     {"after", side(step.desired)}});
+    diff_.push_back(difference_of(step));
   }
 
   void fail(const Failure& failure) { failure_ = failure; }
 
   json answer() const {
     // Every file that changed has its old bytes again, and nothing else was done.
+    const auto& paths = reverter_.reverted();
     const auto reverted = [&](const std::string& step) {
-      return std::any_of(reverted_.begin(), reverted_.end(), [&](const std::string& path) { return step.ends_with(" " + path); });
+      return std::any_of(paths.begin(), paths.end(), [&](const std::string& path) { return step.ends_with(" " + path); });
     };
-    const bool all_reverted = !reverted_.empty() && !earlier_reverted_ && (begun_.empty() || reverted(begun_)) &&
+    const bool all_reverted = !paths.empty() && !reverter_.took_earlier() && (begun_.empty() || reverted(begun_)) &&
                               std::all_of(steps_.begin(), steps_.end(), reverted);
     Outcome told;
     told.changed = (touched_ || !steps_.empty()) && !all_reverted;
@@ -445,7 +354,7 @@ class Execution {
       told.msg = failure_->message;
       told.failed_step = failure_->step;
     }
-    told.reverted = reverted_;
+    told.reverted = paths;
     if (task_.effects == Effects::allowed) {
       told.steps = steps_;
       told.reboot_required = reboot_reason_.has_value();
@@ -471,12 +380,11 @@ class Execution {
   const RunMode mode_;
   Host& host_;
   const bool effects_;
+  Reverter reverter_;
 
-  bool touched_ = false;                                        ///< part of a step that is not in steps_ took place
-  std::string begun_;                                           ///< the step that has touched something and is not done
-  std::map<std::string, std::pair<bool, std::string>> images_;  ///< path -> whether it was there as this run began, and its bytes
-  bool earlier_reverted_ = false;                               ///< what an earlier run wrote was put back too
-  std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, reverted_, kept_;
+  bool touched_ = false;  ///< part of a step that is not in steps_ took place
+  std::string begun_;     ///< the step that has touched something and is not done
+  std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, kept_;
   std::vector<Wait> waits_;
   std::optional<std::string> reboot_reason_;
   std::optional<Failure> failure_;

@@ -3,17 +3,13 @@
 # place, where MUTANT is true while this mutant is alive. The mutants of a file are put in one after the other.
 import typing
 
-EXECUTOR, JOURNAL, UNDO, PLAN = ('common/core/%s.cpp' % name for name in ('executor', 'journal', 'undo', 'plan'))
+EXECUTOR, STEP, REVERT, JOURNAL, UNDO, PLAN = ('common/core/%s.cpp' % name for name in ('executor', 'step', 'revert', 'journal', 'undo', 'plan'))
 PLAN_KERNEL, PLAN_PROGRAMS = 'common/core/plan_kernel.cpp', 'common/core/plan_programs.cpp'
 PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/base/json.cpp', 'common/core/follow_up.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
 CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
 CMDLINE_TEXT, GRUB_TEXT, GRUB_SCRIPT, COMPARE = ('common/text/%s.cpp' % name for name in ('kernel_cmdline', 'grub_defaults', 'grub_script', 'kernel_parameters'))
 BLOCK, POOLS, POOL_FEATURES, POLICY = 'common/host/module_block.cpp', 'common/boot/boot_pools.cpp', 'common/text/zpool.cpp', 'common/apt/policy.cpp'
-
-
-CARD, HOST_LACKS, TECHNOLOGIES, OUTLOOK = ('common/readiness/%s.cpp' % name for name in ('card_conditions', 'host_conditions', 'technologies', 'outlook'))
-SRIOV_CARDS, PASSTHROUGH = 'common/sriov/cards.cpp', 'common/passthrough/passthrough.cpp'
 
 
 class Mutant(typing.NamedTuple):
@@ -35,11 +31,6 @@ def law(name):
 def module_law(name):
     """On a real module and its fixtures."""
     return 'Modules/ModuleLaw.%s*/kernel_cmdline_*' % name
-
-
-def judged(law_name, host):
-    """On one described host."""
-    return 'Hosts/Readiness.%s/%s' % (law_name, host)
 
 
 def dropped(statement):
@@ -65,7 +56,8 @@ MUTANTS = [
            'for (const Step& step : plan.steps()) {\n        if (MUTANT && &step == &plan.steps().back()) break;\n        note_difference(step);'),
     mutant('check mode does not say what follows', EXECUTOR, law('L3'), 'else\n          done(f.title());\n    }\n    wait(plan);',
            'else if (!MUTANT)\n          done(f.title());\n    }\n    wait(plan);'),
-    mutant('check mode shows another difference', EXECUTOR, law('L3'), '{"before", side(step.current)}', '{"before", side(MUTANT && !effects_ ? step.desired : step.current)}'),
+    mutant('check mode shows another difference', EXECUTOR, law('L3'), 'diff_.push_back(difference_of(step));',
+           'diff_.push_back(difference_of(step));\n    if (MUTANT && !effects_) diff_.back()["before"] = diff_.back()["after"];'),
     mutant('check mode refuses less', EXECUTOR, module_law('L5'), 'if (plan.refusal()) throw', 'if (plan.refusal() && !(MUTANT && !effects_)) throw'),
     mutant('steps run from the last to the first', EXECUTOR, law('L3'), 'if (acts(step)) done(step.target);\n        verify(step);',
            'if (MUTANT)\n          steps_.insert(steps_.begin(), step.target);\n        else if (acts(step))\n          done(step.target);\n        verify(step);'),
@@ -118,7 +110,7 @@ MUTANTS = [
            'must(std::move(placed), step.target);\n    if (MUTANT && change.kind != FileChange::Kind::withdraw) must(journal::record_undo(host_, task_.module, change), step.target);\n'
            '    if (change.kind == FileChange::Kind::withdraw) {'),
     mutant('undo records stay', EXECUTOR, law('L6'), *dropped('must(journal::forget_undo(')),
-    mutant('undo leaves directories', EXECUTOR, law('L6'), *dropped('remove_if_empty(change.directories, step.target);')),
+    mutant('undo leaves directories', EXECUTOR, law('L6'), *dropped('remove_if_empty(host_, change.directories, step.target);')),
     mutant('undo does not know of directories of neighbours', UNDO, law('L6'), *dropped('add_directories(c.directories, PVEGPU_TRY(made_above(host, change.path)));')),
     mutant('undo leaves modes', PLAN, law('L6'), *never('meta_before && *meta_before != ')),
     mutant('a write that failed at its end did nothing', EXECUTOR, law('L4'), 'differs(before, host_.read_file(change.path)) || differs(info, host_.stat(change.path)))',
@@ -149,16 +141,16 @@ MUTANTS = [
     mutant('what an earlier step takes away is there', PLAN, 'Plan.the_driver_that*', *never('it->target == step.target)')),
     mutant('the version of a loaded module is any', PLAN_KERNEL, 'Plan.modules_are_loaded*', *always('now == version) return {};')),
     # --- revert
-    mutant('revert skips a file', EXECUTOR, 'Executor.revert_puts*', 'owed.images.rbegin();', 'owed.images.rbegin() + (MUTANT ? 1 : 0);'),
-    mutant('revert leaves undo records', EXECUTOR, 'Executor.revert_leaves*', *dropped('must(journal::restore_undo_record(')),
-    mutant('revert leaves modes', EXECUTOR, 'Executor.revert_puts*', 'host_.write_file(image.path, image.bytes, image.meta)',
+    mutant('revert skips a file', REVERT, 'Executor.revert_puts*', 'owed.images.rbegin();', 'owed.images.rbegin() + (MUTANT ? 1 : 0);'),
+    mutant('revert leaves undo records', REVERT, 'Executor.revert_leaves*', *dropped('must(journal::restore_undo_record(')),
+    mutant('revert leaves modes', REVERT, 'Executor.revert_puts*', 'host_.write_file(image.path, image.bytes, image.meta)',
            'host_.write_file(image.path, image.bytes, MUTANT ? FileMeta() : image.meta)'),
-    mutant('revert leaves directories', EXECUTOR, 'Executor.revert_puts*', *dropped('remove_if_empty(image.directories, step);')),
-    mutant('revert overwrites foreign edits', EXECUTOR, 'Executor.revert_does_not_overwrite*', *never('edited_since(*image)')),
+    mutant('revert leaves directories', REVERT, 'Executor.revert_puts*', *dropped('remove_if_empty(host_, image.directories, step);')),
+    mutant('revert overwrites foreign edits', REVERT, 'Executor.revert_does_not_overwrite*', *never('edited_since(*image)')),
     mutant('a failed step is not reverted', EXECUTOR, 'Executor.failed_step_takes_back*', *never('f.on_failure == FollowUp::OnFailure::revert) revert(f, failure);')),
     mutant('a killed run forgets the first state of a file', JOURNAL, 'Executor.revert_that_is_killed*', *dropped('merged.images = std::move(old.images);')),
     # --- what the world gets to see
-    mutant('sensitive contents are in diffs', EXECUTOR, 'Executor.diff_shows*', *never('step.sensitive) return std::string("(content')),
+    mutant('sensitive contents are in diffs', STEP, 'Executor.diff_shows*', *never('step.sensitive) return std::string("(content')),
     mutant('secrets are not masked in strings', MASK, 'Mask.*', 'if (value.is_string()) return masked(', 'if (MUTANT && value.is_string()) return value;\n  if (value.is_string()) return masked('),
     mutant('secrets are masked once only', MASK, 'Mask.more_than_one*', 'at = text.find(secret, at + 8)', 'at = MUTANT ? text.npos : text.find(secret, at + 8)'),
     mutant('logins in URLs are not masked', MASK, 'Mask.logins*', *dropped('text = without_logins(std::move(text));')),
@@ -238,17 +230,4 @@ MUTANTS = [
     mutant('a reboot is told by check mode only', EXECUTOR, module_law('L8'), 'reboot_reason_ = plan.reboot_reason();',
            'reboot_reason_ = MUTANT && effects_ ? std::optional<std::string>() : plan.reboot_reason();'),
     mutant('a reboot is told only where something was done', EXECUTOR, module_law('L8'), "told.reboot_required = ", "told.reboot_required = (!MUTANT || !steps_.empty()) && "),
-    # --- one judge: L9, L10, L11
-    mutant('sriov goes past the display', SRIOV_CARDS, judged('L9_tasks_agree', 'diagnose_a5000_display'), 'readiness::BroughtBy::sriov)) {',
-           'MUTANT ? readiness::BroughtBy::display_mode : readiness::BroughtBy::sriov)) {'),
-    mutant('programs decide about the command line', HOST_LACKS, judged('L9_agreement', 'diagnose_iommu_off'),
-           'if (lacking.empty() && against.empty()) return;', 'if ((lacking.empty() && against.empty()) || (MUTANT && !q.asks_programs)) return;'),
-    mutant('host_info says ready with one lack', TECHNOLOGIES, judged('L9_agreement', 'diagnose_a5000_display'),
-           'out.ready = out.missing.empty();', 'out.ready = out.missing.size() <= (MUTANT ? 1U : 0U);'),
-    mutant('mapping and hostpci ask nobody', OUTLOOK, judged('L9_givers_agree', 'diagnose_framebuffer_bootfb'),
-           'for (const Condition& each : unmet(question, Rung::mapping)) add(', 'for (const Condition& each : unmet(question, Rung::mapping)) if (!MUTANT) add('),
-    mutant('vfio takes what no guest can have', PASSTHROUGH, judged('L9_givers_agree', 'diagnose_config_dead'),
-           'if (each.state != readiness::State::unmet || each.next_boot) continue;', 'if (MUTANT || each.state != readiness::State::unmet || each.next_boot) continue;'),
-    mutant('the cure of VFs on a whole card makes VFs', CARD, judged('L10_cures_act', 'diagnose_a40_ready'), '{"vfs", "0"}', '{"vfs", MUTANT ? "max" : "0"}'),
-    mutant("a card's own sound is a stranger in its group", HOST_LACKS, 'Healthy.L11_healthy_is_ready', 'if (other.same_card ||', 'if ((!MUTANT && other.same_card) ||'),
 ]
