@@ -49,6 +49,7 @@ class Policy {
   const std::string& unknown() const { return unknown_; }
   /// What keeps APT from reading its sources at all; empty when it reads them.
   const std::string& refusal() const { return refusal_; }
+  const std::vector<PackageFile>& files() const { return files_; }
   /// The list of that component of that source and release; nullptr without one.
   const PackageFile* find(const std::string& source, const std::string& component, const std::string& codename) const;
   /// The list by which APT offers it; nullptr when none does. Of a source in `problems` the lists are those of an earlier day.

@@ -163,6 +163,7 @@ class Execution {
 
   /// False: the host changed since it was planned for, so the rest is to be planned anew.
   bool carry_out(const Plan& plan, const std::vector<FollowUp>& triggered) {
+    owed_before_ = must(journal::owed(host_), "see what is owed");
     for (const FollowUp& f : triggered) owe(plan, f);
     try {
       for (const Step& step : plan.steps()) {
@@ -191,6 +192,13 @@ class Execution {
   [[noreturn]] void take_back(const std::vector<FollowUp>& triggered, Failure failure) {
     for (const FollowUp& f : triggered)
       if (f.on_failure == FollowUp::OnFailure::revert) revert(f, failure);
+    // Nothing came of the first step, so that nothing hangs on it.
+    if (nothing_came_ && !touched_ && steps_.empty()) {
+      for (const FollowUp& f : triggered)
+        if (std::none_of(owed_before_.begin(), owed_before_.end(), [&](const Owed& owed) { return owed.follow_up.id() == f.id(); }))
+          (void)journal::settle(host_, f);
+      (void)journal::tidy(host_);
+    }
     throw failure;
   }
 
@@ -251,8 +259,10 @@ class Execution {
       const auto now = step.observe(host_);
       if (now && *now != step.current)
         touch(step);  // what failed at its end may have done its work
-      else if (now && step.note_before)
-        put_back(*step.note_before, remembered, step.target);
+      else if (now) {
+        nothing_came_ = true;
+        if (step.note_before) put_back(*step.note_before, remembered, step.target);
+      }
     }
     must(std::move(applied), step.target);
   }
@@ -382,8 +392,10 @@ class Execution {
   const bool effects_;
   Reverter reverter_;
 
-  bool touched_ = false;  ///< part of a step that is not in steps_ took place
-  std::string begun_;     ///< the step that has touched something and is not done
+  bool touched_ = false;           ///< part of a step that is not in steps_ took place
+  bool nothing_came_ = false;      ///< of the step that failed, as it observes
+  std::vector<Owed> owed_before_;  ///< before the plan that is carried out
+  std::string begun_;              ///< the step that has touched something and is not done
   std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, kept_;
   std::vector<Wait> waits_;
   std::optional<std::string> reboot_reason_;

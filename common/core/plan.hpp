@@ -80,6 +80,11 @@ struct CopiesGone {
   std::optional<NoteName> note = {};  ///< is forgotten with them
 };
 
+struct PackageOptions {
+  std::string cure = {};  ///< where no package source has it: what to do, "add the component …"
+  std::vector<FollowUp> then = {};
+};
+
 /// What a plan waits for when the rest can't be planned yet.
 struct Wait {
   std::string on;      ///< "reboot", "driver", …: the answer `pending_on`
@@ -118,6 +123,11 @@ class Plan {
   /// Programs make the difference. `step`: what they shall change, without `apply`. An exit code proves nothing: `observe` or `verify`
   /// does. No step where `observe` reads as `desired` already; not run where `verify` already holds when its turn comes.
   Plan& ensure_program(Step step, Programs programs);
+  /// The Debian package with this very name is installed, in whatever version: that one, or nullopt where it is refused. What is not
+  /// installed comes from the package sources as they are, removes nothing, and is noted as this module's, with what came along.
+  std::optional<std::string> ensure_package(const std::string& name, PackageOptions options = {});
+  /// What ensure_package installed for this module is gone, with what came along and nobody needs. Of others it stays, with a warning.
+  Plan& ensure_no_package(const std::string& name, std::vector<FollowUp> then = {});
   /// Our own copy of a user's file, below /var/lib/pve-gpu under its SHA-256: what is run, for the original may change meanwhile.
   Plan& ensure_copy(const std::string& source, const std::string& copy);
   /// No copies are left in this directory, and it is gone.

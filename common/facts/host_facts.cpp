@@ -27,23 +27,6 @@ std::optional<std::string> find_cluster(Reader& reader) {
   return std::nullopt;
 }
 
-Cpu read_cpu(Reader& reader) {
-  Cpu out;
-  const auto text = reader.file("/proc/cpuinfo", "CPU");
-  for (const std::string& line : text::lines(text.value_or(""))) {
-    const auto colon = line.find(':');
-    if (colon == line.npos) {
-      if (out.vendor || out.model) break;  // one processor is enough
-      continue;
-    }
-    const std::string key = text::trim(line.substr(0, colon));
-    if (key == "vendor_id") out.vendor = text::trim(line.substr(colon + 1));
-    if (key == "model name") out.model = text::trim(line.substr(colon + 1));
-    if (key == "flags") out.runs_guests = text::contains(line + " ", " svm ") || text::contains(line + " ", " vmx ");
-  }
-  return out;
-}
-
 Dmi read_dmi(Reader& reader) {
   const std::string dmi = "/sys/class/dmi/id/";
   return {reader.attr(dmi + "sys_vendor", "vendor of the machine"), reader.attr(dmi + "product_name", "model of the machine"),
@@ -161,6 +144,31 @@ bool HostFacts::has_driver(std::string_view name) const {
 
 std::optional<catalogue::MajorMinor> HostFacts::pve_version() const {
   return pve ? catalogue::parse_major_minor(pve->version) : std::nullopt;
+}
+
+Cpu read_cpu(Reader& reader) {
+  Cpu out;
+  const auto text = reader.file("/proc/cpuinfo", "CPU");
+  for (const std::string& line : text::lines(text.value_or(""))) {
+    const auto colon = line.find(':');
+    if (colon == line.npos) {
+      if (out.vendor || out.model) break;  // one processor is enough
+      continue;
+    }
+    const std::string key = text::trim(line.substr(0, colon)), value = text::trim(line.substr(colon + 1));
+    const auto number = [&] { return static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 0)); };
+    if (key == "vendor_id") out.vendor = value;
+    if (key == "model name") out.model = value;
+    if (key == "cpu family") out.family = number();
+    if (key == "model") out.model_number = number();
+    if (key == "stepping") out.stepping = number();
+    if (key == "microcode") out.microcode = number();
+    if (key == "flags") {
+      out.runs_guests = text::contains(line + " ", " svm ") || text::contains(line + " ", " vmx ");
+      out.is_virtual = text::contains(line + " ", " hypervisor ");
+    }
+  }
+  return out;
 }
 
 std::string iommu_table(const Cpu& cpu) { return cpu.amd() ? "IVRS" : "DMAR"; }

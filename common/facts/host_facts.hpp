@@ -15,7 +15,12 @@ struct Cpu {
 
   std::optional<std::string> vendor, model;  ///< "GenuineIntel", "12th Gen Intel(R) Core(TM) i5-12400"
   std::optional<bool> runs_guests;           ///< the flag vmx or svm; unset: /proc/cpuinfo has no flags
+  bool is_virtual = false;                   ///< the flag hypervisor: it is a virtual machine's
+  std::optional<std::uint32_t> family, model_number, stepping;
+  std::optional<std::uint32_t> microcode;  ///< the revision that runs
 };
+/// Of the first processor.
+Cpu read_cpu(Reader& reader);
 
 /// From DMI; unset where the firmware says nothing.
 struct Dmi {

@@ -69,6 +69,9 @@ class Query {
   static Query grub_cmdline(const std::vector<GrubFile>& files);
   /// `apt-cache policy`: the lists of packages that APT has. Its caches stay in memory, so that nothing is written.
   static Query apt_policy();
+  /// `apt-get --simulate install` of the package with this very name, and of `purge`: what they would do. They lock and write nothing.
+  static Query apt_would_install(const std::string& package);
+  static Query apt_would_purge(const std::vector<std::string>& packages);
   /// `corosync-quorumtool -s`: votes and members as corosync counts them now. Exit code 2: there is no quorum.
   static Query quorum_status();
   /// `ceph status` as JSON.

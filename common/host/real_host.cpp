@@ -156,6 +156,31 @@ Query Query::grub_cmdline(const std::vector<GrubFile>& files) {
 
 Query Query::apt_policy() { return Query({"apt-cache", "policy", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}); }
 
+namespace {
+
+std::vector<std::string> apt_would(const std::vector<std::string>& words, const std::vector<std::string>& packages) {
+  // Pattern-Only: else APT takes a name that no package has for a regular expression (apt-pkg/cacheset.cc, from 2.0 on).
+  std::vector<std::string> argv = {"apt-get",
+                                   "--simulate",
+                                   "--quiet",
+                                   "-o",
+                                   "Debug::NoLocking=1",
+                                   "-o",
+                                   "APT::Cmd::Pattern-Only=true",
+                                   "-o",
+                                   "Dir::Cache::pkgcache=",
+                                   "-o",
+                                   "Dir::Cache::srcpkgcache="};
+  for (const auto& more : {words, packages}) argv.insert(argv.end(), more.begin(), more.end());
+  return argv;
+}
+
+}  // namespace
+
+Query Query::apt_would_install(const std::string& package) { return Query(apt_would({"--no-remove", "install"}, {package})); }
+
+Query Query::apt_would_purge(const std::vector<std::string>& packages) { return Query(apt_would({"purge"}, packages)); }
+
 Query Query::quorum_status() { return Query({"corosync-quorumtool", "-s"}); }
 
 Query Query::ceph_status() { return Query({"ceph", "--connect-timeout", "10", "status", "--format", "json"}); }

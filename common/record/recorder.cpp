@@ -3,6 +3,8 @@
 #include "common/record/recorder.hpp"
 
 #include "common/base/strings.hpp"
+#include "common/text/deb822.hpp"
+#include "common/text/microcode.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -151,6 +153,18 @@ bool is_secret_file(std::string_view path) {
   return text::contains(path, "/.ssh/");
 }
 
+namespace {
+
+/// Large files without what no judgement reads: descriptions and people in dpkg's books, the code of microcode.
+Result<std::string> reduced(const std::string& path, Result<std::string> got) {
+  constexpr std::string_view fields[] = {"Package", "Status", "Architecture", "Version"};
+  if (got && path == "/var/lib/dpkg/status") return text::only_fields(*got, fields, std::size(fields));
+  if (got && path.starts_with("/lib/firmware/") && text::contains(path, "-ucode/")) return text::microcode_headers(*std::move(got));
+  return got;
+}
+
+}  // namespace
+
 // --- Recorder ----------------------------------------------------------------------------------------------------------------------
 
 Recorder::Recorder(const HostView& host) : host_(host) {
@@ -170,7 +184,7 @@ Result<std::string> Recorder::read_file(const std::string& path) const {
     return *as_error(Question::file, path, kept);
   };
   if (is_secret_file(path) && host_.exists(path)) return secret();
-  auto got = remember<std::string>(recording_, Question::file, path, [&] { return host_.read_file(path); });
+  auto got = remember<std::string>(recording_, Question::file, path, [&] { return reduced(path, host_.read_file(path)); });
   if (got && text::contains(*got, "PRIVATE KEY-----")) return secret();
   return got;
 }

@@ -2,6 +2,8 @@
 // The lists that APT has are one file, a line each: "URI SUITE COMPONENT CODENAME".
 #include "tests/laws/fake_apt.hpp"
 
+#include "tests/laws/fake_packages.hpp"
+
 #include "common/text/apt_sources.hpp"
 #include "common/base/strings.hpp"
 
@@ -181,8 +183,10 @@ void add_apt(FakeHost& host, const json& description) {
     world.file(lists, have).make_products("apt-get update");
     return result;
   });
-  if (!description.value("missing", false))
+  if (!description.value("missing", false)) {
     host.answer("apt-cache policy", [description](const FakeHost& world, const auto&) { return Apt(world, description).policy(); });
+    add_packages(host, description.value("packages", json::object()));
+  }
   if (description.value("fresh", false)) return;
   std::string have;
   (void)Apt(host, description).update(have);

@@ -13,6 +13,7 @@ namespace pvegpu {
 ///   has        {"URI SUITE": ["component", ...]} of mirrors that have what the real archives have not
 ///   codename   {"URI SUITE": "codename"} where the Release file is of another release
 ///   priority   {"component": -1} by APT's preferences
+///   packages   what can be installed: see fake_packages.hpp
 void add_apt(FakeHost& host, const json& description);
 
 }  // namespace pvegpu

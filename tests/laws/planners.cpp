@@ -3,6 +3,7 @@
 #include "tests/laws/planners.hpp"
 
 #include "common/base/strings.hpp"
+#include "tests/laws/fake_apt.hpp"
 
 namespace pvegpu::laws {
 namespace {
@@ -265,6 +266,29 @@ std::vector<Subject> planners() {
         step.observe = version;
         plan.ensure_program(step, {{{"install-driver", "2.0"}}});
       });
+
+  // A package, with what it depends on; what hangs on it is made of its files.
+  const auto archive = [](const std::string& books) {
+    return [books] {
+      FakeHost host = bare_world();
+      host.file("/etc/modprobe.d/keep.conf", "").file("/lib/keep", "").dir("/var/lib/dpkg");
+      host.file("/etc/apt/sources.list", "deb http://mirror.example.org/debian bookworm main\n");
+      if (!books.empty()) host.file("/var/lib/dpkg/status", books);
+      add_apt(host,
+              json{{"packages",
+                    {{"tool", {{"version", "2.0"}, {"depends", {"library"}}, {"files", {{"/etc/modprobe.d/tool.conf", "options tool\n"}}}}},
+                     {"library", {{"version", "1.1"}, {"files", {{"/lib/library", "1.1"}}}}}}}});
+      return host;
+    };
+  };
+  const auto install = [](const HostView&, Plan& plan) { (void)plan.ensure_package("tool", {.then = {follow_up_initramfs()}}); };
+  const auto uninstall = [](const HostView&, Plan& plan) { plan.ensure_no_package("tool", {follow_up_initramfs()}); };
+  const char* library = "Package: library\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0\n\n";
+  add("package", archive(""), install, uninstall);
+  add("package_whose_needs_are_there", archive(library), install, uninstall);
+  add("package_that_left_its_configuration",
+      archive(std::string(library) + "Package: tool\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 2.0\n\n"), install,
+      uninstall);
 
   // What the host does not show: a note says what was done, from before it is done until the module forgets it.
   const NoteName note{"noted", "tool", "/var/lib/pve-gpu/noted/tool.json"};

@@ -4,7 +4,7 @@
 import typing
 
 EXECUTOR, STEP, REVERT, JOURNAL, UNDO, PLAN = ('common/core/%s.cpp' % name for name in ('executor', 'step', 'revert', 'journal', 'undo', 'plan'))
-PLAN_KERNEL, PLAN_PROGRAMS = 'common/core/plan_kernel.cpp', 'common/core/plan_programs.cpp'
+PLAN_KERNEL, PLAN_PROGRAMS, PLAN_PACKAGE = ('common/core/plan_%s.cpp' % name for name in ('kernel', 'programs', 'package'))
 PARAMS, MASK, JSON, FOLLOW_UP = 'common/core/params.cpp', 'common/core/mask.cpp', 'common/base/json.cpp', 'common/core/follow_up.cpp'
 HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp', 'common/host/trust.cpp'
 CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
@@ -127,7 +127,7 @@ MUTANTS = [
     # --- the words: what modules remember, what programs and the kernel did
     mutant('what is to be remembered is noted after the effect', EXECUTOR, law('L4'), *never('step.note_before) {'),
            'must(std::move(applied), step.target);\n  }\n\n  static bool differs(', 'must(std::move(applied), step.target);\n    if (MUTANT && step.note_before) must(journal::keep_note(host_, *step.note_before), step.target);\n  }\n\n  static bool differs('),
-    mutant('what came to nothing is remembered', EXECUTOR, 'Executor.note_of_what_came_to_nothing*', *never('now && step.note_before)')),
+    mutant('what came to nothing is remembered', EXECUTOR, 'Executor.note_of_what_came_to_nothing*', *never('step.note_before) put_back(')),
     mutant('what was done is not remembered', EXECUTOR, 'Executor.note_after*', *never('applied && step.note_after) {')),
     mutant('what versions before remember is not moved', EXECUTOR, 'Executor.note_is_moved*', 'for (const NoteName& name : plan.notes_to_move())', 'if (!MUTANT) for (const NoteName& name : plan.notes_to_move())'),
     mutant('what versions before remember is forgotten', JOURNAL, 'Journal.note_where*', 'for (const std::string& path : {note_file(name), name.formerly}) {\n    if (path.empty())',
@@ -138,6 +138,10 @@ MUTANTS = [
     mutant('a program runs although all is so', PLAN_PROGRAMS, 'Plan.a_program*', *never('step.current == step.desired) return *this;\n  }\n  step.apply = [programs')),
     mutant('a program runs although its turn finds it done', PLAN_PROGRAMS, 'Plan.a_program*', *never('holds && holds(host)')),
     mutant('how programs end is not looked at', PLAN_PROGRAMS, law('L4'), 'if (done) continue;\n      if (!programs', 'if (done || MUTANT) continue;\n      if (!programs'),
+    mutant('a package that is there is not looked for', PLAN_PACKAGE, law('L2'), *never('now && now->is_installed()) return')),
+    mutant('what came along with a package stays', PLAN_PACKAGE, law('L6'), *never('package && package->is_there() && package->automatic')),
+    mutant('a package is removed with its configuration', PLAN_PACKAGE, law('L6'), "now && now->state == \"config-files\"}", "!MUTANT && now && now->state == \"config-files\"}"),
+    mutant('what hangs on a step of which nothing came is owed', EXECUTOR, 'Executor.nothing_is_owed*', *never('nothing_came_ && !touched_')),
     mutant('what an earlier step takes away is there', PLAN, 'Plan.the_driver_that*', *never('it->target == step.target)')),
     mutant('the version of a loaded module is any', PLAN_KERNEL, 'Plan.modules_are_loaded*', *always('now == version) return {};')),
     # --- revert

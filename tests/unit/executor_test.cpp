@@ -84,6 +84,35 @@ TEST(Executor, failure_at_the_first_step_changed_nothing) {
   EXPECT_FALSE(answer["changed"]);
 }
 
+TEST(Executor, nothing_is_owed_for_a_step_of_which_nothing_came) {
+  bool works = false;
+  const auto tool = [&works](FakeHost& host, const std::vector<std::string>&) {
+    if (works) host.file("/etc/tool", "on\n");
+    return CommandResult{works ? 0 : 1, false, "", "no"};
+  };
+  const Planner planner = [](const HostView&, Plan& plan) {
+    Step step;
+    step.target = "tool";
+    step.desired = "on";
+    step.observe = [](const HostView& h) -> Result<std::optional<std::string>> {
+      return h.exists("/etc/tool") ? std::optional(h.read_attr("/etc/tool").value_or("")) : std::nullopt;
+    };
+    step.then = {follow_up_initramfs()};
+    plan.ensure_program(std::move(step), {{{"tool"}}});
+  };
+  FakeHost host = bare_world();
+  host.program("tool", tool);
+  const auto before = state_of(host);
+  EXPECT_TRUE(failed(run(host, planner)));
+  EXPECT_EQ(difference(before, state_of(host)), "");
+  // What was owed before stays owed.
+  journal::owe(host, {follow_up_initramfs(), {"other"}}).or_fail("owe");
+  EXPECT_TRUE(failed(run(host, planner)));
+  EXPECT_EQ(journal::owed(host).or_fail("look").size(), 1u);
+  works = true;
+  EXPECT_EQ(run(host, planner)["steps"], strings({"tool", "run update-initramfs -u -k all"}));
+}
+
 TEST(Executor, planner_that_fails_after_a_step_still_says_what_was_done) {
   const json answer = [] {
     FakeHost host = bare_world();
