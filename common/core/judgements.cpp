@@ -33,6 +33,8 @@ constexpr const char* always[] = {
     R"(kernel_pin {"kernel": "$kernel"})",
     R"(kernel_pin {"kernel": "$kernel", "next_boot": true})",
     R"(kernel_pin {"state": "absent"})",
+    R"(microcode {})",
+    R"(microcode {"state": "absent"})",
     R"(repo {})",
     R"(repo {"channel": "no-subscription"})",
     R"(repo {"channel": "enterprise"})",

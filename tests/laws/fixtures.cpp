@@ -115,7 +115,9 @@ FakeHost world_of(const std::string& tree) {
   for (const char* path : {"/etc", "/run", "/var/lib", "/boot"})
     if (!host.exists(path)) host.dir(path);
   host.product("/var/lib/apt/lists/made", "apt-get update", {"/etc/apt"});
-  host.product("/boot/initrd.img", "update-initramfs", {"/etc/modprobe.d", "/etc/modules", "/etc/modules-load.d", "/etc/initramfs-tools"});
+  host.product("/boot/initrd.img", "update-initramfs",
+               {"/etc/modprobe.d", "/etc/modules", "/etc/modules-load.d", "/etc/initramfs-tools", "/lib/firmware/intel-ucode",
+                "/lib/firmware/amd-ucode"});
   if (host.exists("/etc/default/grub")) host.product("/boot/grub/grub.cfg", "update-grub", {"/etc/default"}, grub_menu);
   if (host.exists("/etc/kernel/proxmox-boot-uuids"))
     host.product("/boot/esp", "proxmox-boot-tool refresh", {"/etc/kernel", "/etc/default"});
@@ -154,7 +156,7 @@ FakeHost Fixture::world() const {
   } else if (module == "i915_sriov_driver") {
     add_i915(host, description.value("i915", json::object()));
     description.erase("i915");
-  } else if (module == "repo") {
+  } else if (module == "repo" || module == "microcode") {
     add_apt(host, description.value("apt", json::object()));
     description.erase("apt");
   } else {

@@ -31,7 +31,7 @@ RELEASES = {
 }
 
 MACHINE_KEYS = {'node', 'release', 'pve', 'kernel', 'kernels', 'cpu', 'bios', 'loader', 'cmdline', 'iommu', 'cards', 'devices', 'nvidia',
-                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb', 'zfs'} | cardstate.MACHINE_KEYS
+                'modules', 'guests', 'mappings', 'cluster', 'files', 'boot_mb', 'zfs', 'packages'} | cardstate.MACHINE_KEYS
 BIOS = {'vtd': True, 'uefi': True, 'secure_boot': False, 'sriov': True, 'above_4g': True, 'interrupt_remapping': True}
 FUNCTION_KEYS = {'slot', 'board', 'id', 'subsystem', 'class', 'revision', 'driver', 'override', 'port', 'numa', 'group',
                  'group_with', 'boot_vga', 'drm', 'connectors', 'connected', 'audio', 'total_vfs', 'vfs', 'vf_class', 'vf_driver',
@@ -947,10 +947,14 @@ def write_proc(machine, tree):
     tree.write('proc/sys/kernel/hostname', machine.node + '\n')
     tree.write('proc/sys/kernel/random/boot_id', (machine.started or {}).get('boot_id', stable_uuid('boot', machine.node)) + '\n', 0o444)
     flags = 'fpu vme de pse tsc msr pae mce apic sep mtrr sse sse2 ht lm ' + ('vmx' if machine.intel else 'svm')
+    flags += ' hypervisor' if machine.cpu.get('virtual') else ''
+    own = ''.join('%s: %s\n' % (label, machine.cpu[key]) for key, label in (('stepping', 'stepping\t'), ('microcode', 'microcode\t')) if key in machine.cpu)
     tree.write('proc/cpuinfo', ''.join(
-        'processor\t: %d\nvendor_id\t: %s\ncpu family\t: %s\nmodel\t\t: %s\nmodel name\t: %s\nflags\t\t: %s\n\n' % (
+        'processor\t: %d\nvendor_id\t: %s\ncpu family\t: %s\nmodel\t\t: %s\nmodel name\t: %s\n%sflags\t\t: %s\n\n' % (
             number, machine.cpu['vendor'], machine.cpu.get('family', 6 if machine.intel else 25),
-            machine.cpu.get('model_number', 151), machine.cpu['model'], flags) for number in range(2)), 0o444)
+            machine.cpu.get('model_number', 151), machine.cpu['model'], own, flags) for number in range(2)), 0o444)
+    if 'microcode' in machine.cpu and machine.intel and not machine.cpu.get('virtual'):
+        tree.write('sys/devices/system/cpu/cpu0/microcode/processor_flags', '%s\n' % machine.cpu.get('platform', '0x80'), 0o400)
     modules = loaded_modules(machine)
     tree.write('proc/modules', ''.join('%s %d %d %s Live 0x0000000000000000\n' % (
         name, 65536, modules[name]['refcnt'], ''.join(user + ',' for user in sorted(modules[name]['used_by'])) or '-')
@@ -1283,6 +1287,22 @@ def write_pools(machine, tree):
         tree.write('var/lib/rack/zpool/' + pool, ''.join('%s\t%s\n' % (pool, line) for line in lines))
 
 
+def package_stanza(name, described):
+    """A package in dpkg's books: described as "VERSION [STATE] [hold]"."""
+    version, *words = str(described).split()
+    want = 'hold' if 'hold' in words else 'install'
+    state = next((word for word in words if word != 'hold'), 'installed')
+    return ('\nPackage: %s\nStatus: %s ok %s\nPriority: optional\nSection: admin\nMaintainer: Proxmox Support Team <support@proxmox.com>\n'
+            'Architecture: amd64\nVersion: %s\nDescription: stands for the package %s\n' % (name, want, state, version, name))
+
+
+def write_packages(machine, tree):
+    """dpkg's books; a node of a rack has its own, to which these are added."""
+    if 'packages' in machine.spec:
+        packages = dict({'pve-manager': machine.pve}, **(machine.spec['packages'] or {}))
+        tree.write('var/lib/dpkg/status', ''.join(package_stanza(name, packages[name]) for name in sorted(packages)).lstrip('\n') + '\n')
+
+
 # --- The description's own files, and the whole ------------------------------------------------------------------------------
 
 
@@ -1352,6 +1372,8 @@ def write(machine, out_dir, installed=True, running=True):
             cardstate.write_installed_units(machine, tree)
             write_cluster(machine, tree)
             write_pools(machine, tree)
+            if running:
+                write_packages(machine, tree)
             for release in machine.zfs.get('kernels') or {}:
                 if release != machine.kernel:
                     write_module_directory(Machine(dict(machine.spec, kernel=release, modules=None), machine.catalogue), tree)

@@ -434,6 +434,7 @@ class NodeSetup:
         seven = described.release == 7
         found = {'proxmox-ve': described.pve.split('.')[0] + '.0.0', 'pve-manager': described.pve,
                  'pve-kernel-helper' if seven else 'proxmox-kernel-helper': '7.3-8' if seven else '8.1.0'}
+        found.update(described.spec.get('packages') or {})
         kernels = {}
         for release in described.kernels:
             kernels[archive.image_name(described.suite, release)] = release
@@ -441,9 +442,7 @@ class NodeSetup:
         info = 'var/lib/dpkg/info/'
         with open(self.at('var/lib/dpkg/status'), 'a', encoding='utf-8') as file:
             for name, version in sorted(found.items()):
-                file.write('\nPackage: %s\nStatus: install ok installed\nPriority: optional\nSection: admin\n'
-                           'Maintainer: Proxmox Support Team <support@proxmox.com>\nArchitecture: amd64\nVersion: %s\n'
-                           'Description: stands for the package of Proxmox VE\n' % (name, version))
+                file.write(machines.package_stanza(name, version))
                 self.write(info + name + '.list', '/.\n' + ''.join(
                     '/%s\n' % member[0][2:].rstrip('/') for member in (archive.files_of_kernel(kernels[name]) if name in kernels else [])))
                 if name in kernels:

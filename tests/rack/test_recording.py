@@ -27,7 +27,7 @@ LARGEST = 'eight-boards'
 VOLUME, MASK = '5C1A-2B3D', 'AAAA-0001'
 # What is asked of each; GPU: of every GPU.
 TASKS = (('host_info', {}), ('diagnose', {}), ('diagnose', {'gpu': 'GPU'}), ('iommu', {}), ('iommu', {'dma_mode': 'pt'}), ('kernel_cmdline', {'parameters': ['iommu=pt']}),
-         ('kernel_gate', {}), ('kernel_pin', {'state': 'absent'}), ('repo', {'channel': 'no-subscription'}), ('vgpu', {}), ('sriov', {'device': 'all'}),
+         ('kernel_gate', {}), ('kernel_pin', {'state': 'absent'}), ('repo', {'channel': 'no-subscription'}), ('microcode', {}), ('vgpu', {}), ('sriov', {'device': 'all'}),
          ('sriov', {'device': 'GPU'}), ('sriov_service', {'device': 'all'}), ('vfio', {'devices': ['GPU']}), ('vfio', {'state': 'absent'}),
          ('mapping', {'id': 'gpu', 'devices': ['GPU']}), ('hostpci', {'vmid': 'VMID', 'host': ['GPU']}), ('nvidia_driver', {'state': 'absent'}), ('i915_sriov_driver', {}),
          ('display_mode', {'devices': ['GPU'], 'mode': 'physical_display_disabled', 'missing': 'wait'}), ('node_guard', {}), ('follow_ups', {}), ('pools', {'hosts': [], 'pools': []}))
