@@ -58,12 +58,12 @@ struct MdevAnswer {
 
 struct Answer {
   std::string node;
-  std::optional<GuestAnswer> guest;
-  std::string option;
-  std::optional<std::optional<std::string>> value;
-  std::optional<std::optional<std::string>> running_value;
-  std::optional<std::optional<std::string>> wanted;
-  std::optional<MdevAnswer> mdev;
+  std::optional<GuestAnswer> guest = {};
+  std::string option = {};
+  std::optional<std::optional<std::string>> value = {};
+  std::optional<std::optional<std::string>> running_value = {};
+  std::optional<std::optional<std::string>> wanted = {};
+  std::optional<MdevAnswer> mdev = {};
 
   static void fields(Reply<Answer>& out) {
     out.field("node", &Answer::node, {.doc = "This node.", .sample = "pve1", .when = "always"});
@@ -116,11 +116,7 @@ class HostPciPlanner {
 
  private:
   void refuse(std::string sentence) { out_.refuse(std::move(sentence)); }
-  void tell_wanted(const std::optional<std::string>& wanted) {
-    Answer answer;
-    answer.wanted = wanted;
-    out_.report(answer);
-  }
+  void tell_wanted(const std::optional<std::string>& wanted) { out_.report(Answer{.wanted = wanted}); }
 
   // --- what is wished ---------------------------------------------------------------------------------------------------------
   void present() {
@@ -308,13 +304,12 @@ const ModuleDoc doc{
                     "node or with one that does not fit the hardware, a vGPU type that no card here offers, C(pcie) without the machine "
                     "type q35, a device twice, be it through mappings, more slots than a mapping has cards), what this release does not "
                     "know, a guest that is locked, runs, or is on another node.",
-                    "Refused too is what would harm others at the guest's start: a device whose IOMMU group holds disks or a network that "
-                    "the host uses, since a guest gets a group as a whole; a card of which another running guest has a part; and a slot, "
-                    "written without a function, that holds more than one card: virtual functions, or the USB controllers beside a "
-                    "processor's graphics.",
+                    "What the GPU lacks is told as C(diagnose) tells it. Refused is what nothing brings, such as a group with disks of the "
+                    "host; RV(pending_on) what a boot, a driver or C(sriov) brings: a card whole is set all the same, a vGPU is not.",
+                    "Refused too is a slot, written without a function, that holds more than one card: virtual functions, or the USB "
+                    "controllers beside a processor's graphics.",
                     "V(absent) with a device takes back what this module set in the slot: what others had there before comes back, and "
-                    "what others put "
-                    "there since stays. V(absent) with O(slot) and no device empties the slot, whoever filled it."},
+                    "what others put there since stays. V(absent) with O(slot) and no device empties the slot, whoever filled it."},
     .examples = R"(- name: A whole GPU of the pool a4000 for a workstation
   pve.gpu.hostpci:
     vmid: 210

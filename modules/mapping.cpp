@@ -310,12 +310,13 @@ PVEGPU_MODULE(
              "Fingerprints are what the hardware says now, so running the task again after a BIOS change or a moved card corrects them. "
              "Entries of others stay unless O(purge) says otherwise.",
              "It writes through the API with the digest of the file, so nothing is lost that others write at the same time. A mapping that "
+             "a guest uses is not taken away from under it.",
+             "What this node's GPUs lack is told as C(diagnose) tells it: refused is what nothing brings, such as an IOMMU group with "
+             "disks "
+             "of the host, since a guest gets a group as a whole; RV(pending_on) what a boot, a driver or C(sriov) brings. Refused too is "
              "a "
-             "guest uses is not taken away from under it.",
-             "Refused, before anything is changed: a device whose IOMMU group holds disks or a network that its host uses, since a guest "
-             "gets a group as a whole; and a slot, written without a function, that holds more than one card, such as the virtual "
-             "functions "
-             "of a GPU or the USB controllers of a processor with graphics."},
+             "slot, written without a function, that holds more than one card, such as the virtual functions of a GPU or the USB "
+             "controllers of a processor with graphics."},
         .examples = R"(- name: This node's cards, for guests that get one whole
   pve.gpu.mapping:
     id: a4000
