@@ -75,8 +75,11 @@ void guest_starts(const Question& q, Condition& out) {
   const std::string* value = sections[0].find(key);
   if (value) out.see(fmt::format("{}: {}: {}", path, key, *value));
   const auto pve = q.facts().pve_version();
-  if (const std::string why = pve ? gpu::why_not(*q.hostpci, sections, vmid, *pve) : std::string(); !why.empty())
-    return out.fail(why, hostpci("pve.gpu.hostpci with what the guest takes"));
+  if (const std::string why = pve ? gpu::why_not(*q.hostpci, sections, vmid, *pve) : std::string(); !why.empty()) {
+    const auto advice = why.find("; ");  // what to do is told behind it
+    return advice == why.npos ? out.fail(why, hostpci("pve.gpu.hostpci with what the guest takes"))
+                              : out.fail(why.substr(0, advice), hands(why.substr(advice + 2)));
+  }
   if (q.mapping && q.mapping->mdev && q.hostpci->mdev.empty())
     return out.fail(
         fmt::format("the mapping {} is for vGPUs and {} names no mdev type: the guest would get a device whole", q.mapping->id, key),
