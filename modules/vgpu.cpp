@@ -3,6 +3,7 @@
 // types are assigned when a guest starts, and Proxmox VE refuses a VF that has one already (PVE-FACTS 3).
 #include "common/core/module.hpp"
 #include "common/driver/nvidia.hpp"
+#include "common/facts/nvidia_state.hpp"
 #include "common/readiness/judge.hpp"
 #include "common/base/strings.hpp"
 
@@ -136,6 +137,7 @@ class TypeCheck {
     for (const gpu::Gpu* card : cards) {
       const auto wanted = wanted_of(*card);
       const auto lack = judge(*card, wanted);
+      if (!lack) tell_sizes(*card, wanted);
       verdicts.push_back(verdict(*card, wanted, lack));
       if (lack) lacks.push_back(*lack);
     }
@@ -207,6 +209,20 @@ class TypeCheck {
       return Lack{"", fmt::format("{}; it offers {}", readiness::told(*unmet, who), offers)};
     return Lack{"", fmt::format("{} does not offer {}: driver {} has no such type for it; it offers {}", who, fmt::join(missing, ", "),
                                 machine_.facts.nvidia.version.value_or("(version unknown)"), offers)};
+  }
+
+  /// All sizes are offered until a guest has one of them.
+  void tell_sizes(const gpu::Gpu& card, const std::vector<std::string>& wanted) {
+    std::map<std::int64_t, std::string> sizes;
+    for (const std::string& name : wanted)
+      if (const gpu::VgpuType* type = offered(card, name); type && type->framebuffer_mb) sizes.emplace(*type->framebuffer_mb, name);
+    if (sizes.size() < 2 || gpu::mixed_size_by_types(card).on == true) return;
+    std::vector<std::string> names;
+    for (const auto& [size, name] : sizes) names.push_back(name);
+    const bool mixes = card.board() && card.board()->mixed_size != Verdict::no && card.framework != Framework::mdev;
+    out_.warn(fmt::format("{} ({}) serves one size at a time{}: of {} it has those of the first guest that starts", card.address, card.name,
+                          mixes ? fmt::format(", unless it is in mixed-size mode (nvidia-smi vgpu -i {} -shm 1)", card.address) : "",
+                          fmt::join(names, ", ")));
   }
 
   CardAnswer verdict(const gpu::Gpu& card, const std::vector<std::string>& wanted, const std::optional<Lack>& lack) const {
