@@ -3,7 +3,6 @@
 // types are assigned when a guest starts, and Proxmox VE refuses a VF that has one already (PVE-FACTS 3).
 #include "common/core/module.hpp"
 #include "common/driver/nvidia.hpp"
-#include "common/facts/nvidia_state.hpp"
 #include "common/readiness/judge.hpp"
 #include "common/base/strings.hpp"
 
@@ -216,13 +215,12 @@ class TypeCheck {
     std::map<std::int64_t, std::string> sizes;
     for (const std::string& name : wanted)
       if (const gpu::VgpuType* type = offered(card, name); type && type->framebuffer_mb) sizes.emplace(*type->framebuffer_mb, name);
-    if (sizes.size() < 2 || gpu::mixed_size_by_types(card).on == true) return;
+    const std::string one = sizes.size() < 2 ? "" : readiness::one_size_at_a_time(card);
+    if (one.empty()) return;
     std::vector<std::string> names;
     for (const auto& [size, name] : sizes) names.push_back(name);
-    const bool mixes = card.board() && card.board()->mixed_size != Verdict::no && card.framework != Framework::mdev;
-    out_.warn(fmt::format("{} ({}) serves one size at a time{}: of {} it has those of the first guest that starts", card.address, card.name,
-                          mixes ? fmt::format(", unless it is in mixed-size mode (nvidia-smi vgpu -i {} -shm 1)", card.address) : "",
-                          fmt::join(names, ", ")));
+    out_.warn(
+        fmt::format("{} ({}) {}: of {} it has those of the first guest that starts", card.address, card.name, one, fmt::join(names, ", ")));
   }
 
   CardAnswer verdict(const gpu::Gpu& card, const std::vector<std::string>& wanted, const std::optional<Lack>& lack) const {

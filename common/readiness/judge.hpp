@@ -41,6 +41,9 @@ Way vf_way_of(const gpu::Gpu& gpu);
 /// The kernel module that makes guests' devices of this GPU here: "nvidia", "i915" or "xe"; "" for other makers.
 std::string wished_driver(const gpu::Gpu& gpu, const gpu::HostFacts& facts);
 
+/// "serves one size at a time, unless …": of a card for vGPUs; "" where several sizes are seen to be there beside each other.
+std::string one_size_at_a_time(const gpu::Gpu& card);
+
 /// What Proxmox VE has against a mapping on this node when a guest starts, "" when nothing: a sentence with its name.
 std::string why_refused(const HostView& host, const gpu::Machine& machine, const text::PciMapping& mapping);
 

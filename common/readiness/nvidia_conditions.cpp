@@ -309,6 +309,17 @@ void nvidia_types(const Question& q, Condition& out) {
                         : "systemctl restart nvidia-vgpud nvidia-vgpu-mgr; journalctl -u nvidia-vgpud"));
 }
 
+static bool may_mix_sizes(const gpu::Gpu& gpu) {
+  return gpu.board() && gpu.board()->mixed_size != Verdict::no && gpu.is_nvidia() && gpu.framework != Framework::mdev;
+}
+
+std::string one_size_at_a_time(const gpu::Gpu& card) {
+  if (gpu::mixed_size_by_types(card).on == true) return {};
+  std::string out = "serves one size at a time";
+  if (may_mix_sizes(card)) out += fmt::format(", unless it is in mixed-size mode (nvidia-smi vgpu -i {} -shm 1)", card.address);
+  return out;
+}
+
 void wanted_type(const Question& q, Condition& out) {
   const gpu::Gpu& gpu = *q.gpu;
   if (q.vgpu_type.empty()) return out.skip();
@@ -320,7 +331,7 @@ void wanted_type(const Question& q, Condition& out) {
            });
   };
   const auto full = [&](const std::string& name) {
-    const bool mixes = gpu.board() && gpu.board()->mixed_size != Verdict::no && gpu.is_nvidia() && gpu.framework != Framework::mdev;
+    const bool mixes = may_mix_sizes(gpu);
     if (mixes && q.asks_programs)
       if (const gpu::NvidiaMode mode = gpu::ask_nvidia_modes(q.host, gpu).mixed_size; !mode.evidence.empty()) out.see(mode.evidence.str());
     out.fail(fmt::format("no more {} fit: the GPU is full, or another size runs on it", name),
