@@ -10,6 +10,8 @@ HOST, PROGRAM, TRUST = 'common/host/real_host.cpp', 'common/host/subprocess.cpp'
 CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name in ('cmdline', 'grub_place', 'file_place', 'judge'))
 CMDLINE_TEXT, GRUB_TEXT, GRUB_SCRIPT, COMPARE = ('common/text/%s.cpp' % name for name in ('kernel_cmdline', 'grub_defaults', 'grub_script', 'kernel_parameters'))
 BLOCK, POOLS, POOL_FEATURES, POLICY = 'common/host/module_block.cpp', 'common/boot/boot_pools.cpp', 'common/text/zpool.cpp', 'common/apt/policy.cpp'
+CARD, HOST_LACKS, TECHNOLOGIES, OUTLOOK = ('common/readiness/%s.cpp' % name for name in ('card_conditions', 'host_conditions', 'technologies', 'outlook'))
+SRIOV_CARDS, PASSTHROUGH = 'common/sriov/cards.cpp', 'common/passthrough/passthrough.cpp'
 
 
 class Mutant(typing.NamedTuple):
@@ -31,6 +33,11 @@ def law(name):
 def module_law(name):
     """On a real module and its fixtures."""
     return 'Modules/ModuleLaw.%s*/kernel_cmdline_*' % name
+
+
+def judged(law_name, host):
+    """On one described host."""
+    return 'Hosts/Readiness.%s/%s' % (law_name, host)
 
 
 def dropped(statement):
@@ -234,4 +241,17 @@ MUTANTS = [
     mutant('a reboot is told by check mode only', EXECUTOR, module_law('L8'), 'reboot_reason_ = plan.reboot_reason();',
            'reboot_reason_ = MUTANT && effects_ ? std::optional<std::string>() : plan.reboot_reason();'),
     mutant('a reboot is told only where something was done', EXECUTOR, module_law('L8'), "told.reboot_required = ", "told.reboot_required = (!MUTANT || !steps_.empty()) && "),
+    # --- one judge: L9, L10, L11
+    mutant('sriov goes past the display', SRIOV_CARDS, judged('L9_tasks_agree', 'diagnose_a5000_display'), 'readiness::BroughtBy::sriov)) {',
+           'MUTANT ? readiness::BroughtBy::display_mode : readiness::BroughtBy::sriov)) {'),
+    mutant('programs decide about the command line', HOST_LACKS, judged('L9_agreement', 'diagnose_iommu_off'),
+           'if (lacking.empty() && against.empty()) return;', 'if ((lacking.empty() && against.empty()) || (MUTANT && !q.asks_programs)) return;'),
+    mutant('host_info says ready with one lack', TECHNOLOGIES, judged('L9_agreement', 'diagnose_a5000_display'),
+           'out.ready = out.missing.empty();', 'out.ready = out.missing.size() <= (MUTANT ? 1U : 0U);'),
+    mutant('mapping and hostpci ask nobody', OUTLOOK, judged('L9_givers_agree', 'diagnose_framebuffer_bootfb'),
+           'for (const Condition& each : unmet(question, Rung::mapping)) add(', 'for (const Condition& each : unmet(question, Rung::mapping)) if (!MUTANT) add('),
+    mutant('vfio takes what no guest can have', PASSTHROUGH, judged('L9_givers_agree', 'diagnose_config_dead'),
+           'if (each.state != readiness::State::unmet || each.next_boot) continue;', 'if (MUTANT || each.state != readiness::State::unmet || each.next_boot) continue;'),
+    mutant('the cure of VFs on a whole card makes VFs', CARD, judged('L10_cures_act', 'diagnose_a40_ready'), '{"vfs", "0"}', '{"vfs", MUTANT ? "max" : "0"}'),
+    mutant("a card's own sound is a stranger in its group", HOST_LACKS, 'Healthy.L11_healthy_is_ready', 'if (other.same_card ||', 'if ((!MUTANT && other.same_card) ||'),
 ]
