@@ -11,7 +11,7 @@ CMDLINE, GRUB_PLACE, FILE_PLACE, JUDGE = ('common/boot/%s.cpp' % name for name i
 CMDLINE_TEXT, GRUB_TEXT, GRUB_SCRIPT, COMPARE = ('common/text/%s.cpp' % name for name in ('kernel_cmdline', 'grub_defaults', 'grub_script', 'kernel_parameters'))
 BLOCK, POOLS, POOL_FEATURES, POLICY = 'common/host/module_block.cpp', 'common/boot/boot_pools.cpp', 'common/text/zpool.cpp', 'common/apt/policy.cpp'
 CARD, HOST_LACKS, TECHNOLOGIES, OUTLOOK = ('common/readiness/%s.cpp' % name for name in ('card_conditions', 'host_conditions', 'technologies', 'outlook'))
-SRIOV_CARDS, PASSTHROUGH = 'common/sriov/cards.cpp', 'common/passthrough/passthrough.cpp'
+SRIOV_CARDS, PASSTHROUGH, WAY = 'common/sriov/cards.cpp', 'common/passthrough/passthrough.cpp', 'common/readiness/way.cpp'
 
 
 class Mutant(typing.NamedTuple):
@@ -242,9 +242,9 @@ MUTANTS = [
            'reboot_reason_ = MUTANT && effects_ ? std::optional<std::string>() : plan.reboot_reason();'),
     mutant('a reboot is told only where something was done', EXECUTOR, module_law('L8'), "told.reboot_required = ", "told.reboot_required = (!MUTANT || !steps_.empty()) && "),
     # --- one judge: L9, L10, L11
-    mutant('sriov goes past the display', SRIOV_CARDS, judged('L9_tasks_agree', 'diagnose_a5000_display'), 'readiness::BroughtBy::sriov)) {',
+    mutant('sriov goes past the display', SRIOV_CARDS, judged('L9_tasks_agree', 'sriov_a5000_display_on'), 'readiness::BroughtBy::sriov)) {',
            'MUTANT ? readiness::BroughtBy::display_mode : readiness::BroughtBy::sriov)) {'),
-    mutant('programs decide about the command line', HOST_LACKS, judged('L9_agreement', 'diagnose_iommu_off'),
+    mutant('programs decide about the command line', HOST_LACKS, judged('L9_agreement', 'diagnose_form_e_fresh'),
            'if (lacking.empty() && against.empty()) return;', 'if ((lacking.empty() && against.empty()) || (MUTANT && !q.asks_programs)) return;'),
     mutant('host_info says ready with one lack', TECHNOLOGIES, judged('L9_agreement', 'diagnose_a5000_display'),
            'out.ready = out.missing.empty();', 'out.ready = out.missing.size() <= (MUTANT ? 1U : 0U);'),
@@ -253,5 +253,7 @@ MUTANTS = [
     mutant('vfio takes what no guest can have', PASSTHROUGH, judged('L9_givers_agree', 'diagnose_config_dead'),
            'if (each.state != readiness::State::unmet || each.next_boot) continue;', 'if (MUTANT || each.state != readiness::State::unmet || each.next_boot) continue;'),
     mutant('the cure of VFs on a whole card makes VFs', CARD, judged('L10_cures_act', 'diagnose_a40_ready'), '{"vfs", "0"}', '{"vfs", MUTANT ? "max" : "0"}'),
-    mutant("a card's own sound is a stranger in its group", HOST_LACKS, 'Healthy.L11_healthy_is_ready', 'if (other.same_card ||', 'if ((!MUTANT && other.same_card) ||'),
+    mutant("a card's own sound is a stranger in its group", HOST_LACKS, judged('L9_givers_agree', 'diagnose_form_c_fresh'), 'if (other.same_card ||', 'if ((!MUTANT && other.same_card) ||'),
+    mutant('how a card is used does not decide its way', WAY, 'Healthy.L11_healthy_is_ready', 'if (gpu.sriov.enabled == 0 && gpu.mdevs.empty()',
+           'if (!MUTANT && gpu.sriov.enabled == 0 && gpu.mdevs.empty()'),
 ]
