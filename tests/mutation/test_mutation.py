@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Every mutant is killed by the test that guards its place; each of the laws L1 to L8 has at least one.
+# Every mutant is killed by the test that guards its place; each of the laws L1 to L11 has at least one.
 import os
 import sys
 import unittest
