@@ -25,7 +25,10 @@ WORK = os.path.join(REPOSITORY, 'build', 'bench')
 RACK = [sys.executable, '-B', os.path.join(REPOSITORY, 'tests', 'rack', 'rack.py'), '--name', 'bench%d' % os.getpid()]
 # The machines, each called like its node: the tasks of (a) and (d) go to the second.
 TWO_CARDS, WITH_VFS, EIGHT_BOARDS = 'two-cards', 'pve8', 'eight-boards'
-MACHINES = {TWO_CARDS: os.path.join(HERE, 'two-cards.yml'), WITH_VFS: 'pve8', EIGHT_BOARDS: 'eight-boards'}
+# The services of their driver run: by their control groups, which a simulated host has not; its systemctl is a Python program.
+SERVED = {WITH_VFS: 'pve8', EIGHT_BOARDS: 'eight-boards'}
+CONTROL_GROUP = 'files:\n  sys/fs/cgroup/system.slice/nvidia-vgpu-mgr.service/cgroup.procs: "900\\n"\n'
+MACHINES = {TWO_CARDS: os.path.join(HERE, 'two-cards.yml'), **{node: os.path.join(WORK, node + '.yml') for node in SERVED}}
 
 # The tasks of (a) and (d). The empty one is a module that finds nothing to do.
 NOT_PIPELINED, PIPELINED = {'ansible_pipelining': False}, {'ansible_pipelining': True}
@@ -80,6 +83,11 @@ class Hosts:
                        '[ssh_connection]\ncontrol_path_dir = %s\n' % (os.path.join(HERE, 'callbacks'), self.sockets))
         run(['ansible-galaxy', 'collection', 'install', '--offline', '-p', self.environment['ANSIBLE_COLLECTIONS_PATH'], archives[-1]],
             env=self.environment)
+        for node, name in SERVED.items():
+            with open(os.path.join(REPOSITORY, 'tests', 'rack', 'machines', name + '.yml'), encoding='utf-8') as file:
+                description = file.read()
+            with open(MACHINES[node], 'w', encoding='utf-8') as file:
+                file.write(description + CONTROL_GROUP)
         run(RACK + ['up', '--plain', *MACHINES.values()])
         with open(os.path.join(WORK, 'inventory.yml'), 'w', encoding='utf-8') as file:
             file.write(run(RACK + ['inventory']))
