@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Packages. What APT and dpkg print was seen with APT 2.6 and dpkg 1.21; their sources (apt-private/private-install.cc,
-// apt-pkg/deb/debsystem.cc, apt-pkg/contrib/fileutl.cc, dpkg src/main/errors.c) have the same words from 2.2 to 3.0.
+// Packages. What APT and dpkg print was seen with APT 2.6 and dpkg 1.21 (apt-private/private-install.cc, apt-pkg/deb/debsystem.cc,
+// apt-pkg/contrib/fileutl.cc, dpkg src/main/errors.c); that APT 2.2 and 3.0 have the same words is assumed. Words that are not known are
+// told as they are.
 #include "common/apt/packages.hpp"
 
 #include "common/apt/policy.hpp"

@@ -163,7 +163,7 @@ class Execution {
 
   /// False: the host changed since it was planned for, so the rest is to be planned anew.
   bool carry_out(const Plan& plan, const std::vector<FollowUp>& triggered) {
-    owed_before_ = must(journal::owed(host_), "see what is owed");
+    newly_owed_.clear();
     for (const FollowUp& f : triggered) owe(plan, f);
     try {
       for (const Step& step : plan.steps()) {
@@ -194,9 +194,7 @@ class Execution {
       if (f.on_failure == FollowUp::OnFailure::revert) revert(f, failure);
     // Nothing came of the first step, so that nothing hangs on it.
     if (nothing_came_ && !touched_ && steps_.empty()) {
-      for (const FollowUp& f : triggered)
-        if (std::none_of(owed_before_.begin(), owed_before_.end(), [&](const Owed& owed) { return owed.follow_up.id() == f.id(); }))
-          (void)journal::settle(host_, f);
+      for (const FollowUp& f : newly_owed_) (void)journal::settle(host_, f);
       (void)journal::tidy(host_);
     }
     throw failure;
@@ -208,7 +206,7 @@ class Execution {
       for (const Step& step : plan.steps())
         if (step.file && std::any_of(step.then.begin(), step.then.end(), [&](const FollowUp& g) { return g.id() == f.id(); }))
           owed.images.push_back(reverter_.image_of(*step.file));
-    must(journal::owe(host_, owed), "note what is owed: " + f.title());
+    if (must(journal::owe(host_, owed), "note what is owed: " + f.title())) newly_owed_.push_back(f);
   }
 
   void perform(const Step& step) {
@@ -392,10 +390,10 @@ class Execution {
   const bool effects_;
   Reverter reverter_;
 
-  bool touched_ = false;           ///< part of a step that is not in steps_ took place
-  bool nothing_came_ = false;      ///< of the step that failed, as it observes
-  std::vector<Owed> owed_before_;  ///< before the plan that is carried out
-  std::string begun_;              ///< the step that has touched something and is not done
+  bool touched_ = false;              ///< part of a step that is not in steps_ took place
+  bool nothing_came_ = false;         ///< of the step that failed, as it observes
+  std::vector<FollowUp> newly_owed_;  ///< by the plan that is carried out, and by none before
+  std::string begun_;                 ///< the step that has touched something and is not done
   std::vector<std::string> steps_, pending_, warnings_, plan_warnings_, kept_;
   std::vector<Wait> waits_;
   std::optional<std::string> reboot_reason_;

@@ -65,10 +65,11 @@ Result<std::vector<Owed>> owed(const HostView& host) {
   return out;
 }
 
-Result<> owe(Host& host, const Owed& wish) {
+Result<bool> owe(Host& host, const Owed& wish) {
   const std::string path = file("pending", wish.follow_up.id());
   Owed merged = wish;
-  if (const auto record = PVEGPU_TRY(load(host, path))) {
+  const auto record = PVEGPU_TRY(load(host, path));
+  if (record) {
     Owed old = PVEGPU_TRY(owed_from_json(*record, path));
     for (const std::string& module : old.modules)
       if (std::find(merged.modules.begin(), merged.modules.end(), module) == merged.modules.end()) merged.modules.push_back(module);
@@ -83,9 +84,12 @@ Result<> owe(Host& host, const Owed& wish) {
   }
   json images = json::array();
   for (const BeforeImage& image : merged.images) images.push_back(image_to_json(image));
-  return save(
-      host, "pending", path,
-      {{"follow_up", merged.follow_up.to_json()}, {"modules", merged.modules}, {"put_off", merged.put_off}, {"images", std::move(images)}});
+  PVEGPU_TRY(save(host, "pending", path,
+                  {{"follow_up", merged.follow_up.to_json()},
+                   {"modules", merged.modules},
+                   {"put_off", merged.put_off},
+                   {"images", std::move(images)}}));
+  return !record;
 }
 
 Result<> settle(Host& host, const FollowUp& done) {

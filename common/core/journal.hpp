@@ -33,7 +33,8 @@ struct Owed {
 namespace journal {
 
 Result<std::vector<Owed>> owed(const HostView& host);
-Result<> owe(Host& host, const Owed& owed);  ///< adds to an owed follow-up with the same id: its oldest images stay
+/// Adds to an owed follow-up with the same id: its oldest images stay. True: there was none.
+Result<bool> owe(Host& host, const Owed& owed);
 Result<> settle(Host& host, const FollowUp& done);
 
 /// How this module found and left `path`.

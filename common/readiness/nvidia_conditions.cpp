@@ -40,6 +40,10 @@ bool is_loaded(const Question& q, Condition& out) {
   return q.facts().nvidia.loaded;
 }
 
+bool may_mix_sizes(const gpu::Gpu& gpu) {
+  return gpu.board() && gpu.board()->mixed_size != Verdict::no && gpu.is_nvidia() && gpu.framework != Framework::mdev;
+}
+
 bool does_mig(const gpu::Gpu& gpu) { return gpu.board() && gpu.board()->mig_slices > 0; }
 
 gpu::NvidiaState nvidia_state(const Question& q) {
@@ -307,10 +311,6 @@ void nvidia_types(const Question& q, Condition& out) {
   out.fail(failed ? problem + ": the service nvidia-vgpud failed" : problem,
            hands(failed ? "journalctl -u nvidia-vgpud: a board that this driver does not serve is named there"
                         : "systemctl restart nvidia-vgpud nvidia-vgpu-mgr; journalctl -u nvidia-vgpud"));
-}
-
-static bool may_mix_sizes(const gpu::Gpu& gpu) {
-  return gpu.board() && gpu.board()->mixed_size != Verdict::no && gpu.is_nvidia() && gpu.framework != Framework::mdev;
 }
 
 std::string one_size_at_a_time(const gpu::Gpu& card) {

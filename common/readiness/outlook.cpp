@@ -10,6 +10,10 @@
 namespace pvegpu::readiness {
 namespace {
 
+gpu::Place place_of(const gpu::Machine& machine, const std::string& address) {
+  return gpu::find_place(machine.gpus, text::parse_pci_address(address).or_fail("address of a function"));
+}
+
 /// The GPU of which this function is a part (audio, USB-C) without being it.
 const gpu::Gpu* card_of(const gpu::Machine& machine, const std::string& function) {
   for (const gpu::Gpu& gpu : machine.gpus)
@@ -40,7 +44,7 @@ Outlook of_one(const HostView& host, const gpu::Machine& machine, const std::vec
   Outlook out;
   const gpu::Gpu* seen = nullptr;
   for (const std::string& function : functions) {
-    const gpu::Place place = gpu::find_place(machine.gpus, text::parse_pci_address(function).or_fail("address of a function"));
+    const gpu::Place place = place_of(machine, function);
     if (!place.gpu || place.gpu == seen) continue;
     seen = place.gpu;
     const Question question{
@@ -50,8 +54,8 @@ Outlook of_one(const HostView& host, const gpu::Machine& machine, const std::vec
   std::vector<std::string> others;
   for (const std::string& function : functions) {
     const gpu::Gpu* card = card_of(machine, function);
-    const bool judged = gpu::find_place(machine.gpus, text::parse_pci_address(function).or_fail("address of a function")).gpu ||
-                        (card && std::find(functions.begin(), functions.end(), card->address) != functions.end());
+    const bool judged =
+        place_of(machine, function).gpu || (card && std::find(functions.begin(), functions.end(), card->address) != functions.end());
     if (!judged) others.push_back(function);
   }
   if (others.empty() || mediated) return out;
@@ -90,7 +94,7 @@ Outlook outlook(const HostView& host, const gpu::Machine& machine, const gpu::Ma
     merge(of_one(host, machine, gpu::functions_behind(entry.members, machine.devices), mediated, nullptr), out);
   }
   for (const gpu::PlannedCard& card : selection.without_vfs) {
-    const gpu::Place place = gpu::find_place(machine.gpus, text::parse_pci_address(card.address).or_fail("address of a card"));
+    const gpu::Place place = place_of(machine, card.address);
     if (card.node != node || !place.gpu) continue;
     const Question question{.host = host, .machine = machine, .gpu = place.gpu, .way = vf_way_of(*place.gpu)};
     if (place.gpu->is_nvidia() && !question.on_vfs())
